@@ -1,0 +1,30 @@
+"""The contract on disk: what a job writes and a loader enforces."""
+
+from bigdata_ml.dataset.dataset import Dataset
+from bigdata_ml.dataset.manifest import Cleaning, Manifest, SplitSummary, Statistics, Vocabulary
+from bigdata_ml.dataset.publish import Contract, Staging, publish, stage
+from bigdata_ml.dataset.quarantine import QUARANTINE_SCHEMA, QuarantineWriter
+from bigdata_ml.dataset.row_groups import RowGroups
+from bigdata_ml.dataset.validate import Finding, validate
+from bigdata_ml.dataset.writer import PartFile, PartWriter, WriteOptions
+
+__all__ = [
+    "QUARANTINE_SCHEMA",
+    "Cleaning",
+    "Contract",
+    "Dataset",
+    "Finding",
+    "Manifest",
+    "PartFile",
+    "PartWriter",
+    "QuarantineWriter",
+    "RowGroups",
+    "SplitSummary",
+    "Staging",
+    "Statistics",
+    "Vocabulary",
+    "WriteOptions",
+    "publish",
+    "stage",
+    "validate",
+]

@@ -1,0 +1,174 @@
+"""Opens a dataset: two small reads where there is a manifest, the files' footers where there is none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from os import PathLike
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+import xxhash
+
+from bigdata_ml.dataset.layout import MANIFEST, split_of
+from bigdata_ml.dataset.manifest import Manifest, Vocabulary
+from bigdata_ml.dataset.quarantine import read_quarantine
+from bigdata_ml.dataset.row_groups import Footer, RowGroups, read_footers
+from bigdata_ml.errors import DatasetNotFound, MetadataUnreadable, SchemaMismatch
+from bigdata_ml.schema import Field, Schema
+from bigdata_ml.storage import Location, locate
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset, or one split of it.
+
+    Attributes:
+        location: its directory.
+        schema: its fields, in the files' order; keys of Hive directories, `split` apart, come last.
+        row_groups: its row groups, in the dataset's order.
+        manifest: its contract, or None for plain Parquet.
+        name: of the split, or None for the whole.
+        partitions: values of the Hive directory keys by file, for plain Parquet that has some.
+    """
+
+    location: Location
+    schema: Schema
+    row_groups: RowGroups
+    manifest: Manifest | None
+    name: str | None = None
+    partitions: Mapping[str, Mapping[str, Any]] | None = None
+
+    @classmethod
+    def open(cls, url: str | PathLike[str]) -> "Dataset":
+        """Open the dataset at `url`; any directory of Parquet files opens.
+
+        Args:
+            url: see `bigdata_ml.storage.locate`.
+
+        Raises:
+            DatasetNotFound: nothing is there, or no Parquet files.
+            DatasetInvalid: a file that is no Parquet file, files whose schemas differ, a manifest that cannot be read.
+            StorageUnavailable: the store does not answer.
+            ValueError: an URL of an unknown scheme.
+
+        >>> from bigdata_ml.dataset import Dataset
+        >>> Dataset.open("examples/tiny").split("train").rows        # doctest: +SKIP
+        1250
+        """
+        root = locate(url)
+        if not root.exists():
+            raise DatasetNotFound(f"{root.url}: nothing is there; check the path, or run a preparation job to make it")
+        if not root.is_directory():
+            raise DatasetNotFound(f"{root.url}: a dataset is a directory of Parquet files, this is a file")
+        if (root / MANIFEST).exists():
+            return _open_published(root)
+        return _open_plain(root)
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self.location.url
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.row_groups.rows.sum())
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits; empty if it has none, or is one."""
+        return () if self.name is not None else tuple(self.row_groups.splits)
+
+    @property
+    def label(self) -> str | None:
+        """Name of the field to predict, if the manifest names one."""
+        return self.manifest.label if self.manifest else None
+
+    @property
+    def vocabularies(self) -> Mapping[str, Vocabulary]:
+        """Vocabularies by field."""
+        return self.manifest.vocabularies if self.manifest else {}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The layout fingerprint: of exactly these files, this split included."""
+        layout = self.manifest.layout if self.manifest else self.row_groups.layout_fingerprint()
+        return layout if self.name is None else f"{layout}/{self.name}"
+
+    def split(self, name: str) -> "Dataset":
+        """Return the rows of one split as a dataset.
+
+        Raises:
+            ValueError: no such split; the text names those there are.
+        """
+        if name not in self.splits:
+            there = f"the splits are {', '.join(self.splits)}" if self.splits else "it has none: pass the dataset itself"
+            raise ValueError(f"{self.url} has no split {name!r}; {there}")
+        return replace(self, row_groups=self.row_groups.of_split(name), name=name)
+
+    def quarantine(self) -> pa.Table:
+        """Return the refused rows: source, reason, detail, row, thumbnail; empty for plain Parquet."""
+        return read_quarantine(self.location, self.manifest.quarantine if self.manifest else ())
+
+
+def _open_published(root: Location) -> Dataset:
+    manifest = Manifest.from_bytes((root / MANIFEST).read_bytes(), url=(root / MANIFEST).url)
+    place = root / manifest.row_groups.path
+    try:
+        data = place.read_bytes()
+    except OSError as error:
+        raise MetadataUnreadable(f"{place.url}: the row-group table cannot be read: {error}") from error
+    found = xxhash.xxh3_128_hexdigest(data)
+    if found != manifest.row_groups.checksum:
+        raise MetadataUnreadable(
+            f"{place.url}: the manifest belongs to another row-group table (checksum {manifest.row_groups.checksum}, "
+            f"found {found}); publish the dataset again"
+        )
+    return Dataset(root, manifest.schema, RowGroups.from_bytes(data, url=place.url), manifest)
+
+
+def _open_plain(root: Location) -> Dataset:
+    paths = [path for path, info in root.walk() if info.type == pafs.FileType.File and path.endswith((".parquet", ".parq"))]
+    if not paths:
+        raise DatasetNotFound(f"{root.url}: no Parquet files there; a dataset is a directory with files named *.parquet")
+    footers = read_footers(root, paths)
+    for footer in footers[1:]:
+        _check_same(root, footers[0], footer)
+    with_nulls = frozenset().union(*(footer.with_nulls for footer in footers))
+    fields = Schema.from_arrow(footers[0].schema, with_nulls=with_nulls).fields
+    records = [record for footer in footers for record in footer.records]
+    key_fields, partitions = _hive_keys(paths)
+    row_groups = RowGroups.from_records(records, keys=pa.schema([]))
+    return Dataset(root, Schema(fields + key_fields), row_groups, None, partitions=partitions or None)
+
+
+def _check_same(root: Location, first: Footer, other: Footer) -> None:
+    """Raise SchemaMismatch unless both files hold the same columns (nullability may differ)."""
+    wanted = {field.name: field.type for field in first.schema}
+    found = {field.name: field.type for field in other.schema}
+    for name in wanted.keys() | found.keys():
+        if wanted.get(name) != found.get(name):
+            raise SchemaMismatch(
+                f"{(root / other.path).url}: column {name!r} is {found.get(name, 'missing')} there and "
+                f"{wanted.get(name, 'missing')} in {first.path}; write the files with one schema"
+            )
+
+
+def _hive_keys(paths: list[str]) -> tuple[tuple[Field, ...], dict[str, dict[str, Any]]]:
+    """Return fields and values of `key=value` directories, without the split."""
+    keyed = [path for path in paths if any("=" in part for part in path.split("/")[:-1])]
+    if not keyed:
+        return (), {}
+    discovered = ds.HivePartitioning.discover(infer_dictionary=False).inspect(keyed)
+    partitioning = ds.HivePartitioning(discovered)
+    splits = all(split_of(path) is not None for path in paths)
+    names = [name for name in discovered.names if not (splits and name == "split")]
+    values = {path: ds.get_partition_keys(partitioning.parse(path)) for path in paths}
+    kept = {path: {name: one.get(name) for name in names} for path, one in values.items()}
+    nullable = {name for name in names if any(one[name] is None for one in kept.values())}
+    columns = pa.schema([discovered.field(name) for name in names])
+    return Schema.from_arrow(columns, with_nulls=nullable).fields, kept if names else {}

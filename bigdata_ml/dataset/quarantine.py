@@ -1,0 +1,61 @@
+"""Quarantine: the rows that were refused, each with its reason and where it came from."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from bigdata_ml.dataset.layout import QUARANTINE
+from bigdata_ml.dataset.manifest import SideFile
+from bigdata_ml.errors import MetadataUnreadable
+from bigdata_ml.storage import Location
+
+__all__ = ["QUARANTINE_SCHEMA", "QuarantineWriter", "read_quarantine"]
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string()),
+        pa.field("row", pa.string()),
+        pa.field("thumbnail", pa.binary()),
+    ]
+)
+
+
+class QuarantineWriter:
+    """Writes refused rows to one Arrow IPC file: source, reason, detail, row (JSON of a table's row), thumbnail (PNG bytes)."""
+
+    def __init__(self, root: Location, name: str) -> None:
+        self.path = f"{QUARANTINE}/{name}"
+        self.rows = 0
+        place = root / self.path
+        root.filesystem.create_dir(place.parent.path, recursive=True)
+        self._stream = root.filesystem.open_output_stream(place.path)
+        self._writer = pa.ipc.new_file(self._stream, QUARANTINE_SCHEMA)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add refused rows with the columns of `QUARANTINE_SCHEMA`."""
+        self._writer.write_batch(batch.select(QUARANTINE_SCHEMA.names).cast(QUARANTINE_SCHEMA))
+        self.rows += batch.num_rows
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
+        self._stream.close()
+
+
+def read_quarantine(root: Location, files: Iterable[SideFile]) -> pa.Table:
+    """Return all refused rows, with the columns of `QUARANTINE_SCHEMA`.
+
+    Raises:
+        MetadataUnreadable: a file that is missing or no Arrow IPC file.
+    """
+    tables = []
+    for file in files:
+        place = root / file.path
+        try:
+            with root.filesystem.open_input_file(place.path) as stream:
+                tables.append(pa.ipc.open_file(stream).read_all())
+        except (pa.ArrowException, OSError) as error:
+            raise MetadataUnreadable(f"{place.url}: the quarantine cannot be read: {error}") from error
+    return pa.concat_tables(tables) if tables else QUARANTINE_SCHEMA.empty_table()

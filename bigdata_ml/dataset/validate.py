@@ -1,0 +1,172 @@
+"""Holds a dataset against its own manifest, byte by byte."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import xxhash
+
+from bigdata_ml.dataset.dataset import Dataset
+from bigdata_ml.dataset.manifest import SideFile
+from bigdata_ml.dataset.row_groups import byte_range
+from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.storage import Location
+
+__all__ = ["Finding", "validate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        code: missing_file, truncated_file, changed_bytes, row_count, schema_drift, unlisted_file, unreadable_file,
+            unreadable_metadata or inconsistent_manifest.
+        place: the file, and the row group where one is at fault.
+        text: what was expected and what was found.
+    """
+
+    code: str
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.place}: {self.text}"
+
+
+def validate(url: str | PathLike[str], *, threads: int = 8, on_file: Callable[[int, int], None] | None = None) -> list[Finding]:
+    """Return everything that is wrong with a dataset; an empty list if nothing is.
+
+    Reads every byte. Plain Parquet without a manifest promises little: its files must be whole, readable and of one schema.
+
+    Args:
+        url: where the dataset is.
+        threads: files checked at the same time.
+        on_file: called after each file with (files done, files in all), to show progress.
+
+    Raises:
+        DatasetNotFound, StorageUnavailable, ValueError: as `Dataset.open`; a broken dataset is a finding, no error.
+    """
+    try:
+        dataset = Dataset.open(url)
+    except DatasetInvalid as error:
+        place, _, text = str(error).partition(": ")
+        return [Finding("unreadable_metadata" if "_bigdata_ml/" in place else "unreadable_file", place, text)]
+    return [*_contract_findings(dataset), *_file_findings(dataset, threads, on_file)]
+
+
+def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
+    """What the metadata say of each other, and files that nobody published."""
+    manifest = dataset.manifest
+    if manifest is None:
+        return
+    if dataset.row_groups.layout_fingerprint() != manifest.layout:
+        yield Finding("inconsistent_manifest", dataset.url, "the layout fingerprint is not that of the row-group table")
+    if dataset.rows != manifest.rows:
+        yield Finding("row_count", dataset.url, f"the manifest says {manifest.rows} rows, its row groups {dataset.rows}")
+    for name, summary in manifest.splits.items():
+        groups = dataset.row_groups.of_split(name)
+        if int(groups.rows.sum()) != summary.rows:
+            text = f"the manifest says {summary.rows} rows, the split's row groups {int(groups.rows.sum())}"
+            yield Finding("row_count", f"{dataset.url} split {name}", text)
+    for side in manifest.quarantine:
+        yield from _side_findings(dataset.location, side)
+    listed = set(dataset.row_groups.files)
+    for path, info in dataset.location.walk():
+        if info.type == pafs.FileType.File and path.endswith(".parquet") and path not in listed:
+            yield Finding("unlisted_file", (dataset.location / path).url, "a reader by glob finds rows nobody published")
+
+
+def _side_findings(root: Location, side: SideFile) -> Iterator[Finding]:
+    place = root / side.path
+    if not place.exists():
+        yield Finding("missing_file", place.url, "the manifest names it")
+    elif xxhash.xxh3_128_hexdigest(place.read_bytes()) != side.checksum:
+        yield Finding("changed_bytes", place.url, "its checksum differs from the manifest's")
+
+
+def _file_findings(dataset: Dataset, threads: int, on_file: Callable[[int, int], None] | None) -> Iterator[Finding]:
+    records: dict[str, list[dict[str, Any]]] = {}
+    for record in dataset.row_groups.table.to_pylist():
+        records.setdefault(record["path"], []).append(record)
+    keys = set().union(*dataset.partitions.values()) if dataset.partitions else set()
+    wanted = pa.schema([field for field in dataset.schema.to_arrow() if field.name not in keys])
+    strict = dataset.manifest is not None
+    with ThreadPoolExecutor(threads) as pool:
+        jobs = [
+            pool.submit(_check_file, dataset.location / path, groups, wanted, strict=strict) for path, groups in records.items()
+        ]
+        for done, job in enumerate(jobs, start=1):
+            yield from job.result()
+            if on_file is not None:
+                on_file(done, len(jobs))
+
+
+def _check_file(place: Location, records: list[dict[str, Any]], wanted: pa.Schema, *, strict: bool) -> list[Finding]:
+    info = place.info()
+    if info.type == pafs.FileType.NotFound:
+        return [Finding("missing_file", place.url, f"{len(records)} row groups lie there")]
+    size = records[0]["file_bytes"]
+    if info.size < size:
+        return [Finding("truncated_file", place.url, f"{size} bytes were published, {info.size} are there")]
+    try:
+        with place.filesystem.open_input_file(place.path) as stream:
+            return [
+                *_changed(place, stream, records, info.size),
+                *_drifted(place, stream, records, wanted, strict=strict),
+            ]
+    except (pa.ArrowException, OSError) as error:
+        return [Finding("unreadable_file", place.url, str(error))]
+
+
+def _changed(place: Location, stream: Any, records: list[dict[str, Any]], size: int) -> Iterator[Finding]:
+    outside = xxhash.xxh3_128()
+    position = 0
+    for record in sorted(records, key=lambda one: int(one["offset"])):
+        outside.update(_read(stream, position, record["offset"] - position))
+        data = _read(stream, record["offset"], record["length"])
+        position = record["offset"] + record["length"]
+        if record["checksum"] is not None and xxhash.xxh3_128_hexdigest(data) != record["checksum"]:
+            where = f"bytes {record['offset']} to {position}"
+            yield Finding("changed_bytes", f"{place.url} row group {record['row_group']}", f"{where} differ from those published")
+    outside.update(_read(stream, position, size - position))
+    if records[0]["file_checksum"] is not None and outside.hexdigest() != records[0]["file_checksum"]:
+        yield Finding("changed_bytes", f"{place.url} footer", "bytes outside the row groups differ from those published")
+
+
+def _read(stream: Any, offset: int, length: int) -> bytes:
+    stream.seek(offset)
+    return bytes(stream.read(length))
+
+
+def _drifted(
+    place: Location, stream: Any, records: list[dict[str, Any]], wanted: pa.Schema, *, strict: bool
+) -> Iterator[Finding]:
+    file = pq.ParquetFile(stream)
+    found = {field.name: field for field in file.schema_arrow}
+    for field in wanted:
+        other = found.get(field.name)
+        if other is None or other.type != field.type or (strict and other.nullable != field.nullable):
+            text = f"field {field.name!r} is {other or 'missing'}, the schema says {field}"
+            yield Finding("schema_drift", place.url, text)
+    for name in sorted(found.keys() - set(wanted.names)):
+        yield Finding("schema_drift", place.url, f"field {name!r} is not in the schema")
+    groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
+    meant = {record["row_group"]: (record["rows"], (record["offset"], record["length"])) for record in records}
+    for index, group in enumerate(groups):
+        rows, place_in_file = meant.pop(index, (0, (0, 0)))
+        if group.num_rows != rows:
+            text = f"{rows} rows were published, {group.num_rows} are there"
+            yield Finding("row_count", f"{place.url} row group {index}", text)
+        elif byte_range(group) != place_in_file:
+            text = f"its bytes were published at {place_in_file}, they lie at {byte_range(group)}"
+            yield Finding("changed_bytes", f"{place.url} row group {index}", text)
+        elif not strict:
+            file.read_row_group(index)
+    for index, (rows, _) in meant.items():
+        yield Finding("row_count", f"{place.url} row group {index}", f"{rows} rows were published, the row group is gone")

@@ -1,0 +1,85 @@
+"""Arrow types as short text, so that a manifest can be read by eye and by any language."""
+
+import re
+
+import pyarrow as pa
+
+__all__ = ["type_from_text", "type_to_text"]
+
+_ALIASES = {
+    str(kind): kind
+    for kind in (
+        *(pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+        *(pa.float16(), pa.float32(), pa.float64(), pa.bool_(), pa.null()),
+        *(pa.string(), pa.large_string(), pa.binary(), pa.large_binary(), pa.date32(), pa.date64()),
+        *(pa.timestamp(unit) for unit in ("s", "ms", "us", "ns")),
+        *(pa.duration(unit) for unit in ("s", "ms", "us", "ns")),
+        *(pa.time32(unit) for unit in ("s", "ms")),
+        *(pa.time64(unit) for unit in ("us", "ns")),
+        pa.string_view(),
+        pa.binary_view(),
+    )
+}
+_TENSOR = re.compile(r"tensor<(.+)>\[([\d, ]+)\]")
+_DECIMAL = re.compile(r"decimal(128|256)\((\d+), (-?\d+)\)")
+_TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]")
+_LIST = re.compile(r"(large_)?list<(.+)>(?:\[(\d+)\])?")
+_FIXED_BINARY = re.compile(r"fixed_size_binary\[(\d+)\]")
+_DICTIONARY = re.compile(r"dictionary<(.+)>")
+
+
+def type_to_text(kind: pa.DataType) -> str:
+    """Return the text of an Arrow type; `type_from_text` is its inverse.
+
+    Dictionaries are written as their values' type would be, in `dictionary<…>`, since the index type is a matter of layout.
+
+    Raises:
+        ValueError: a type that datasets do not hold (structs, maps, unions).
+
+    >>> type_to_text(pa.fixed_shape_tensor(pa.uint8(), (8, 8, 1)))
+    'tensor<uint8>[8, 8, 1]'
+    """
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return f"tensor<{type_to_text(kind.value_type)}>[{', '.join(map(str, kind.shape))}]"
+    if pa.types.is_dictionary(kind):
+        return f"dictionary<{type_to_text(kind.value_type)}>"
+    if pa.types.is_fixed_size_list(kind):
+        return f"list<{type_to_text(kind.value_type)}>[{kind.list_size}]"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        large = "large_" if pa.types.is_large_list(kind) else ""
+        return f"{large}list<{type_to_text(kind.value_type)}>"
+    if pa.types.is_decimal(kind) or pa.types.is_timestamp(kind) or pa.types.is_fixed_size_binary(kind):
+        return str(kind)
+    if str(kind) not in _ALIASES:
+        raise ValueError(f"a field of type {kind} cannot be held; flatten structs and maps into columns first")
+    return str(kind)
+
+
+def type_from_text(text: str) -> pa.DataType:
+    """Return the Arrow type that `type_to_text` wrote as `text`.
+
+    Raises:
+        ValueError: text that names no type this version knows.
+
+    >>> type_from_text("timestamp[us, tz=UTC]")
+    TimestampType(timestamp[us, tz=UTC])
+    """
+    if text in _ALIASES:
+        return _ALIASES[text]
+    if found := _TENSOR.fullmatch(text):
+        return pa.fixed_shape_tensor(type_from_text(found[1]), [int(size) for size in found[2].split(",")])
+    if found := _DECIMAL.fullmatch(text):
+        make = pa.decimal128 if found[1] == "128" else pa.decimal256
+        return make(int(found[2]), int(found[3]))
+    if found := _TIMESTAMP.fullmatch(text):
+        return pa.timestamp(found[1], tz=found[2])
+    if found := _LIST.fullmatch(text):
+        values = type_from_text(found[2])
+        if found[3]:
+            return pa.list_(values, int(found[3]))
+        return pa.large_list(values) if found[1] else pa.list_(values)
+    if found := _FIXED_BINARY.fullmatch(text):
+        return pa.binary(int(found[1]))
+    if found := _DICTIONARY.fullmatch(text):
+        return pa.dictionary(pa.int32(), type_from_text(found[1]))
+    raise ValueError(f"{text!r} names no type this version knows")

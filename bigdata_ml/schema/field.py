@@ -1,0 +1,167 @@
+"""Fields and schemas: frozen, checked when made, written as JSON."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import pyarrow as pa
+
+from bigdata_ml.schema.arrow import type_from_text, type_to_text
+from bigdata_ml.schema.codec import Codec
+
+__all__ = ["Field", "NullPolicy", "Schema"]
+
+
+class NullPolicy(str, Enum):
+    """What the reader makes of a null.
+
+    REFUSE   there is none; one that is found is a SchemaMismatch
+    NAN      the column becomes floating and the value NaN
+    MASK     the value becomes zero, and a second column `NAME_valid` of booleans says which values are known
+    FILL     the value becomes the field's `fill`
+    """
+
+    REFUSE = "refuse"
+    NAN = "nan"
+    MASK = "mask"
+    FILL = "fill"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """A named column.
+
+    Attributes:
+        name: the column's name in the Parquet files.
+        type: its Arrow type.
+        codec: how a value lies in the column.
+        null: what becomes of nulls; `REFUSE` also means that the field is not nullable.
+        fill: the value of `NullPolicy.FILL`; None with every other policy.
+        vocabulary: whether the manifest holds a vocabulary of that name, by which the reader turns values into ids.
+        channels: 1 (grey) or 3 (RGB) for `Codec.IMAGE`; None with every other codec.
+    """
+
+    name: str
+    type: pa.DataType
+    codec: Codec = Codec.SCALAR
+    null: NullPolicy = NullPolicy.REFUSE
+    fill: float | int | str | bool | None = None
+    vocabulary: bool = False
+    channels: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a field must have a name")
+        self.codec.check(self.name, self.type)
+        if (self.fill is not None) != (self.null is NullPolicy.FILL):
+            raise ValueError(f"field {self.name!r}: a fill value goes with NullPolicy.FILL, and only with it")
+        if (self.channels in (1, 3)) != (self.codec is Codec.IMAGE):
+            raise ValueError(f"field {self.name!r}: channels are 1 or 3 for encoded images, got {self.channels}")
+        if self.null is NullPolicy.NAN and not _may_be_nan(self.type):
+            raise ValueError(f"field {self.name!r}: a null of type {self.type} cannot become NaN; use mask or fill")
+
+    @property
+    def nullable(self) -> bool:
+        """Whether the column may hold nulls."""
+        return self.null is not NullPolicy.REFUSE
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the field as the manifest writes it; keys at their defaults are left out."""
+        written: dict[str, Any] = {"name": self.name, "type": type_to_text(self.type), "codec": self.codec.value}
+        if self.nullable:
+            written["null"] = self.null.value
+        if self.fill is not None:
+            written["fill"] = self.fill
+        if self.vocabulary:
+            written["vocabulary"] = True
+        if self.channels is not None:
+            written["channels"] = self.channels
+        return written
+
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> "Field":
+        """Return the field that `to_json` wrote; unknown keys are ignored.
+
+        Raises:
+            ValueError, KeyError: text that is no field.
+        """
+        return cls(
+            name=written["name"],
+            type=type_from_text(written["type"]),
+            codec=Codec(written["codec"]),
+            null=NullPolicy(written.get("null", "refuse")),
+            fill=written.get("fill"),
+            vocabulary=bool(written.get("vocabulary", False)),
+            channels=written.get("channels"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """An ordered set of fields."""
+
+    fields: tuple[Field, ...]
+
+    def __post_init__(self) -> None:
+        names = [field.name for field in self.fields]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"field names must differ, these stand twice: {', '.join(twice)}")
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self.fields)
+
+    def __getitem__(self, name: str) -> Field:
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"no field {name!r}; the fields are {', '.join(self.names)}")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields' names, in order."""
+        return tuple(field.name for field in self.fields)
+
+    def select(self, names: Iterable[str]) -> "Schema":
+        """Return the schema of those fields, in the order asked for.
+
+        Raises:
+            KeyError: a name that is no field, with the fields there are.
+        """
+        return Schema(tuple(self[name] for name in names))
+
+    def to_arrow(self) -> pa.Schema:
+        """Return the Arrow schema of the Parquet files."""
+        return pa.schema([pa.field(field.name, field.type, nullable=field.nullable) for field in self.fields])
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the schema as the manifest writes it."""
+        return [field.to_json() for field in self.fields]
+
+    @classmethod
+    def from_json(cls, written: list[dict[str, Any]]) -> "Schema":
+        """Return the schema that `to_json` wrote."""
+        return cls(tuple(Field.from_json(field) for field in written))
+
+    @classmethod
+    def from_arrow(cls, schema: pa.Schema, *, with_nulls: Collection[str]) -> "Schema":
+        """Return the schema of columns of which only the Arrow types are known.
+
+        Columns named in `with_nulls` may hold nulls: numbers become floating and their nulls NaN, others get a mask.
+        """
+        return cls(tuple(_bare_field(column, nullable=column.name in with_nulls) for column in schema))
+
+
+def _bare_field(column: pa.Field, *, nullable: bool) -> Field:
+    null = NullPolicy.REFUSE
+    if nullable:
+        null = NullPolicy.NAN if _may_be_nan(column.type) else NullPolicy.MASK
+    return Field(name=column.name, type=column.type, codec=Codec.of(column.type), null=null)
+
+
+def _may_be_nan(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
