@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import xxhash
 
@@ -159,16 +159,22 @@ def _check_same(root: Location, first: Footer, other: Footer) -> None:
 
 
 def _hive_keys(paths: list[str]) -> tuple[tuple[Field, ...], dict[str, dict[str, Any]]]:
-    """Return fields and values of `key=value` directories, without the split."""
-    keyed = [path for path in paths if any("=" in part for part in path.split("/")[:-1])]
-    if not keyed:
-        return (), {}
-    discovered = ds.HivePartitioning.discover(infer_dictionary=False).inspect(keyed)
-    partitioning = ds.HivePartitioning(discovered)
-    splits = all(split_of(path) is not None for path in paths)
-    names = [name for name in discovered.names if not (splits and name == "split")]
-    values = {path: ds.get_partition_keys(partitioning.parse(path)) for path in paths}
-    kept = {path: {name: one.get(name) for name in names} for path, one in values.items()}
-    nullable = {name for name in names if any(one[name] is None for one in kept.values())}
-    columns = pa.schema([discovered.field(name) for name in names])
-    return Schema.from_arrow(columns, with_nulls=nullable).fields, kept if names else {}
+    """Return fields and values of `key=value` directories, the split's apart: whole numbers are int64, all else text."""
+    values = {path: dict(part.split("=", 1) for part in path.split("/")[:-1] if "=" in part) for path in paths}
+    names = dict.fromkeys(name for one in values.values() for name in one)
+    if all(split_of(path) is not None for path in paths):
+        names.pop("split", None)
+    columns: dict[str, dict[str, Any]] = {}
+    fields = []
+    for name in names:
+        column = {path: _hive_value(one.get(name)) for path, one in values.items()}
+        whole = all(value is None or value.lstrip("-").isdigit() for value in column.values())
+        columns[name] = {path: int(value) if whole and value is not None else value for path, value in column.items()}
+        fields.append((pa.field(name, pa.int64() if whole else pa.string()), None in column.values()))
+    with_nulls = {field.name for field, nullable in fields if nullable}
+    schema = Schema.from_arrow(pa.schema([field for field, _ in fields]), with_nulls=with_nulls)
+    return schema.fields, {path: {name: columns[name][path] for name in columns} for path in paths} if columns else {}
+
+
+def _hive_value(text: str | None) -> str | None:
+    return None if text in (None, "__HIVE_DEFAULT_PARTITION__") else unquote(str(text))

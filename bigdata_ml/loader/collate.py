@@ -1,0 +1,60 @@
+"""Numpy columns to a batch of tensors."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from bigdata_ml.loader.transforms import Sample
+from bigdata_ml.reader.decode import Columns
+
+__all__ = ["Batch", "from_samples", "to_samples", "to_tensors"]
+
+Batch = dict[str, Any]
+
+
+def to_tensors(columns: Columns) -> Batch:
+    """Return numpy columns as tensors of the same dtype and shape; text and ragged columns stay lists.
+
+    Raises:
+        ValueError: images of differing sizes, naming the field and the way out.
+    """
+    return {name: _tensor(name, values) for name, values in columns.items()}
+
+
+def to_samples(columns: Columns, rows: int) -> list[Sample]:
+    """Return the columns as one dict a row."""
+    return [{name: values[row] for name, values in columns.items()} for row in range(rows)]
+
+
+def from_samples(samples: Sequence[Sample]) -> Columns:
+    """Return samples as columns again; arrays of one shape are stacked.
+
+    Raises:
+        ValueError: samples with differing fields.
+    """
+    names = samples[0].keys()
+    for sample in samples:
+        if sample.keys() != names:
+            raise ValueError(f"a transform must return the same fields for every row, got {list(names)} and {list(sample)}")
+    return {name: _column([sample[name] for sample in samples]) for name in names}
+
+
+def _column(values: list[Any]) -> Any:
+    if isinstance(values[0], (np.ndarray, np.generic, bool, int, float)) and len({np.shape(value) for value in values}) == 1:
+        return np.stack([np.asarray(value) for value in values])
+    return values
+
+
+def _tensor(name: str, values: Any) -> Any:
+    if isinstance(values, np.ndarray):
+        # Arrow's memory is read-only and may be shared by other batches.
+        return torch.from_numpy(values if values.flags.writeable and values.flags.c_contiguous else values.copy())
+    if values and isinstance(values[0], np.ndarray) and values[0].ndim == 3:
+        sizes = sorted({value.shape for value in values})
+        raise ValueError(
+            f"field {name!r}: the images of a batch have {len(sizes)} sizes, {sizes[0]} and {sizes[-1]} among them; "
+            "give ReadOptions(image_size=(height, width)) or a transform that makes them equal"
+        )
+    return values

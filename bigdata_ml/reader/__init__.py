@@ -1,0 +1,9 @@
+"""Rows of a dataset in the order of a plan: Arrow and numpy, no torch."""
+
+from bigdata_ml.reader.arrow import Reader, open_reader
+from bigdata_ml.reader.cursor import Cursor
+from bigdata_ml.reader.decode import decode_batch
+from bigdata_ml.reader.options import ReadOptions
+from bigdata_ml.reader.plan import EpochPlan, Rank
+
+__all__ = ["Cursor", "EpochPlan", "Rank", "ReadOptions", "Reader", "decode_batch", "open_reader"]
