@@ -20,12 +20,14 @@ class NullPolicy(str, Enum):
     NAN      the column becomes floating and the value NaN
     MASK     the value becomes zero, and a second column `NAME_valid` of booleans says which values are known
     FILL     the value becomes the field's `fill`
+    UNKNOWN  the value becomes id 0, the unknown one, of the field's vocabulary
     """
 
     REFUSE = "refuse"
     NAN = "nan"
     MASK = "mask"
     FILL = "fill"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,8 @@ class Field:
             raise ValueError(f"field {self.name!r}: a fill value goes with NullPolicy.FILL, and only with it")
         if (self.channels in (1, 3)) != (self.codec is Codec.IMAGE):
             raise ValueError(f"field {self.name!r}: channels are 1 or 3 for encoded images, got {self.channels}")
+        if self.null is NullPolicy.UNKNOWN and not self.vocabulary:
+            raise ValueError(f"field {self.name!r}: NullPolicy.UNKNOWN goes with a vocabulary")
         if self.null is NullPolicy.NAN and not _may_be_nan(self.type):
             raise ValueError(f"field {self.name!r}: a null of type {self.type} cannot become NaN; use mask or fill")
 

@@ -1,0 +1,263 @@
+"""The command line: `bigdata-ml inspect | head | validate | report | recipes`. It calls rooms and holds no logic.
+
+Exit codes: 0 ok, 1 something is wrong with the data, 2 the command makes no sense or finds nothing there.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import pyarrow.parquet as pq
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from bigdata_ml.dataset import Dataset, validate
+from bigdata_ml.errors import BigDataMLError, DatasetInvalid
+from bigdata_ml.schema import type_to_text
+
+__all__ = ["main", "run_job"]
+
+_OUT = Console(highlight=False)
+_ERR = Console(stderr=True, highlight=False)
+_Job = TypeVar("_Job")
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Say what a dataset holds: rows, splits, fields, classes, the cleaning's verdict, fingerprints.
+
+    Attributes:
+        dataset: URL of the dataset.
+        json: print JSON.
+    """
+
+    dataset: tyro.conf.Positional[str]
+    json: bool = False
+
+    def run(self) -> int:
+        """Print it."""
+        dataset = Dataset.open(self.dataset)
+        if self.json:
+            sys.stdout.write(json.dumps(_summary(dataset), indent=1) + "\n")
+        else:
+            _print_summary(dataset)
+        return 0
+
+
+@dataclass(frozen=True)
+class Head:
+    """Print the first rows as they are stored.
+
+    Attributes:
+        dataset: URL of the dataset.
+        rows: how many.
+        split: of which split; by default of the whole.
+        json: print a line of JSON a row.
+    """
+
+    dataset: tyro.conf.Positional[str]
+    rows: int = 5
+    split: str | None = None
+    json: bool = False
+
+    def run(self) -> int:
+        """Print them."""
+        dataset = Dataset.open(self.dataset)
+        dataset = dataset.split(self.split) if self.split else dataset
+        rows = _first_rows(dataset, self.rows)
+        if self.json:
+            for row in rows:
+                sys.stdout.write(json.dumps(row, default=str) + "\n")
+            return 0
+        table = Table(*dataset.schema.names)
+        for row in rows:
+            table.add_row(*(_short(value) for value in row.values()))
+        _OUT.print(table)
+        return 0
+
+
+@dataclass(frozen=True)
+class Validate:
+    """Hold a dataset against its manifest, byte by byte; a line per finding.
+
+    Attributes:
+        dataset: URL of the dataset.
+        json: print a line of JSON a finding.
+    """
+
+    dataset: tyro.conf.Positional[str]
+    json: bool = False
+
+    def run(self) -> int:
+        """Print the findings."""
+        with Progress(console=_ERR, transient=True, disable=not sys.stderr.isatty()) as progress:
+            bar = progress.add_task("files", total=None)
+            findings = validate(self.dataset, on_file=lambda done, total: progress.update(bar, completed=done, total=total))
+        for found in findings:
+            line = json.dumps({"code": found.code, "place": found.place, "text": found.text}) if self.json else str(found)
+            sys.stdout.write(line + "\n")
+        if not findings and not self.json:
+            _OUT.print(f"{self.dataset}: nothing wrong found", markup=False)
+        return 1 if findings else 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write report.html and summary.json of all runs below a directory, from the runs' own files.
+
+    Attributes:
+        run_dir: the directory.
+    """
+
+    run_dir: tyro.conf.Positional[str]
+
+    def run(self) -> int:
+        """Write them and say where."""
+        from bigdata_ml.report import write_report
+
+        report = write_report(self.run_dir)
+        _OUT.print(f"{report.report_path}\n{report.summary_path}", markup=False, soft_wrap=True)
+        return 0
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """List the training recipes."""
+
+    def run(self) -> int:
+        """Print them."""
+        from bigdata_ml.train import RECIPES
+
+        for name, recipe in RECIPES.items():
+            _OUT.print(f"[bold]{name}[/bold]  {(recipe.__doc__ or '').strip().splitlines()[0]}")
+        return 0
+
+
+_Command = (
+    Annotated[Inspect, tyro.conf.subcommand("inspect")]
+    | Annotated[Head, tyro.conf.subcommand("head")]
+    | Annotated[Validate, tyro.conf.subcommand("validate")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Recipes, tyro.conf.subcommand("recipes")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `bigdata-ml` with the given arguments, or the process's own; returns the exit code."""
+    command: Any = tyro.cli(_Command, prog="bigdata-ml", args=arguments, description=__doc__)
+    return _guarded(command.run)
+
+
+def run_job(config: type[_Job], body: Callable[[_Job], object], arguments: Sequence[str] | None = None) -> int:
+    """Parse a job's frozen config from the command line and run it; returns the exit code.
+
+    Args:
+        config: dataclass whose fields are the flags.
+        body: what runs.
+        arguments: the flags; by default the process's own.
+    """
+    job = tyro.cli(config, args=arguments, config=(tyro.conf.UseAppendAction, tyro.conf.FlagConversionOff))
+    return _guarded(lambda: body(job))
+
+
+def _guarded(body: Callable[[], object]) -> int:
+    """Run it; an error of ours is a line on stderr and an exit code.
+
+    With BIGDATA_ML_TRACEBACK set, wrong arguments show where they were found.
+    """
+    try:
+        result = body()
+    except BigDataMLError as error:
+        _ERR.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
+        return 1 if isinstance(error, DatasetInvalid) else 2
+    except (ValueError, TypeError) as error:
+        if os.environ.get("BIGDATA_ML_TRACEBACK"):
+            raise
+        _ERR.print(f"error: {error}", markup=False, soft_wrap=True)
+        return 2
+    return result if isinstance(result, int) else 0
+
+
+def _summary(dataset: Dataset) -> dict[str, Any]:
+    splits = {name: dataset.split(name) for name in dataset.splits}
+    manifest = dataset.manifest
+    return {
+        "url": dataset.url,
+        "rows": dataset.rows,
+        "row_groups": len(dataset.row_groups),
+        "files": len(dataset.row_groups.files),
+        "bytes": sum(_file_sizes(dataset).values()),
+        "splits": {name: {"rows": split.rows, "row_groups": len(split.row_groups)} for name, split in splits.items()},
+        "label": dataset.label,
+        "schema": dataset.schema.to_json(),
+        "vocabularies": {name: one.size for name, one in dataset.vocabularies.items()},
+        "cleaning": None
+        if manifest is None or manifest.cleaning is None
+        else {
+            "found": manifest.cleaning.found,
+            "kept": manifest.cleaning.kept,
+            "refused": dict(manifest.cleaning.refused),
+            "warned": dict(manifest.cleaning.warned),
+        },
+        "fingerprints": {"content": manifest.content if manifest else None, "layout": dataset.fingerprint},
+    }
+
+
+def _print_summary(dataset: Dataset) -> None:
+    found = _summary(dataset)
+    _OUT.print(f"[bold]{found['url']}[/bold]")
+    _OUT.print(f"{found['rows']} rows in {found['row_groups']} row groups, {found['files']} files, {found['bytes'] / 1e6:.1f} MB")
+    if dataset.manifest is None:
+        _OUT.print("plain Parquet, no manifest: no vocabularies, statistics or checksums")
+    for name, split in found["splits"].items():
+        _OUT.print(f"  {name:<12}{split['rows']:>10} rows {split['row_groups']:>6} row groups")
+    table = Table("field", "type", "codec", "nulls", "vocabulary")
+    for field in dataset.schema:
+        size = str(dataset.vocabularies[field.name].size) if field.vocabulary else ""
+        name = f"{field.name} (label)" if field.name == dataset.label else field.name
+        table.add_row(name, type_to_text(field.type), field.codec.value, field.null.value if field.nullable else "", size)
+    _OUT.print(table)
+    if cleaning := found["cleaning"]:
+        refused = ", ".join(f"{reason} {count}" for reason, count in cleaning["refused"].items())
+        warned = ", ".join(f"{name} {count}" for name, count in cleaning["warned"].items()) or "none"
+        _OUT.print(f"cleaning: {cleaning['found']} found, {cleaning['kept']} kept; refused: {refused}; warnings: {warned}")
+    _OUT.print(f"content {found['fingerprints']['content'] or '–'}  layout {found['fingerprints']['layout']}")
+
+
+def _file_sizes(dataset: Dataset) -> dict[str, int]:
+    table = dataset.row_groups.table
+    return dict(zip(table["path"].to_pylist(), table["file_bytes"].to_pylist(), strict=True))
+
+
+def _first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
+    if rows < 1:
+        raise ValueError(f"--rows must be 1 or more, got {rows}")
+    found: list[dict[str, Any]] = []
+    for record in dataset.row_groups.table.select(["path", "row_group"]).to_pylist():
+        place = dataset.location / record["path"]
+        keys = (dataset.partitions or {}).get(record["path"], {})
+        with pq.ParquetFile(place.path, filesystem=place.filesystem, pre_buffer=False) as file:
+            group = file.read_row_group(record["row_group"]).slice(0, rows - len(found))
+        found += [{**_readable(row), **keys} for row in group.to_pylist()]
+        if len(found) == rows:
+            break
+    return found
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: f"<{len(value)} bytes>" if isinstance(value, bytes) else value for name, value in row.items()}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(str, value[:4]))}{', …' if len(value) > 4 else ''}] ({len(value)})"
+    return "null" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""The Spark session of a preparation job."""
+
+from pyspark.sql import SparkSession
+
+from bigdata_ml.storage import Location
+
+__all__ = ["spark_path", "spark_session"]
+
+_DEFAULTS = {
+    # One time zone in and out, whatever the machines' own.
+    "spark.sql.session.timeZone": "UTC",
+    # Batches to Python are bounded in bytes, since a row can be an image.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "2048",
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
+    # Tiny files share a task: they are counted by their bytes, not as 4 MiB each.
+    "spark.sql.files.openCostInBytes": str(64 << 10),
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+def spark_session(name: str) -> SparkSession:
+    """Return the session of the job `name`; settings given to spark-submit win over ours.
+
+    Without spark-submit it is Spark's local mode on all cores.
+    """
+    builder = SparkSession.builder.appName(name)
+    given = dict(builder.getOrCreate().sparkContext.getConf().getAll())
+    spark = builder.getOrCreate()
+    for key, value in _DEFAULTS.items():
+        if key not in given and spark.conf.isModifiable(key):
+            spark.conf.set(key, value)
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def spark_path(location: Location) -> str:
+    """Return the place as Spark names it, so that a local path is not looked for on the default filesystem."""
+    return f"file://{location.path}" if location.is_local else location.url

@@ -1,0 +1,71 @@
+"""Splits by a stable hash: adding data never moves a row from one split to another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+__all__ = ["SplitRule", "assign_split"]
+
+_SCALE = 1 << 40
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitRule:
+    """How rows are assigned.
+
+    Attributes:
+        key: columns whose values decide; rows that agree in them are never separated.
+        fractions: share of each split by name, in order; they sum to 1.
+        seed: another seed is another assignment.
+    """
+
+    key: tuple[str, ...]
+    fractions: tuple[tuple[str, float], ...] = (("train", 0.8), ("validation", 0.1), ("test", 0.1))
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            raise ValueError("a split needs at least one key column")
+        shares = [share for _, share in self.fractions]
+        if not shares or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+            raise ValueError(f"the splits' shares must be positive and sum to 1, got {dict(self.fractions)}")
+        names = [name for name, _ in self.fractions]
+        if len(set(names)) != len(names) or not all(name.isidentifier() for name in names):
+            raise ValueError(f"the splits' names must be distinct words, got {', '.join(names)}")
+
+    @classmethod
+    def parse(cls, text: str, *, key: Sequence[str], seed: int) -> "SplitRule":
+        """Return the rule that `train=0.8,validation=0.1,test=0.1` says."""
+        try:
+            pairs = [(name.strip(), float(share)) for name, share in (part.split("=") for part in text.split(","))]
+        except ValueError as error:
+            raise ValueError(f"a split is written train=0.8,validation=0.1,test=0.1, got {text!r}") from error
+        return cls(key=tuple(key), fractions=tuple(pairs), seed=seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rule as the manifest writes it."""
+        return {"hash": "spark xxhash64", "key": list(self.key), "seed": self.seed, "fractions": dict(self.fractions)}
+
+
+def assign_split(rows: DataFrame, rule: SplitRule, *, mix_by: Sequence[str]) -> DataFrame:
+    """Add `split`, and `place`: a hash of `mix_by`, by which the sink orders rows so that files hold them mixed.
+
+    The hash is Spark's xxhash64 of (seed, columns): the same on every cluster and in every order of files.
+    """
+    return rows.withColumns({"place": F.xxhash64(F.lit(rule.seed), *mix_by), "split": _split(rule)})
+
+
+def _split(rule: SplitRule) -> Column:
+    # A salt of its own, so that the place in a file does not follow from the split.
+    share = F.pmod(F.xxhash64(F.lit("split"), F.lit(rule.seed), *rule.key), F.lit(_SCALE))
+    bound, column = 0.0, F.lit(rule.fractions[-1][0])
+    bounds = []
+    for name, fraction in rule.fractions[:-1]:
+        bound += fraction
+        bounds.append((name, round(bound * _SCALE)))
+    for name, limit in reversed(bounds):
+        column = F.when(share < limit, F.lit(name)).otherwise(column)
+    return column

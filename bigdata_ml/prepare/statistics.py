@@ -1,0 +1,122 @@
+"""Mean, deviation and extremes, mergeable over files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from bigdata_ml.dataset import Statistics
+
+__all__ = ["Moments", "image_statistics", "is_numeric"]
+
+# Sums of floats depend on their order in the last digits: what is published is rounded to digits that do not.
+_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Count, nulls, mean, sum of squared deviations and extremes of one column so far."""
+
+    count: int = 0
+    nulls: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+    least: float = float("inf")
+    greatest: float = float("-inf")
+
+    @staticmethod
+    def of(column: pa.Array) -> "Moments":
+        """Return the moments of a numeric or boolean column; what is null or not finite counts as null."""
+        floats = column.cast(pa.float64(), safe=False)
+        values = np.asarray(pc.fill_null(floats, float("nan")).to_numpy(zero_copy_only=False))
+        known = values[np.isfinite(values)]
+        if not len(known):
+            return Moments(nulls=len(values))
+        mean = float(known.mean())
+        squares = float(((known - mean) ** 2).sum())
+        return Moments(len(known), len(values) - len(known), mean, squares, float(known.min()), float(known.max()))
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Return the moments of both (Chan, Golub, LeVeque 1979)."""
+        if not self.count or not other.count:
+            more, less = (self, other) if self.count else (other, self)
+            return Moments(more.count, self.nulls + less.nulls if more is self else other.nulls + self.nulls, *more._rest())
+        count = self.count + other.count
+        apart = other.mean - self.mean
+        return Moments(
+            count,
+            self.nulls + other.nulls,
+            self.mean + apart * other.count / count,
+            self.squares + other.squares + apart * apart * self.count * other.count / count,
+            min(self.least, other.least),
+            max(self.greatest, other.greatest),
+        )
+
+    def to_statistics(self) -> Statistics | None:
+        """Return the statistics as the manifest holds them, or None if no value is known."""
+        if not self.count:
+            return None
+        return Statistics(
+            count=self.count,
+            nulls=self.nulls,
+            mean=(_rounded(self.mean),),
+            std=(_rounded((self.squares / self.count) ** 0.5),),
+            least=self.least,
+            greatest=self.greatest,
+        )
+
+    def _rest(self) -> tuple[float, float, float, float]:
+        return self.mean, self.squares, self.least, self.greatest
+
+
+def is_numeric(kind: pa.DataType) -> bool:
+    """Whether a column of that type has moments."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_boolean(kind))
+
+
+def image_statistics(inspected: DataFrame, *, channels: int) -> Statistics | None:
+    """Return the pixels' statistics over the rows of `inspected`, from whole numbers and so exact in any order.
+
+    Grey images among coloured ones count in all three channels.
+    """
+    pixels = F.col("height").cast("long") * F.col("width")
+    grey = F.col("channels") == 1
+    found = inspected.agg(
+        F.sum(pixels).alias("pixels"),
+        *(F.sum(F.when(grey, F.col("sums")[0]).otherwise(F.get("sums", F.lit(i)))).alias(f"sum{i}") for i in range(channels)),
+        *(
+            F.sum(F.when(grey, F.col("squares")[0]).otherwise(F.get("squares", F.lit(i)))).alias(f"square{i}")
+            for i in range(channels)
+        ),
+        F.min("least").alias("least"),
+        F.max("greatest").alias("greatest"),
+    ).collect()[0]
+    count = found["pixels"]
+    if not count:
+        return None
+    means = [found[f"sum{i}"] / count for i in range(channels)]
+    deviations = [max(0.0, found[f"square{i}"] / count - mean * mean) ** 0.5 for i, mean in enumerate(means)]
+    return Statistics(
+        count=count,
+        nulls=0,
+        mean=tuple(map(_rounded, means)),
+        std=tuple(map(_rounded, deviations)),
+        least=found["least"],
+        greatest=found["greatest"],
+    )
+
+
+def merged(parts: Sequence[Moments]) -> Moments:
+    """Return the moments of all parts, merged in their order."""
+    total = Moments()
+    for part in parts:
+        total = total.merge(part)
+    return total
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")

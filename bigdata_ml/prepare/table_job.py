@@ -1,0 +1,293 @@
+"""The table job: rows of files in, joined, labelled, a published dataset out."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyspark
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_type
+
+from bigdata_ml import __version__
+from bigdata_ml.dataset import QUARANTINE_SCHEMA, Cleaning, Contract, Manifest, WriteOptions, publish, stage
+from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
+from bigdata_ml.dataset.publish import refuse_existing
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.features import feature_vocabularies, label_vocabulary
+from bigdata_ml.prepare.progress import say, stage_progress
+from bigdata_ml.prepare.quality import quality_page
+from bigdata_ml.prepare.sink import Sink, Written, partitions_for, quarantine_batch
+from bigdata_ml.prepare.sources import table
+from bigdata_ml.prepare.split import SplitRule, assign_split
+from bigdata_ml.prepare.statistics import is_numeric
+from bigdata_ml.prepare.tabular import (
+    DropRule,
+    Join,
+    JoinReport,
+    add_label,
+    drop_columns,
+    join_reports,
+    join_table,
+    refuse_missing_label,
+    with_source,
+)
+from bigdata_ml.schema import Field, NullPolicy, Schema
+from bigdata_ml.storage import locate
+
+__all__ = ["TableJob", "prepare_table"]
+
+_SAMPLES = 24
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableJob:
+    """Turn a table into a dataset: join, label, refuse rows without label, leave columns out, split, publish.
+
+    Attributes:
+        source: URL of the table: a file or a directory of CSV, JSON lines, Parquet or ORC.
+        dataset: URL of the dataset to publish; nothing may be there yet.
+        label: the column to predict, or NAME=EXPRESSION in Spark SQL, such as `late=arr_delay > 15`.
+        drop: columns to leave out, `[RULE:]A,B`; the rule's name tells why and stands in the manifest.
+        join: other tables, `[NAME=]URL:key_here=key_there[,…]`; their columns become NAME_COLUMN.
+        categorical: whole-number columns that are categories, `A,B`; text and boolean columns always are.
+        split_key: columns `A,B` whose equal values stay in one split; by default a row's all.
+        split: shares of the splits.
+        seed: of the split and of the order in the files.
+        null_value: the text that means null in CSV.
+        min_count: values of a category with fewer train rows become the unknown one.
+        max_vocabulary: of the others so many most frequent ones are kept.
+        row_group_bytes: Arrow bytes a row group aims at.
+    """
+
+    source: str
+    dataset: str
+    label: str
+    drop: tuple[str, ...] = ()
+    join: tuple[str, ...] = ()
+    categorical: str = ""
+    split_key: str = ""
+    split: str = "train=0.8,validation=0.1,test=0.1"
+    seed: int = 0
+    null_value: str = ""
+    min_count: int = 1
+    max_vocabulary: int = 100_000
+    row_group_bytes: int = 8 << 20
+
+    def __post_init__(self) -> None:
+        if self.min_count < 1 or self.max_vocabulary < 1:
+            raise ValueError(f"min_count and max_vocabulary must be 1 or more, got {self.min_count} and {self.max_vocabulary}")
+
+
+def prepare_table(spark: SparkSession, job: TableJob) -> Manifest:
+    """Run the job; returns the manifest of what was published.
+
+    Raises:
+        JobRefused: nothing to read, a column that is not there, a join that multiplies rows, no row or one class left, a
+            destination that exists; nothing is published then.
+        ValueError: an argument that makes no sense.
+    """
+    refuse_existing(locate(job.dataset))
+    joins = [Join.parse(text) for text in job.join]
+    drops = [DropRule.parse(text) for text in job.drop]
+    rows = table(spark, job.source, null_value=job.null_value).transform(with_source)
+    own = _visible(rows)
+    rule = SplitRule.parse(job.split, key=_names(job.split_key) or own, seed=job.seed)
+    _check_columns(own, rule.key, "--split-key")
+    for join in joins:
+        rows = rows.transform(join_table, table(spark, join.url, null_value=job.null_value), join)
+    rows, label = add_label(rows, job.label)
+    rows = (
+        rows.transform(refuse_missing_label, label=label)
+        .transform(assign_split, rule, mix_by=own)
+        .transform(drop_columns, drops)
+        .repartition(partitions_for(_bytes_of(job.source)), "place")
+        .sortWithinPartitions("place", "__row")
+        .persist(StorageLevel.DISK_ONLY)
+    )
+    _check_columns(_visible(rows), _names(job.categorical), "--categorical")
+    try:
+        return _write(spark, job, rows, joins, drops, rule, label)
+    finally:
+        rows.unpersist()
+
+
+def _write(
+    spark: SparkSession,
+    job: TableJob,
+    rows: DataFrame,
+    joins: list[Join],
+    drops: list[DropRule],
+    rule: SplitRule,
+    label: str,
+) -> Manifest:
+    with stage(job.dataset) as staging:
+        for place in staging.debris:
+            say(f"deleted what a killed job left: {place}")
+        with stage_progress(spark.sparkContext, "read, join, split"):
+            tally = {row["__reason"]: row["count"] for row in rows.groupBy("__reason").count().collect()}
+        found = sum(tally.values())
+        reports = join_reports(rows, joins, before=_count(spark, job))
+        kept = rows.where(F.col("__reason").isNull())
+        _check_label(job, kept, label, tally)
+        with stage_progress(spark.sparkContext, "count nulls and categories"):
+            schema = _schema(job, kept, label)
+            train = kept.where(F.col("split") == "train")
+            names = [one.name for one in schema if one.vocabulary and one.name != label]
+            vocabularies = feature_vocabularies(train, names, min_count=job.min_count, max_values=job.max_vocabulary)
+            if schema[label].vocabulary:
+                vocabularies[label] = label_vocabulary(kept, label)
+        sink = Sink(
+            schema=schema,
+            options=WriteOptions(row_group_bytes=job.row_group_bytes),
+            encode=_Encode(schema),
+            refuse=_refused,
+            reason="__reason",
+        )
+        with stage_progress(spark.sparkContext, f"write {tally[None]} rows"):
+            written = sink.write(rows, staging)
+        contract = _contract(job, schema, label, vocabularies, written, rule, tally, found, reports, drops, staging.debris)
+        pages = _quality(job, contract, rows, written, reports)
+        manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
+    for report in reports:
+        say(
+            f"join {report.name} ({report.keys}): {report.matched} matched, {report.unmatched} unmatched, {report.multiplied} multiplied"
+        )
+    say(f"published {manifest.rows} rows as {job.dataset}")
+    return manifest
+
+
+def _contract(
+    job: TableJob,
+    schema: Schema,
+    label: str,
+    vocabularies: dict[str, Any],
+    written: Written,
+    rule: SplitRule,
+    tally: dict[str | None, int],
+    found: int,
+    reports: list[JoinReport],
+    drops: list[DropRule],
+    debris: tuple[str, ...],
+) -> Contract:
+    moments = {name: one.to_statistics() for name, one in written.moments.items() if not schema[name].vocabulary}
+    return Contract(
+        schema=schema,
+        label=label,
+        vocabularies=vocabularies,
+        statistics={name: one for name, one in moments.items() if one is not None},
+        split_rule=rule.to_json(),
+        cleaning=Cleaning(
+            found=found,
+            kept=tally[None],
+            refused={"label_missing": tally.get("label_missing", 0)},
+            rules={
+                "label_missing": f"{label} is null",
+                **{f"drop {one.name}": ", ".join(one.columns) for one in drops},
+            },
+        ),
+        provenance={
+            "job": "prepare_table",
+            "arguments": asdict(job),
+            "source": locate(job.source).url,
+            "joins": [report.to_json() for report in reports],
+            "debris_deleted": list(debris),
+            "versions": {"bigdata_ml": __version__, "pyspark": pyspark.__version__, "pyarrow": pa.__version__},
+        },
+    )
+
+
+def _count(spark: SparkSession, job: TableJob) -> int:
+    """Rows of the source by itself, so that a join that loses or multiplies some is seen."""
+    return table(spark, job.source, null_value=job.null_value).count()
+
+
+def _bytes_of(url: str) -> int:
+    place = locate(url)
+    return sum(info.size or 0 for _, info in place.walk()) if place.is_directory() else int(place.info().size or 0)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _visible(rows: DataFrame) -> tuple[str, ...]:
+    return tuple(name for name in rows.columns if not name.startswith("__") and name not in ("split", "place"))
+
+
+def _check_columns(there: tuple[str, ...], wanted: tuple[str, ...], option: str) -> None:
+    unknown = [name for name in wanted if name not in there]
+    if unknown:
+        raise JobRefused(f"{option}: no column {', '.join(unknown)}; the columns are {', '.join(there)}")
+
+
+def _check_label(job: TableJob, kept: DataFrame, label: str, tally: dict[str | None, int]) -> None:
+    if not tally.get(None):
+        raise JobRefused(f"{job.source}: no row is left, the label {label!r} is null in all {sum(tally.values())}")
+    classes = kept.select(label).distinct().limit(2).collect()
+    if len(classes) < 2:
+        raise JobRefused(
+            f"{job.source}: the label {label!r} has one class, {classes[0][0]!r}, in all {tally[None]} rows, "
+            "and nothing can be learned from one; check --label"
+        )
+
+
+def _schema(job: TableJob, kept: DataFrame, label: str) -> Schema:
+    columns = _visible(kept)
+    nulls = kept.agg(*(F.sum(F.col(f"`{name}`").isNull().cast("long")).alias(name) for name in columns)).collect()[0]
+    categorical = _names(job.categorical)
+    return Schema(tuple(_field(kept, name, bool(nulls[name]), name in categorical, name == label) for name in columns))
+
+
+def _field(rows: DataFrame, name: str, nullable: bool, categorical: bool, label: bool) -> Field:
+    kind = to_arrow_type(rows.schema[name].dataType, timezone="UTC")
+    whole = pa.types.is_integer(kind)
+    worded = pa.types.is_string(kind) or pa.types.is_boolean(kind) or (whole and (categorical or label))
+    if categorical and not worded:
+        raise JobRefused(f"--categorical: column {name!r} is {kind}; categories are text, booleans or whole numbers")
+    null = NullPolicy.REFUSE
+    if nullable:
+        null = NullPolicy.UNKNOWN if worded else NullPolicy.NAN if is_numeric(kind) else NullPolicy.MASK
+    try:
+        return Field(name=name, type=kind, null=null, vocabulary=worded)
+    except ValueError as error:
+        raise JobRefused(f"column {name!r} cannot be held: {error}; leave it out by --drop, or flatten it first") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Encode:
+    """Runs on the executors."""
+
+    schema: Schema
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch.select(list(self.schema.names)).cast(self.schema.to_arrow())
+
+
+def _refused(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return quarantine_batch(
+        source=batch.column("__source"),
+        reason=batch.column("__reason"),
+        detail=batch.column("__detail"),
+        row=batch.column("__row"),
+        thumbnail=pa.nulls(batch.num_rows, pa.binary()),
+    )
+
+
+def _quality(job: TableJob, contract: Contract, rows: DataFrame, written: Written, reports: list[JoinReport]) -> dict[str, bytes]:
+    refused = rows.where(F.col("__reason").isNotNull()).limit(_SAMPLES).toArrow()
+    samples = [_refused(batch) for batch in refused.to_batches()]
+    html, numbers = quality_page(
+        dataset_url=job.dataset,
+        cleaning=contract.cleaning,
+        splits=written.rows_by_split(),
+        label=contract.label,
+        vocabularies=contract.vocabularies,
+        statistics=contract.statistics,
+        joins=[report.to_json() for report in reports],
+        refused_samples=pa.Table.from_batches(samples, QUARANTINE_SCHEMA),
+        kept_samples=[],
+        provenance=contract.provenance,
+    )
+    return {QUALITY: html, QUALITY_NUMBERS: numbers}

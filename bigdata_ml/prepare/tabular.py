@@ -1,0 +1,204 @@
+"""Cleaning tables: named steps from DataFrame to DataFrame; refused rows keep a reason and are never dropped uncounted."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from bigdata_ml.errors import JobRefused
+
+__all__ = ["DropRule", "Join", "JoinReport", "add_label", "drop_columns", "join_table", "refuse_missing_label", "with_source"]
+
+_JOIN = re.compile(r"(?:(?P<name>\w+)=)?(?P<url>.+):(?P<keys>\w+=\w+(?:,\w+=\w+)*)")
+_LABEL = re.compile(r"(?P<name>\w+)(?:\s*=(?!=)\s*(?P<expression>.+))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Another table, each of whose rows is found by its keys.
+
+    Attributes:
+        name: prefix of the columns it brings.
+        url: where it is.
+        keys: pairs (column here, column there).
+    """
+
+    name: str
+    url: str
+    keys: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Join":
+        """Return the join that `[NAME=]URL:key=key[,key=key]` says; the name is else the file's.
+
+        >>> Join.parse("hdfs://nn:8020/planes.csv:tailnum=tailnum").name
+        'planes'
+        """
+        found = _JOIN.fullmatch(text)
+        if found is None:
+            raise ValueError(f"a join is written [NAME=]URL:key_here=key_there[,…], got {text!r}")
+        keys = tuple((here, there) for here, there in (pair.split("=") for pair in found["keys"].split(",")))
+        name = found["name"] or re.sub(r"\W", "_", found["url"].rstrip("/").rsplit("/", 1)[-1].split(".")[0])
+        return cls(name, found["url"], keys)
+
+
+@dataclass(frozen=True, slots=True)
+class DropRule:
+    """Columns that are left out, and the name of the rule that says why."""
+
+    name: str
+    columns: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "DropRule":
+        """Return the rule that `[RULE:]A,B` says; its name is else `drop`."""
+        name, colon, columns = text.rpartition(":")
+        return cls(name if colon else "drop", tuple(one.strip() for one in columns.split(",")))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JoinReport:
+    """What a join did: rows before it, how many found their row, how many did not, and how many were multiplied (none)."""
+
+    name: str
+    keys: str
+    rows: int
+    matched: int
+    unmatched: int
+    multiplied: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as the manifest's provenance holds it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def with_source(rows: DataFrame) -> DataFrame:
+    """Add `source`, the file a row came from, and `row`, the row as JSON, for the quarantine; `reason` and `detail` are null."""
+    columns = list(rows.columns)
+    return rows.select(
+        *columns,
+        F.col("_metadata.file_path").alias("__source"),
+        F.to_json(F.struct(*columns)).alias("__row"),
+        F.lit(None).cast("string").alias("__reason"),
+        F.lit(None).cast("string").alias("__detail"),
+    )
+
+
+def add_label(rows: DataFrame, label: str) -> tuple[DataFrame, str]:
+    """Return the rows with their label column, and its name.
+
+    Args:
+        rows: the table.
+        label: a column, or `NAME=EXPRESSION` with a Spark SQL expression over columns.
+
+    Raises:
+        JobRefused: no such column, or an expression that cannot be evaluated.
+    """
+    found = _LABEL.fullmatch(label.strip())
+    if found is None:
+        raise JobRefused(f"--label must be a column or NAME=EXPRESSION, got {label!r}")
+    name, expression = found["name"], found["expression"]
+    there = ", ".join(name for name in rows.columns if not name.startswith("__"))
+    if expression is None:
+        if name not in rows.columns:
+            raise JobRefused(f"no column {name!r} for the label; the columns are {there}")
+        return rows, name
+    if name in rows.columns:
+        raise JobRefused(f"the label {name!r} is a column already; give the expression another name")
+    try:
+        return rows.withColumn(name, F.expr(expression)), name
+    except AnalysisException as error:
+        raise JobRefused(f"the label's expression {expression!r} does not fit the columns {there}: {error}") from error
+
+
+def refuse_missing_label(rows: DataFrame, *, label: str) -> DataFrame:
+    """Refuse the rows whose label is not known, as `label_missing`."""
+    missing = F.col("__reason").isNull() & F.col(label).isNull()
+    return rows.withColumns(
+        {
+            "__detail": F.when(missing, F.lit(f"{label} is null")).otherwise(F.col("__detail")),
+            "__reason": F.when(missing, F.lit("label_missing")).otherwise(F.col("__reason")),
+        }
+    )
+
+
+def drop_columns(rows: DataFrame, rules: Sequence[DropRule]) -> DataFrame:
+    """Leave out the columns of the rules.
+
+    Raises:
+        JobRefused: a rule names a column that is not there.
+    """
+    for rule in rules:
+        unknown = [name for name in rule.columns if name not in rows.columns]
+        if unknown:
+            there = ", ".join(name for name in rows.columns if not name.startswith("__"))
+            raise JobRefused(f"rule {rule.name!r} drops {', '.join(unknown)}, which is no column; the columns are {there}")
+    return rows.drop(*(name for rule in rules for name in rule.columns))
+
+
+def join_table(rows: DataFrame, other: DataFrame, join: Join) -> DataFrame:
+    """Add the columns of `other`, named NAME_COLUMN, to the rows its keys match; no row is lost or multiplied.
+
+    A column `__matched_NAME` says whether a row was matched. A null key matches nothing.
+
+    Raises:
+        JobRefused: a key that is no column, or rows of `other` that share a key, which would multiply rows.
+    """
+    for side, columns, names in (
+        ("here", rows.columns, [here for here, _ in join.keys]),
+        (join.url, other.columns, [there for _, there in join.keys]),
+    ):
+        unknown = [name for name in names if name not in columns]
+        if unknown:
+            raise JobRefused(f"join {join.name!r}: {', '.join(unknown)} is no column of {side}; it has {', '.join(columns)}")
+    keys = [there for _, there in join.keys]
+    known = other.where(" and ".join(f"`{name}` is not null" for name in keys))
+    twice = known.groupBy(*keys).count().where("count > 1").orderBy(*keys).limit(1).collect()
+    if twice:
+        values = ", ".join(f"{name}={twice[0][name]}" for name in keys)
+        raise JobRefused(
+            f"join {join.name!r}: {twice[0]['count']} rows of {join.url} share the key {values} and would multiply rows; "
+            "join by more columns, or remove the duplicates"
+        )
+    wanted = known.select(
+        *(F.col(there).alias(f"__key{index}") for index, there in enumerate(keys)),
+        *(F.col(name).alias(f"{join.name}_{name}") for name in other.columns if name not in keys),
+        F.lit(True).alias(f"__matched_{join.name}"),
+    )
+    on = [rows[here] == wanted[f"__key{index}"] for index, (here, _) in enumerate(join.keys)]
+    joined = rows.join(wanted, on=on, how="left").drop(*(f"__key{index}" for index in range(len(keys))))
+    return joined.withColumn(f"__matched_{join.name}", F.coalesce(F.col(f"__matched_{join.name}"), F.lit(False)))
+
+
+def join_reports(rows: DataFrame, joins: Sequence[Join], *, before: int) -> list[JoinReport]:
+    """Count what the joins did, in one pass over the joined rows.
+
+    Args:
+        rows: the rows with `__matched_NAME` of each join.
+        joins: the joins.
+        before: rows before the first join.
+
+    Raises:
+        JobRefused: rows were lost or multiplied.
+    """
+    if not joins:
+        return []
+    matched = [F.sum(F.col(f"__matched_{join.name}").cast("long")).alias(join.name) for join in joins]
+    found = rows.agg(F.count(F.lit(1)).alias("__rows"), *matched).collect()[0]
+    if found["__rows"] != before:
+        raise JobRefused(f"the joins turned {before} rows into {found['__rows']}; nothing was published")
+    return [
+        JoinReport(
+            name=join.name,
+            keys=", ".join(f"{here}={there}" for here, there in join.keys),
+            rows=before,
+            matched=found[join.name],
+            unmatched=before - found[join.name],
+            multiplied=0,
+        )
+        for join in joins
+    ]

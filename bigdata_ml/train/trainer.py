@@ -1,0 +1,251 @@
+"""The training loop: epochs, validation, checkpoints, measured all the way. Read top to bottom."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.errors import DatasetInvalid, ResumeMismatch
+from bigdata_ml.loader import Loader, make_loader, random_crop
+from bigdata_ml.reader import ReadOptions
+from bigdata_ml.report import DatasetRecord, EpochRecord, Meter, RunDirectory, RunRecord, peak_rss_mb
+from bigdata_ml.schema import Codec
+from bigdata_ml.train.checkpoint import load_checkpoint, save_checkpoint
+from bigdata_ml.train.config import TrainConfig
+from bigdata_ml.train.evaluate import evaluate, to_device
+from bigdata_ml.train.models import build_model
+
+__all__ = ["train"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a checkpoint holds the states of."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    loader: Loader
+
+
+def train(
+    config: TrainConfig,
+    dataset: Dataset,
+    run_dir: str | Path,
+    *,
+    recipe: str,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "cpu",
+    on_epoch: Callable[[EpochRecord], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Train a model on the split `train`, choose the epoch by `validation`, and return its evaluation on `test`.
+
+    Writes run.json, metrics.jsonl (a line an epoch), checkpoint.pt (after each epoch) and evaluation.json to `run_dir`.
+    The same seed on the same machine gives the same model; a run that was stopped and resumed ends as if it had not been.
+
+    Args:
+        config: the settings.
+        dataset: a dataset with a manifest, a label with a vocabulary, and the splits train, validation and test.
+        run_dir: the run's directory; must not hold a run unless `resume`.
+        recipe: name of the recipe that made `config`, for the record.
+        seed: of weights, order, augmentation and dropout.
+        resume: go on from the last checkpoint, or begin if there is none.
+        device: torch's name of it.
+        on_epoch: called with the figures of each epoch.
+
+    Raises:
+        DatasetInvalid: a dataset that cannot be trained on.
+        ResumeMismatch: the checkpoint belongs to another dataset, seed or config.
+        ValueError: `run_dir` holds a run and `resume` is not asked for.
+    """
+    label, classes = _label_of(dataset)
+    run_dir, where = Path(run_dir), torch.device(device)
+    run = RunDirectory(run_dir)
+    torch.manual_seed(seed)
+    parts = _build(config, dataset, seed, where)
+    record = _record(config, dataset, parts.model, recipe=recipe, label=label, classes=len(classes), seed=seed, device=device)
+    saved = _begin(run, record, resume=resume)
+    best: dict[str, Any] = {"metric": -math.inf, "epoch": -1, "model": parts.model.state_dict()}
+    if saved is not None:
+        best = _restore(saved, parts)
+    validation = _reading(config, dataset, "validation")
+    for epoch in range(parts.loader.epoch, config.epochs):
+        measured = _epoch(config, parts, label, epoch, where)
+        found = evaluate(parts.model, validation, label=label, classes=classes, split="validation", device=where)
+        metric = found.get("top1", found.get("roc_auc"))
+        if metric > best["metric"]:
+            best = {
+                "metric": metric,
+                "epoch": epoch,
+                "model": {name: one.clone() for name, one in parts.model.state_dict().items()},
+            }
+        figures = EpochRecord(
+            **measured,
+            validation_loss=found["log_loss"],
+            validation_top1=found.get("top1"),
+            validation_roc_auc=found.get("roc_auc"),
+            peak_rss_mb=peak_rss_mb(),
+        )
+        run.append_epoch(figures)
+        save_checkpoint(run_dir, _state(parts, best, record))
+        on_epoch(figures)
+    parts.model.load_state_dict(best["model"])
+    test = _reading(config, dataset, "test")
+    evaluation = evaluate(parts.model, test, label=label, classes=classes, split="test", device=where)
+    evaluation["epoch"] = best["epoch"]
+    run.write_evaluation(evaluation)
+    return evaluation
+
+
+def _epoch(config: TrainConfig, parts: _Parts, label: str, epoch: int, device: torch.device) -> dict[str, Any]:
+    """Train one epoch and return its figures."""
+    parts.model.train()
+    parts.loader.set_epoch(epoch)
+    meter, batches, total = Meter(), iter(parts.loader), torch.zeros((), device=device)
+    for _ in range(len(parts.loader)):
+        with meter.waiting():
+            batch = next(batches)
+        batch = to_device(batch, device)
+        loss = functional.cross_entropy(parts.model(batch), batch[label], label_smoothing=config.label_smoothing)
+        parts.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        parts.optimizer.step()
+        parts.schedule.step()
+        total += loss.detach()
+        meter.step(len(batch[label]))
+    mean = float(total) / meter.steps
+    meter.step(0)
+    return {
+        "epoch": epoch,
+        "steps": len(parts.loader),
+        "rows": meter.rows,
+        "seconds": meter.seconds,
+        "wait_seconds": meter.wait_seconds,
+        "rows_per_second": meter.rows_per_second,
+        "train_loss": mean,
+    }
+
+
+def _build(config: TrainConfig, dataset: Dataset, seed: int, device: torch.device) -> _Parts:
+    model = build_model(config, dataset).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    loader = _training(config, dataset, seed)
+    steps = config.epochs * len(loader)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+    return _Parts(model, optimizer, schedule, loader)
+
+
+def _training(config: TrainConfig, dataset: Dataset, seed: int) -> Loader:
+    read = ReadOptions(seed=seed, image_size=config.image_size, columns=_columns(dataset))
+    images = [field.name for field in dataset.schema if field.codec in (Codec.RAW_IMAGE, Codec.IMAGE)]
+    transform = random_crop(images[0], padding=config.augment) if config.augment and images else None
+    split = dataset.split("train")
+    size = config.global_batch_size
+    if split.rows < size:
+        raise DatasetInvalid(f"{dataset.url}: the train split has {split.rows} rows, fewer than one batch of {size}")
+    return make_loader(split, read, global_batch_size=size, num_workers=config.num_workers, transform=transform)
+
+
+def _reading(config: TrainConfig, dataset: Dataset, split: str) -> Loader:
+    read = ReadOptions(shuffle=False, remainder="exact", image_size=config.image_size, columns=_columns(dataset))
+    return make_loader(dataset.split(split), read, global_batch_size=config.global_batch_size, num_workers=config.num_workers)
+
+
+def _columns(dataset: Dataset) -> tuple[str, ...]:
+    """Return the fields that a network can read: those that become tensors."""
+    names = []
+    for field in dataset.schema:
+        described = field.vocabulary or (dataset.manifest is not None and field.name in dataset.manifest.statistics)
+        if described:
+            names.append(field.name)
+    return tuple(names)
+
+
+def _label_of(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
+    label = dataset.label
+    if label is None or label not in dataset.vocabularies:
+        found = "has no manifest" if dataset.manifest is None else f"has the label {label!r} without classes"
+        raise DatasetInvalid(
+            f"{dataset.url} {found}; a recipe learns to tell classes: prepare the data by a job with --label, "
+            "and write the label as a text, whole number or condition"
+        )
+    missing = [name for name in ("train", "validation", "test") if name not in dataset.splits]
+    if missing:
+        raise DatasetInvalid(
+            f"{dataset.url} lacks the splits {', '.join(missing)}; prepare it with --split train=…,validation=…,test=…"
+        )
+    return label, tuple(str(value) for value in dataset.vocabularies[label].values)
+
+
+def _record(
+    config: TrainConfig, dataset: Dataset, model: nn.Module, *, recipe: str, label: str, classes: int, seed: int, device: str
+) -> RunRecord:
+    return RunRecord(
+        recipe=recipe,
+        task="binary" if classes == 2 else "multiclass",
+        config=config.to_json(),
+        dataset=DatasetRecord(
+            url=dataset.url, content=dataset.manifest.content if dataset.manifest else None, layout=dataset.fingerprint
+        ),
+        label=label,
+        seed=seed,
+        device=device,
+        world_size=1,
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        price_per_device_hour=config.price_per_device_hour,
+        currency=config.currency,
+        parameters=sum(one.numel() for one in model.parameters()),
+    )
+
+
+def _begin(run: RunDirectory, record: RunRecord, *, resume: bool) -> dict[str, Any] | None:
+    """Return the checkpoint to go on from, or None to begin; the run's files are made to agree with it."""
+    saved = load_checkpoint(run.path) if resume else None
+    if not resume and (run.path / "run.json").exists():
+        raise ValueError(f"{run.path} holds a run already; resume it (--resume), or give another directory")
+    if saved is None:
+        run.write_run(record)
+        run.drop_epochs_from(0)
+        return None
+    for name, mine in _identity(record).items():
+        if saved["identity"].get(name) != mine:
+            raise ResumeMismatch(
+                f"{run.path}: {name} differs: the checkpoint has {saved['identity'].get(name)!r}, this run {mine!r}"
+            )
+    run.drop_epochs_from(int(saved["loader"]["epoch"]))
+    return saved
+
+
+def _identity(record: RunRecord) -> dict[str, Any]:
+    config = {name: list(one) if isinstance(one, tuple) else one for name, one in record.config.items()}
+    return {"recipe": record.recipe, "seed": record.seed, "dataset": record.dataset.layout, "config": config}
+
+
+def _state(parts: _Parts, best: dict[str, Any], record: RunRecord) -> dict[str, Any]:
+    return {
+        "identity": _identity(record),
+        "model": parts.model.state_dict(),
+        "optimizer": parts.optimizer.state_dict(),
+        "schedule": parts.schedule.state_dict(),
+        "loader": parts.loader.state_dict(),
+        "generator": torch.get_rng_state(),
+        "best": best,
+    }
+
+
+def _restore(saved: dict[str, Any], parts: _Parts) -> dict[str, Any]:
+    parts.model.load_state_dict(saved["model"])
+    parts.optimizer.load_state_dict(saved["optimizer"])
+    parts.schedule.load_state_dict(saved["schedule"])
+    parts.loader.load_state_dict(saved["loader"])
+    torch.set_rng_state(saved["generator"])
+    best: dict[str, Any] = saved["best"]
+    return best

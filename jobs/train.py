@@ -1,0 +1,83 @@
+"""Train a recipe on a dataset: `python jobs/train.py --recipe first_network --dataset URL --run-dir DIR`."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bigdata_ml.cli import run_job
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.report import EpochRecord
+from bigdata_ml.train import recipe, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJob:
+    """Train a recipe on a dataset.
+
+    Attributes:
+        recipe: its name; `bigdata-ml recipes` lists them.
+        dataset: URL of the dataset.
+        run_dir: directory for the run's files; with --repeat, for its runs' directories `seed-N`.
+        resume: go on from the last checkpoint.
+        seed: of weights, order, augmentation and dropout.
+        repeat: train so many runs, with seeds from `seed` on, for a mean and a spread.
+        device: torch's name of it; by default a GPU if there is one.
+        epochs, global_batch_size, learning_rate, image_size, price_per_device_hour: instead of the recipe's.
+    """
+
+    recipe: str
+    dataset: str
+    run_dir: Path
+    resume: bool = False
+    seed: int = 0
+    repeat: int = 1
+    device: str | None = None
+    epochs: int | None = None
+    global_batch_size: int | None = None
+    learning_rate: float | None = None
+    image_size: tuple[int, int] | None = None
+    price_per_device_hour: float | None = None
+
+
+def main(job: TrainJob) -> None:
+    """Train all runs of the job."""
+    dataset = Dataset.open(job.dataset)
+    names = ("epochs", "global_batch_size", "learning_rate", "image_size", "price_per_device_hour")
+    given = {name: getattr(job, name) for name in names if getattr(job, name) is not None}
+    config = replace(recipe(job.recipe)(dataset), **given)
+    device = job.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    for seed in range(job.seed, job.seed + job.repeat):
+        run_dir = job.run_dir / f"seed-{seed}" if job.repeat > 1 else job.run_dir
+
+        def show(epoch: EpochRecord, seed: int = seed) -> None:
+            _show(epoch, config.epochs, seed)
+
+        found = train(config, dataset, run_dir, recipe=job.recipe, seed=seed, resume=job.resume, device=device, on_epoch=show)
+        print(f"seed {seed}: test {_headline(found)}", flush=True)
+
+
+def _show(epoch: EpochRecord, epochs: int, seed: int) -> None:
+    left = (epochs - epoch.epoch - 1) * epoch.seconds
+    metric = epoch.validation_top1 if epoch.validation_top1 is not None else epoch.validation_roc_auc
+    line = (
+        f"seed {seed} epoch {epoch.epoch + 1}/{epochs}: {epoch.rows} rows, {epoch.rows_per_second:,.0f}/s, "
+        f"waiting {epoch.wait_seconds / epoch.seconds:.0%}, loss {epoch.train_loss:.4f}, "
+        f"validation {metric:.4f}, {left:.0f} s left"
+    )
+    # One line that is written over, where a person watches; every tenth epoch where a log does.
+    if sys.stderr.isatty():
+        print(f"\r{line:<110}", end="" if epoch.epoch + 1 < epochs else "\n", file=sys.stderr, flush=True)
+    elif epochs <= 10 or (epoch.epoch + 1) % 10 == 0:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _headline(found: dict[str, Any]) -> str:
+    names = ("top1", "top5") if found["task"] == "multiclass" else ("roc_auc", "accuracy")
+    return ", ".join(f"{name} {found[name]:.4f}" for name in (*names, "log_loss", "majority_accuracy"))
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(TrainJob, main))
