@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import pyarrow.parquet as pq
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -76,7 +77,7 @@ class Head:
             return 0
         table = Table(*dataset.schema.names)
         for row in rows:
-            table.add_row(*(_short(value) for value in row.values()))
+            table.add_row(*(escape(_short(value)) for value in row.values()))
         _OUT.print(table)
         return 0
 
@@ -210,7 +211,7 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
 
 def _print_summary(dataset: Dataset) -> None:
     found = _summary(dataset)
-    _OUT.print(f"[bold]{found['url']}[/bold]")
+    _OUT.print(found["url"], style="bold", markup=False, soft_wrap=True)
     _OUT.print(f"{found['rows']} rows in {found['row_groups']} row groups, {found['files']} files, {found['bytes'] / 1e6:.1f} MB")
     if dataset.manifest is None:
         _OUT.print("plain Parquet, no manifest: no vocabularies, statistics or checksums")
@@ -220,13 +221,16 @@ def _print_summary(dataset: Dataset) -> None:
     for field in dataset.schema:
         size = str(dataset.vocabularies[field.name].size) if field.vocabulary else ""
         name = f"{field.name} (label)" if field.name == dataset.label else field.name
-        table.add_row(name, type_to_text(field.type), field.codec.value, field.null.value if field.nullable else "", size)
+        table.add_row(name, escape(type_to_text(field.type)), field.codec.value, field.null.value if field.nullable else "", size)
     _OUT.print(table)
     if cleaning := found["cleaning"]:
         refused = ", ".join(f"{reason} {count}" for reason, count in cleaning["refused"].items())
         warned = ", ".join(f"{name} {count}" for name, count in cleaning["warned"].items()) or "none"
-        _OUT.print(f"cleaning: {cleaning['found']} found, {cleaning['kept']} kept; refused: {refused}; warnings: {warned}")
-    _OUT.print(f"content {found['fingerprints']['content'] or '–'}  layout {found['fingerprints']['layout']}")
+        _OUT.print(
+            f"cleaning: {cleaning['found']} found, {cleaning['kept']} kept; refused: {refused}; warnings: {warned}",
+            soft_wrap=True,
+        )
+    _OUT.print(f"content {found['fingerprints']['content'] or '–'}  layout {found['fingerprints']['layout']}", soft_wrap=True)
 
 
 def _file_sizes(dataset: Dataset) -> dict[str, int]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import BooleanType, DataType, IntegralType
 
 from bigdata_ml.dataset import Vocabulary
 
@@ -27,22 +28,41 @@ def feature_vocabularies(rows: DataFrame, columns: Sequence[str], *, min_count: 
     """Return the vocabulary of each column over the rows given (those of the train split), id 0 being the unknown one.
 
     Args:
-        rows: rows to count.
+        rows: rows to count, in one pass for all columns.
         columns: text, whole-number or boolean columns.
         min_count: values with fewer rows are left out as rare, 1 or more.
         max_values: of the others, so many most frequent ones are kept (ties by value).
     """
-    return {name: _vocabulary(rows, name, min_count, max_values) for name in columns}
+    if not columns:
+        return {}
+    pairs = F.array(*(F.struct(F.lit(name).alias("name"), F.col(f"`{name}`").cast("string").alias("value")) for name in columns))
+    counts = rows.select(F.explode(pairs).alias("one")).where("one.value is not null").groupBy("one.name", "one.value").count()
+    by_name = Window.partitionBy("name")
+    ranked = counts.withColumns(
+        {
+            "rank": F.row_number().over(by_name.orderBy(F.desc("count"), F.asc("value"))),
+            "distinct": F.count(F.lit(1)).over(by_name),
+        }
+    )
+    kept = ranked.where((F.col("count") >= min_count) & (F.col("rank") <= max_values) | (F.col("rank") == 1)).collect()
+    return {
+        name: _vocabulary(rows.schema[name].dataType, [row for row in kept if row["name"] == name], min_count) for name in columns
+    }
 
 
-def _vocabulary(rows: DataFrame, name: str, min_count: int, max_values: int) -> Vocabulary:
-    counts = rows.where(F.col(name).isNotNull()).groupBy(F.col(name).alias("value")).count()
-    distinct = counts.count()
-    kept = counts.where(F.col("count") >= min_count).orderBy(F.desc("count"), F.asc("value")).limit(max_values).collect()
-    kept = sorted(kept, key=lambda row: row["value"])
+def _vocabulary(kind: DataType, counted: Sequence[Row], min_count: int) -> Vocabulary:
+    # The commonest value comes even if it is rare, to bring the number of distinct ones.
+    distinct = counted[0]["distinct"] if counted else 0
+    kept = sorted((_typed(kind, row["value"]), row["count"]) for row in counted if row["count"] >= min_count)
     return Vocabulary(
-        values=tuple(row["value"] for row in kept),
-        counts=tuple(row["count"] for row in kept),
+        values=tuple(value for value, _ in kept),
+        counts=tuple(count for _, count in kept),
         unknown=True,
         rare=distinct - len(kept),
     )
+
+
+def _typed(kind: DataType, text: str) -> str | int | bool:
+    if isinstance(kind, BooleanType):
+        return text == "true"
+    return int(text) if isinstance(kind, IntegralType) else text

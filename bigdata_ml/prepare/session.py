@@ -1,5 +1,7 @@
 """The Spark session of a preparation job."""
 
+import warnings
+
 from pyspark.sql import SparkSession
 
 from bigdata_ml.storage import Location
@@ -31,6 +33,8 @@ def spark_session(name: str) -> SparkSession:
         if key not in given and spark.conf.isModifiable(key):
             spark.conf.set(key, value)
     spark.sparkContext.setLogLevel("ERROR")
+    # Spark warns whenever it sees pandas 3; our jobs hand it Arrow batches and never pandas.
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
     return spark
 
 

@@ -91,7 +91,8 @@ def prepare_table(spark: SparkSession, job: TableJob) -> Manifest:
     refuse_existing(locate(job.dataset))
     joins = [Join.parse(text) for text in job.join]
     drops = [DropRule.parse(text) for text in job.drop]
-    rows = table(spark, job.source, null_value=job.null_value).transform(with_source)
+    source = table(spark, job.source, null_value=job.null_value)
+    rows = source.transform(with_source)
     own = _visible(rows)
     rule = SplitRule.parse(job.split, key=_names(job.split_key) or own, seed=job.seed)
     _check_columns(own, rule.key, "--split-key")
@@ -108,7 +109,7 @@ def prepare_table(spark: SparkSession, job: TableJob) -> Manifest:
     )
     _check_columns(_visible(rows), _names(job.categorical), "--categorical")
     try:
-        return _write(spark, job, rows, joins, drops, rule, label)
+        return _write(spark, job, source, rows, joins, drops, rule, label)
     finally:
         rows.unpersist()
 
@@ -116,6 +117,7 @@ def prepare_table(spark: SparkSession, job: TableJob) -> Manifest:
 def _write(
     spark: SparkSession,
     job: TableJob,
+    source: DataFrame,
     rows: DataFrame,
     joins: list[Join],
     drops: list[DropRule],
@@ -127,8 +129,9 @@ def _write(
             say(f"deleted what a killed job left: {place}")
         with stage_progress(spark.sparkContext, "read, join, split"):
             tally = {row["__reason"]: row["count"] for row in rows.groupBy("__reason").count().collect()}
-        found = sum(tally.values())
-        reports = join_reports(rows, joins, before=_count(spark, job))
+            found = sum(tally.values())
+            # Counted by itself, so that a join that loses or multiplies rows is seen.
+            reports = join_reports(rows, joins, before=source.count())
         kept = rows.where(F.col("__reason").isNull())
         _check_label(job, kept, label, tally)
         with stage_progress(spark.sparkContext, "count nulls and categories"):
@@ -196,11 +199,6 @@ def _contract(
             "versions": {"bigdata_ml": __version__, "pyspark": pyspark.__version__, "pyarrow": pa.__version__},
         },
     )
-
-
-def _count(spark: SparkSession, job: TableJob) -> int:
-    """Rows of the source by itself, so that a join that loses or multiplies some is seen."""
-    return table(spark, job.source, null_value=job.null_value).count()
 
 
 def _bytes_of(url: str) -> int:
