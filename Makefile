@@ -1,0 +1,54 @@
+# Each target makes the environment it needs first (scripts/install.sh); what is there already is not made again.
+VENV ?= .venv
+DEMO_SEED ?= 1
+export VENV
+
+BIN := $(abspath $(VENV))/bin
+# Spark's workers start "python3" from the PATH: it has to be the environment's own.
+IN_VENV := PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python3"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-install lint format constraints clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'Variables: VENV=.venv PYTHON=python3 INSTALLER=uv|pip TORCH=default|cpu DEMO_SEED=1'
+
+demo: ## Clean, publish and train on a small public dataset, from nothing
+	@scripts/check-java.sh
+	@scripts/install.sh spark,torch,demo
+	$(IN_VENV) python examples/demo/run.py --seed $(DEMO_SEED)
+
+test: ## Run the tests, except those that need the network
+	@scripts/check-java.sh
+	@scripts/install.sh dev
+	$(IN_VENV) pytest tests -m "not install" --durations=10
+
+test-install: ## Install into new environments, by uv and by pip (needs the network)
+	@scripts/install.sh dev
+	$(IN_VENV) pytest tests/test_install.py --durations=10 -o tmp_path_retention_policy=failed
+
+lint: ## Check style, types, imports between rooms, and spelling
+	@scripts/install.sh dev
+	$(IN_VENV) ruff check
+	$(IN_VENV) ruff format --check
+	$(IN_VENV) mypy
+	$(IN_VENV) lint-imports
+	$(IN_VENV) codespell
+
+format: ## Format the sources and mend what ruff can mend
+	@scripts/install.sh dev
+	$(IN_VENV) ruff check --fix-only
+	$(IN_VENV) ruff format
+
+constraints: ## Renew constraints.txt from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "make constraints needs uv on the PATH: pip install uv" >&2; exit 1; }
+	@printf '%s\n' '# The newest versions that work together, for Python >= 3.10 on Linux and macOS; every installation keeps to them.' \
+		'# Made from all extras of pyproject.toml; to renew it: make constraints' > constraints.new
+	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --all-extras --no-emit-package bigdata-ml \
+		--no-header --no-annotate >> constraints.new || { rm constraints.new; exit 1; }
+	@mv constraints.new constraints.txt
+
+clean: ## Remove what the tools cache and build; keeps the environment, data and runs
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist spark-warehouse metastore_db derby.log
+	find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
