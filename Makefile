@@ -26,7 +26,7 @@ test: ## Run the tests, except those that need the network
 
 test-install: ## Install into new environments, by uv and by pip (needs the network)
 	@scripts/install.sh dev
-	$(IN_VENV) pytest tests/test_install.py --durations=10 -o tmp_path_retention_policy=failed
+	$(IN_VENV) pytest tests/test_install.py --durations=10
 
 lint: ## Check style, types, imports between rooms, and spelling
 	@scripts/install.sh dev

@@ -75,7 +75,7 @@ class Head:
             for row in rows:
                 sys.stdout.write(json.dumps(row, default=str) + "\n")
             return 0
-        table = Table(*dataset.schema.names)
+        table = Table(*map(escape, dataset.schema.names))
         for row in rows:
             table.add_row(*(escape(_short(value)) for value in row.values()))
         _OUT.print(table)
@@ -103,7 +103,7 @@ class Validate:
             line = json.dumps({"code": found.code, "place": found.place, "text": found.text}) if self.json else str(found)
             sys.stdout.write(line + "\n")
         if not findings and not self.json:
-            _OUT.print(f"{self.dataset}: nothing wrong found", markup=False)
+            _OUT.print(f"{self.dataset}: nothing wrong found", markup=False, soft_wrap=True)
         return 1 if findings else 0
 
 
@@ -169,11 +169,13 @@ def run_job(config: type[_Job], body: Callable[[_Job], object], arguments: Seque
 def _guarded(body: Callable[[], object]) -> int:
     """Run it; an error of ours is a line on stderr and an exit code.
 
-    With BIGDATA_ML_TRACEBACK set, wrong arguments show where they were found.
+    With BIGDATA_ML_TRACEBACK set, it shows where it was found.
     """
     try:
         result = body()
     except BigDataMLError as error:
+        if os.environ.get("BIGDATA_ML_TRACEBACK"):
+            raise
         _ERR.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 1 if isinstance(error, DatasetInvalid) else 2
     except (ValueError, TypeError) as error:
@@ -221,7 +223,8 @@ def _print_summary(dataset: Dataset) -> None:
     for field in dataset.schema:
         size = str(dataset.vocabularies[field.name].size) if field.vocabulary else ""
         name = f"{field.name} (label)" if field.name == dataset.label else field.name
-        table.add_row(name, escape(type_to_text(field.type)), field.codec.value, field.null.value if field.nullable else "", size)
+        null = field.null.value if field.nullable else ""
+        table.add_row(escape(name), escape(type_to_text(field.type)), field.codec.value, null, size)
     _OUT.print(table)
     if cleaning := found["cleaning"]:
         refused = ", ".join(f"{reason} {count}" for reason, count in cleaning["refused"].items())

@@ -1,5 +1,6 @@
 """Train a recipe on a dataset: `python jobs/train.py --recipe first_network --dataset URL --run-dir DIR`."""
 
+import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,6 +50,9 @@ def main(job: TrainJob) -> None:
     given = {name: getattr(job, name) for name in names if getattr(job, name) is not None}
     config = replace(recipe(job.recipe)(dataset), **given)
     device = job.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cpu":
+        # Decoding threads and torch's share the cores; more threads than cores make both crawl.
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) - config.num_workers))
     for seed in range(job.seed, job.seed + job.repeat):
         run_dir = job.run_dir / f"seed-{seed}" if job.repeat > 1 else job.run_dir
 

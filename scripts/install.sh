@@ -15,10 +15,12 @@ fail() {
     printf '%s\n' "$*" >&2
     exit 1
 }
+list_packages() { ls "$VENV"/lib/python*/site-packages; }
 stamped() { sed -n "s/^$1 //p" "$stamp" 2>/dev/null || true; }
 
 # An interrupted run left its stamp at "unfinished": a package may be there by half, which no installer would notice.
 if [ "$(cat "$stamp" 2>/dev/null)" = unfinished ]; then
+    rm -rf "$VENV"/* # the stamp, a hidden file, goes last
     rm -rf "$VENV"
 fi
 if [ -d "$VENV" ] && [ ! -f "$VENV/pyvenv.cfg" ]; then
@@ -67,7 +69,7 @@ esac
 for extra in $(printf '%s' "$asked" | tr ',' ' '); do
     grep -q "^$extra = \[" pyproject.toml || fail "pyproject.toml has no extra named '$extra'."
 done
-if [ -f "$stamp" ] && [ "$(head -n 4 "$stamp")" != "$settings" ]; then
+if [ -n "$(stamped checkout)" ] && [ "$(head -n 4 "$stamp")" != "$settings" ]; then
     fail "'$VENV' was made with other settings. It has:
 $(head -n 4 "$stamp" | sed 's/^/    /')
 and this asks for:
@@ -83,6 +85,7 @@ case ",$extras,$(uname),$TORCH" in
 esac
 printf 'Installing bigdata_ml%s into %s with %s and Python %s; on disk in all: %s.\n' "${extras:+[$extras]}" "$VENV" "$INSTALLER" "$python" "$size"
 
+before=$(cat "$stamp" 2>/dev/null || true)
 mkdir -p "$VENV"
 echo unfinished >"$stamp"
 if [ "$INSTALLER" = uv ]; then
@@ -90,13 +93,21 @@ if [ "$INSTALLER" = uv ]; then
     set -- uv pip install --python "$VENV/bin/python"
     [ "$TORCH" = default ] || set -- "$@" --torch-backend cpu
 else
-    "$PYTHON" -m venv --upgrade-deps "$VENV"
+    "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || "$PYTHON" -m venv --upgrade-deps "$VENV"
     set -- "$VENV/bin/python" -m pip install --disable-pip-version-check
     [ "$TORCH" = default ] || set -- "$@" --extra-index-url https://download.pytorch.org/whl/cpu
 fi
-"$@" --constraint constraints.txt --editable ".${extras:+[$extras]}"
+
+packages=$(list_packages)
+if ! "$@" --constraint constraints.txt --editable ".${extras:+[$extras]}"; then
+    # An installer that failed before it touched a package, without the network say, leaves the environment as good as it was.
+    if [ "$(list_packages)" = "$packages" ]; then
+        printf '%s\n' "$before" >"$stamp"
+    fi
+    exit 1
+fi
 # pip passes over an index that it cannot reach.
-if [ "$TORCH" = cpu ] && [ -n "$(find "$VENV/lib" -type d -path '*/site-packages/nvidia')" ]; then
+if [ "$TORCH" = cpu ] && list_packages | grep -qx nvidia; then
     fail "TORCH=cpu, but torch came with CUDA's libraries: could download.pytorch.org not be reached? Run this again."
 fi
 printf '%s\n' "$state" >"$stamp.new"

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -51,8 +51,9 @@ def fake(directory: Path, name: str, script: str) -> str:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    return copy_of_the_checkout(tmp_path / "checkout")
+def checkout(tmp_path: Path) -> Iterator[Path]:
+    yield copy_of_the_checkout(tmp_path / "checkout")
+    shutil.rmtree(tmp_path)  # pytest would keep the environments of three sessions
 
 
 def copy_of_the_checkout(target: Path) -> Path:
@@ -74,14 +75,16 @@ def path_with_uv(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory, path_with_uv: str) -> dict[str, Path]:
+def installed(tmp_path_factory: pytest.TempPathFactory, path_with_uv: str) -> Iterator[dict[str, Path]]:
     """Two checkouts, each with the core installed: by uv and by pip."""
     checkouts = {}
     for installer in ("uv", "pip"):
         checkouts[installer] = copy_of_the_checkout(tmp_path_factory.mktemp(installer) / "checkout")
         done = install(checkouts[installer], INSTALLER=installer, PYTHON=sys.executable, PATH=path_with_uv)
         assert done.returncode == 0, done.stdout + done.stderr
-    return checkouts
+    yield checkouts
+    for target in checkouts.values():
+        shutil.rmtree(target)
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
@@ -149,6 +152,14 @@ def test_an_interrupted_installation_is_done_again(checkout: Path, path_with_uv:
     assert install(checkout, **settings | {"INSTALLER": "uv", "PATH": path_with_uv}).returncode == 0
     assert not half_made.exists()
     assert in_environment(checkout, "import bigdata_ml") == ""
+
+
+def test_an_installation_without_network_leaves_the_environment_as_it_was(installed: dict[str, Path]) -> None:
+    done = install(installed["pip"], "images", PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="0")
+    assert done.returncode == 1
+    again = install(installed["pip"])
+    assert (again.returncode, again.stdout) == (0, "")
+    assert in_environment(installed["pip"], "import bigdata_ml") == ""
 
 
 def test_an_old_python_is_named(checkout: Path, tmp_path: Path) -> None:

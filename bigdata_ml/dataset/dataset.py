@@ -1,5 +1,6 @@
 """Opens a dataset: two small reads where there is a manifest, the files' footers where there is none."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +21,8 @@ from bigdata_ml.schema import Field, Schema
 from bigdata_ml.storage import Location, locate
 
 __all__ = ["Dataset"]
+
+_WHOLE = re.compile("-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -138,19 +141,26 @@ def _open_plain(root: Location) -> Dataset:
     footers = read_footers(root, paths)
     for footer in footers[1:]:
         _check_same(root, footers[0], footer)
-    with_nulls = frozenset().union(*(footer.with_nulls for footer in footers))
-    fields = Schema.from_arrow(footers[0].schema, with_nulls=with_nulls).fields
+    fields = _fields_of(root, footers)
     records = [record for footer in footers for record in footer.records]
-    key_fields, partitions = _hive_keys(paths)
+    key_fields, partitions = _hive_keys(paths, held={field.name for field in fields})
     row_groups = RowGroups.from_records(records, keys=pa.schema([]))
     return Dataset(root, Schema(fields + key_fields), row_groups, None, partitions=partitions or None)
+
+
+def _fields_of(root: Location, footers: list[Footer]) -> tuple[Field, ...]:
+    with_nulls = frozenset().union(*(footer.with_nulls for footer in footers))
+    try:
+        return Schema.from_arrow(footers[0].schema, with_nulls=with_nulls).fields
+    except ValueError as error:
+        raise SchemaMismatch(f"{(root / footers[0].path).url}: {error}; write the files without it") from error
 
 
 def _check_same(root: Location, first: Footer, other: Footer) -> None:
     """Raise SchemaMismatch unless both files hold the same columns (nullability may differ)."""
     wanted = {field.name: field.type for field in first.schema}
     found = {field.name: field.type for field in other.schema}
-    for name in wanted.keys() | found.keys():
+    for name in dict.fromkeys([*wanted, *found]):
         if wanted.get(name) != found.get(name):
             raise SchemaMismatch(
                 f"{(root / other.path).url}: column {name!r} is {found.get(name, 'missing')} there and "
@@ -158,17 +168,20 @@ def _check_same(root: Location, first: Footer, other: Footer) -> None:
             )
 
 
-def _hive_keys(paths: list[str]) -> tuple[tuple[Field, ...], dict[str, dict[str, Any]]]:
-    """Return fields and values of `key=value` directories, the split's apart: whole numbers are int64, all else text."""
+def _hive_keys(paths: list[str], *, held: set[str]) -> tuple[tuple[Field, ...], dict[str, dict[str, Any]]]:
+    """Return fields and values of `key=value` directories, the split's apart: whole numbers are int64, all else text.
+
+    Keys that the files hold as columns too are read from the files.
+    """
     values = {path: dict(part.split("=", 1) for part in path.split("/")[:-1] if "=" in part) for path in paths}
-    names = dict.fromkeys(name for one in values.values() for name in one)
+    names = dict.fromkeys(name for one in values.values() for name in one if name not in held)
     if all(split_of(path) is not None for path in paths):
         names.pop("split", None)
     columns: dict[str, dict[str, Any]] = {}
     fields = []
     for name in names:
         column = {path: _hive_value(one.get(name)) for path, one in values.items()}
-        whole = all(value is None or value.lstrip("-").isdigit() for value in column.values())
+        whole = all(value is None or _WHOLE.fullmatch(value) for value in column.values())
         columns[name] = {path: int(value) if whole and value is not None else value for path, value in column.items()}
         fields.append((pa.field(name, pa.int64() if whole else pa.string()), None in column.values()))
     with_nulls = {field.name for field, nullable in fields if nullable}

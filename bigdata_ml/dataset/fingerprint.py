@@ -95,9 +95,6 @@ def _canonical(column: pa.Array) -> np.ndarray:
         values = _canonical_floats(pc.cast(column, pa.float64()))
     elif pa.types.is_boolean(kind) or pa.types.is_integer(kind):
         values = _as_words(pc.cast(column, pa.uint64() if kind == pa.uint64() else pa.int64()))
-    elif pa.types.is_timestamp(kind):
-        # Equal instants hash alike whatever the unit, as long as microseconds hold them.
-        values = _as_words(pc.cast(pc.cast(column, pa.timestamp("us", kind.tz), safe=False), pa.int64()))
     elif pa.types.is_temporal(kind):
         values = _as_words(pc.cast(column, pa.int32() if kind.bit_width == 32 else pa.int64()).cast(pa.int64()))
     elif pa.types.is_null(kind):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -117,7 +118,8 @@ def publish(
 
     Args:
         staging: where the files are.
-        files: what successful tasks wrote; any other data file in the staging directory is a failed attempt's and is deleted.
+        files: what successful tasks wrote; files without rows are left out, and any other data file in the staging
+            directory is a failed attempt's and is deleted.
         contract: the rest of the manifest.
         quarantine: paths of the quarantine files that successful tasks wrote.
         pages: further metadata files by path, such as the quality page.
@@ -126,7 +128,7 @@ def publish(
         DatasetInvalid: a file differs from what its task said of it, or the counts do not add up.
         JobRefused: something came to be at the destination meanwhile.
     """
-    files = sorted(files, key=lambda file: file.path)
+    files = sorted((file for file in files if file.rows), key=lambda file: file.path)
     root = staging.root
     _delete_failed_attempts(root, {file.path for file in files} | set(quarantine))
     footers = read_footers(root, [file.path for file in files])
@@ -201,6 +203,9 @@ def _all_files(root: Location) -> Iterator[tuple[str, pafs.FileInfo]]:
 def _verify(root: Location, files: Sequence[PartFile], footers: Sequence[Footer], contract: Contract) -> None:
     """Compare every footer, read again, with what its task returned, and the rows with the cleaning's verdict."""
     wanted = contract.schema.to_arrow()
+    for file, other in pairwise(files):
+        if file.path == other.path:
+            raise DatasetInvalid(f"{(root / file.path).url}: returned by two tasks; nothing was published")
     for file, footer in zip(files, footers, strict=True):
         found = [(one["rows"], one["offset"], one["length"], one["file_bytes"]) for one in footer.records]
         meant = [(one["rows"], one["offset"], one["length"], one["file_bytes"]) for one in file.records]
@@ -223,7 +228,9 @@ def _key_columns(schema: Schema) -> pa.Schema:
 
 
 def _is_opaque(kind: pa.DataType) -> bool:
-    return isinstance(kind, pa.BaseExtensionType) or bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    # Half floats have an order, but pyarrow hands their extremes out as bytes.
+    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_float16)
+    return isinstance(kind, pa.BaseExtensionType) or any(check(kind) for check in checks)
 
 
 def _claim(staging: Location) -> Location:
@@ -262,8 +269,8 @@ def _is_dead(staging: Location) -> bool:
         claim = json.loads(_claim(staging).read_bytes())
         host, pid, beat = claim["host"], int(claim["pid"]), float(claim["beat"])
     except (OSError, ValueError, KeyError, TypeError):
-        # Killed before its first claim: only age can tell.
-        host, pid, beat = "", 0, (staging.info().mtime_ns or 0) / 1e9
+        # No claim, or one that is just being rewritten: only age can tell.
+        host, pid, beat = "", 0, max(one.info().mtime_ns or 0 for one in (staging, _claim(staging))) / 1e9
     if host == socket.gethostname() and not _is_running(pid):
         return True
     return time.time() - beat > DEAD_AFTER_SECONDS

@@ -96,9 +96,9 @@ class RowGroups:
         """
         try:
             table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
-        except pa.ArrowException as error:
+            missing = [name for name in _COLUMNS.names if name not in table.column_names]
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise MetadataUnreadable(f"{url}: the row-group table cannot be read: {error}") from error
-        missing = [name for name in _COLUMNS.names if name not in table.column_names]
         if missing:
             raise MetadataUnreadable(f"{url}: the row-group table lacks the columns {', '.join(missing)}")
         return cls(table)
@@ -155,14 +155,14 @@ def _read_footer(root: Location, path: str) -> Footer:
             size = stream.size()
             file = pq.ParquetFile(stream)
             metadata, schema = file.metadata, file.schema_arrow
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
     records = []
     with_nulls: set[str] = set()
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
         offset, length = byte_range(group)
-        least, most, nulls = _bounds(group)
+        least, most, nulls = _bounds(group, schema.names)
         with_nulls |= nulls
         records.append(
             {
@@ -182,15 +182,20 @@ def _read_footer(root: Location, path: str) -> Footer:
     return Footer(path, schema.remove_metadata(), tuple(records), frozenset(with_nulls))
 
 
-def _bounds(group: pq.RowGroupMetaData) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
+def _bounds(group: pq.RowGroupMetaData, names: list[str]) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
     """Return least and greatest value by column, and the columns that hold nulls or do not say."""
     least, most, nulls = {}, {}, set()
     for index in range(group.num_columns):
         chunk = group.column(index)
-        name = chunk.path_in_schema.split(".")[0]
+        name = _column_of(chunk.path_in_schema, names)
         found = chunk.statistics
         if found is None or not found.has_null_count or found.null_count:
             nulls.add(name)
         if found is not None and found.has_min_max and name == chunk.path_in_schema:
             least[name], most[name] = found.min, found.max
     return least, most, nulls
+
+
+def _column_of(path: str, names: list[str]) -> str:
+    """Return the column that a leaf's path lies in; names may hold dots themselves."""
+    return max((name for name in names if f"{path}.".startswith(f"{name}.")), key=len)

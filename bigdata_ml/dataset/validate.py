@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import xxhash
 
 from bigdata_ml.dataset.dataset import Dataset
+from bigdata_ml.dataset.layout import MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
 from bigdata_ml.dataset.row_groups import byte_range
-from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.errors import DatasetInvalid, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.storage import Location
 
 __all__ = ["Finding", "validate"]
@@ -56,14 +57,23 @@ def validate(url: str | PathLike[str], *, threads: int = 8, on_file: Callable[[i
         dataset = Dataset.open(url)
     except DatasetInvalid as error:
         place, _, text = str(error).partition(": ")
-        return [Finding("unreadable_metadata" if "_bigdata_ml/" in place else "unreadable_file", place, text)]
+        return [Finding(_code_of(error), place, text)]
     return [*_contract_findings(dataset), *_file_findings(dataset, threads, on_file)]
+
+
+def _code_of(error: DatasetInvalid) -> str:
+    if isinstance(error, MetadataUnreadable):
+        return "unreadable_metadata"
+    return "schema_drift" if isinstance(error, SchemaMismatch) else "unreadable_file"
 
 
 def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
     """What the metadata say of each other, and files that nobody published."""
     manifest = dataset.manifest
     if manifest is None:
+        if (dataset.location / METADATA).exists():
+            text = "the other metadata are there; without it the dataset is read as plain Parquet"
+            yield Finding("missing_file", (dataset.location / MANIFEST).url, text)
         return
     if dataset.row_groups.layout_fingerprint() != manifest.layout:
         yield Finding("inconsistent_manifest", dataset.url, "the layout fingerprint is not that of the row-group table")
@@ -112,15 +122,15 @@ def _check_file(place: Location, records: list[dict[str, Any]], wanted: pa.Schem
     if info.type == pafs.FileType.NotFound:
         return [Finding("missing_file", place.url, f"{len(records)} row groups lie there")]
     size = records[0]["file_bytes"]
-    if info.size < size:
-        return [Finding("truncated_file", place.url, f"{size} bytes were published, {info.size} are there")]
     try:
         with place.filesystem.open_input_file(place.path) as stream:
             return [
                 *_changed(place, stream, records, info.size),
                 *_drifted(place, stream, records, wanted, strict=strict),
             ]
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if info.size < size:
+            return [Finding("truncated_file", place.url, f"{size} bytes were published, {info.size} are there")]
         return [Finding("unreadable_file", place.url, str(error))]
 
 
@@ -134,7 +144,7 @@ def _changed(place: Location, stream: Any, records: list[dict[str, Any]], size: 
         if record["checksum"] is not None and xxhash.xxh3_128_hexdigest(data) != record["checksum"]:
             where = f"bytes {record['offset']} to {position}"
             yield Finding("changed_bytes", f"{place.url} row group {record['row_group']}", f"{where} differ from those published")
-    outside.update(_read(stream, position, size - position))
+    outside.update(_read(stream, position, max(0, size - position)))
     if records[0]["file_checksum"] is not None and outside.hexdigest() != records[0]["file_checksum"]:
         yield Finding("changed_bytes", f"{place.url} footer", "bytes outside the row groups differ from those published")
 

@@ -14,7 +14,7 @@ from bigdata_ml.dataset.fingerprint import combine, hash_rows, sum_of_rows
 from bigdata_ml.dataset.layout import part_path
 from bigdata_ml.dataset.row_groups import byte_range
 from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.schema import Codec, Schema
+from bigdata_ml.schema import Codec, Field, Schema, type_to_text
 from bigdata_ml.storage import Location
 
 __all__ = ["PartFile", "PartWriter", "WriteOptions", "row_bytes"]
@@ -60,6 +60,8 @@ class PartWriter:
     """
 
     def __init__(self, root: Location, *, split: str | None, name: str, schema: Schema, options: WriteOptions) -> None:
+        for field in schema:
+            type_to_text(field.type)  # refuses, before anything is written, what Parquet would not give back
         self._path = part_path(split, name)
         self._place = root / self._path
         self._split = split
@@ -75,7 +77,7 @@ class PartWriter:
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self._sink, mode="w"),
             self._schema,
-            compression={field.name: _compression(field.codec, options) for field in schema},
+            compression={_leaf(field): _compression(field.codec, options) for field in schema},
             use_dictionary=[
                 field.name for field in schema if field.codec is Codec.SCALAR and not pa.types.is_floating(field.type)
             ],
@@ -86,6 +88,9 @@ class PartWriter:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
+            # The Parquet writer insists on its footer, and would write it to a closed stream when it is collected.
+            self._sink.discard()
+            self._writer.close()
             self._sink.close()
             self._place.delete()
 
@@ -172,6 +177,7 @@ class _HashingSink(io.RawIOBase):
         self._stream = stream
         self._position = 0
         self._begin = 0
+        self._discarding = False
         self.outside = xxhash.xxh3_128()
         self._hash = self.outside
         self.ranges: list[tuple[int, int]] = []
@@ -180,8 +186,9 @@ class _HashingSink(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        self._hash.update(data)
-        self._stream.write(data)
+        if not self._discarding:
+            self._hash.update(data)
+            self._stream.write(data)
         size = memoryview(data).nbytes
         self._position += size
         return size
@@ -192,6 +199,10 @@ class _HashingSink(io.RawIOBase):
     def flush(self) -> None:
         if not self._stream.closed:
             self._stream.flush()
+
+    def discard(self) -> None:
+        """Let what is written from now on go nowhere."""
+        self._discarding = True
 
     def begin_group(self) -> None:
         self._hash, self._begin = xxhash.xxh3_128(), self._position
@@ -216,16 +227,24 @@ def row_bytes(batch: pa.RecordBatch) -> np.ndarray:
     sizes = np.zeros(batch.num_rows, np.int64)
     for column in batch.columns:
         kind = column.type
-        if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+        if _is_text(kind):
             lengths = pa.compute.fill_null(pa.compute.binary_length(column), 0)
             sizes += np.asarray(lengths.to_numpy(zero_copy_only=False), np.int64) + 4
         else:
-            sizes += -(-column.get_total_buffer_size() // max(1, len(column)) if _is_ragged(kind) else _width(kind))
+            # Not get_total_buffer_size: a slice's buffers are those of all it was cut from.
+            sizes += -(-column.nbytes // max(1, len(column))) if _is_ragged(kind) else _width(kind)
     return sizes
 
 
 def _is_ragged(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_large_binary(kind))
+    if pa.types.is_fixed_size_list(kind):
+        return _is_ragged(kind.value_type)
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_null(kind) or _is_text(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    checks = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
+    return any(check(kind) for check in checks)
 
 
 def _width(kind: pa.DataType) -> int:
@@ -238,3 +257,11 @@ def _width(kind: pa.DataType) -> int:
 
 def _compression(codec: Codec, options: WriteOptions) -> str:
     return "none" if codec is Codec.IMAGE else options.compression
+
+
+def _leaf(field: Field) -> str:
+    """Return the path of a field's values in the Parquet schema."""
+    path, kind = field.name, field.type
+    while pa.types.is_nested(kind) or isinstance(kind, pa.FixedShapeTensorType):
+        path, kind = f"{path}.list.element", kind.value_type
+    return path

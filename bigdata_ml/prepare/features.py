@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, IntegralType
 
 from bigdata_ml.dataset import Vocabulary
+from bigdata_ml.prepare.columns import named
 
 __all__ = ["feature_vocabularies", "label_vocabulary"]
 
@@ -14,9 +15,10 @@ __all__ = ["feature_vocabularies", "label_vocabulary"]
 def label_vocabulary(rows: DataFrame, label: str) -> Vocabulary:
     """Return the classes of kept rows in their natural order, with the train split's counts. It is closed: no unknown id."""
     in_train = F.sum((F.col("split") == "train").cast("long"))
-    found = rows.groupBy(F.col(label).alias("value")).agg(in_train.alias("count")).collect()
-    whole = all(str(row["value"]).isdigit() for row in found)
-    found = sorted(found, key=lambda row: int(row["value"]) if whole else row["value"])
+    found = rows.groupBy(named(label).alias("value")).agg(in_train.alias("count")).collect()
+    whole = all(str(row["value"]).isdecimal() for row in found)
+    # "7" and "007" are two classes, whose order must not be that in which Spark brings them.
+    found = sorted(found, key=lambda row: (int(row["value"]), row["value"]) if whole else row["value"])
     return Vocabulary(
         values=tuple(row["value"] for row in found),
         counts=tuple(row["count"] for row in found),
@@ -35,7 +37,7 @@ def feature_vocabularies(rows: DataFrame, columns: Sequence[str], *, min_count: 
     """
     if not columns:
         return {}
-    pairs = F.array(*(F.struct(F.lit(name).alias("name"), F.col(f"`{name}`").cast("string").alias("value")) for name in columns))
+    pairs = F.array(*(F.struct(F.lit(name).alias("name"), named(name).cast("string").alias("value")) for name in columns))
     counts = rows.select(F.explode(pairs).alias("one")).where("one.value is not null").groupBy("one.name", "one.value").count()
     by_name = Window.partitionBy("name")
     ranked = counts.withColumns(

@@ -19,6 +19,7 @@ from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.pages import Picture
 from bigdata_ml.prepare.duplicates import refuse_duplicates
+from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.features import label_vocabulary
 from bigdata_ml.prepare.images import REASONS, inspect_images, pixels_of, refuse_unlabelled, thumbnail_of
 from bigdata_ml.prepare.progress import say, stage_progress
@@ -81,6 +82,11 @@ def prepare_images(spark: SparkSession, job: ImageJob) -> Manifest:
         JobRefused: nothing to read, no or only one class, a destination that exists; nothing is published then.
         ValueError: an argument that makes no sense.
     """
+    with refused_by_spark(job.source):
+        return _prepare(spark, job)
+
+
+def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
     rule = SplitRule.parse(job.split, key=["sha256"], seed=job.seed)
     options = WriteOptions(row_group_bytes=job.row_group_bytes)
     refuse_existing(locate(job.dataset))
@@ -92,7 +98,7 @@ def prepare_images(spark: SparkSession, job: ImageJob) -> Manifest:
         .repartition(partitions_for(folder.bytes), "sha256")
         .transform(refuse_duplicates, key="sha256", order="path")
         .transform(assign_split, rule, mix_by=["sha256"])
-        .sortWithinPartitions("place", "sha256", "path")
+        .sortWithinPartitions("__place", "sha256", "path")
     )
     with _kept_on_disk(judged), stage(job.dataset) as staging:
         for place in staging.debris:
@@ -109,6 +115,7 @@ def prepare_images(spark: SparkSession, job: ImageJob) -> Manifest:
         statistics = image_statistics(kept.where(F.col("split") == "train"), channels=channels)
         with stage_progress(spark.sparkContext, f"write {judgement.kept} rows"):
             written = Sink(schema=schema, options=options, encode=encode, refuse=_refused, reason="reason").write(judged, staging)
+        written.check_refused(folder.files - judgement.kept)
         contract = Contract(
             schema=schema,
             label="label",

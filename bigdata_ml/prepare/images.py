@@ -133,6 +133,9 @@ def _decoded(content: bytes) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(io.BytesIO(content)) as image:
+            if image.mode.startswith(("I", "F")):
+                # Pillow would cut every value above 255 down to 255.
+                raise ValueError(f"its pixels have more than 8 bits (mode {image.mode}); convert it to 8 bits first")
             image.load()
             return image.convert("L" if image.mode in ("1", "L") else "RGB")
 

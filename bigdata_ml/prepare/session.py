@@ -1,5 +1,6 @@
 """The Spark session of a preparation job."""
 
+import re
 import warnings
 
 from pyspark.sql import SparkSession
@@ -39,5 +40,6 @@ def spark_session(name: str) -> SparkSession:
 
 
 def spark_path(location: Location) -> str:
-    """Return the place as Spark names it, so that a local path is not looked for on the default filesystem."""
-    return f"file://{location.path}" if location.is_local else location.url
+    """Return the place as Spark names it: a local path is not looked for on the default filesystem, and is no glob pattern."""
+    url = f"file://{location.path}" if location.is_local else location.url
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", url)

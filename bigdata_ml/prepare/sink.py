@@ -15,6 +15,7 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
 from bigdata_ml.dataset import QUARANTINE_SCHEMA, PartFile, PartWriter, QuarantineWriter, Staging, WriteOptions
+from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.statistics import Moments, is_numeric, merged
 from bigdata_ml.schema import Codec, Schema
 from bigdata_ml.storage import Location, locate
@@ -33,6 +34,11 @@ class Written:
     quarantine: tuple[str, ...]
     refused: int
     moments: Mapping[str, Moments]
+
+    def check_refused(self, expected: int) -> None:
+        """Raise JobRefused unless as many rows lie in quarantine as were judged to be refused."""
+        if self.refused != expected:
+            raise JobRefused(f"{expected} rows were to be refused, {self.refused} lie in quarantine; nothing was published")
 
     def rows_by_split(self) -> dict[str, int]:
         """Return the rows written by split."""
@@ -80,12 +86,13 @@ class Sink:
     reason: str
 
     def write(self, rows: DataFrame, staging: Staging) -> Written:
-        """Write the rows, which have the columns `split` and `place`, each partition in the order of `place`.
+        """Write the rows, which have a column `split`, each partition in the order it has.
 
         The number of files follows from the DataFrame's partitioning: partition first, by a hash of the data.
         """
-        task = _Task(self, staging.root.url)
-        found = rows.mapInArrow(task, _REPORT).collect()
+        task = _Task(self, staging.root.url, tuple(rows.columns))
+        # Columns go to Python by number: mapInArrow itself cannot pass on one with a dot in its name.
+        found = rows.toDF(*map(str, range(len(rows.columns)))).mapInArrow(task, _REPORT).collect()
         reports = [_TaskReport.from_json(json.loads(row["report"])) for row in found]
         reports = sorted(reports, key=lambda report: [file.path for file in report.files] + report.quarantine)
         names = dict.fromkeys(name for report in reports for name in report.moments)
@@ -108,13 +115,14 @@ class _Task:
 
     sink: Sink
     url: str
+    columns: tuple[str, ...]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         report = _TaskReport()
         root = locate(self.url)
         context = TaskContext.get()
         name = f"part-{context.partitionId():05d}-{context.taskAttemptId()}" if context else "part-00000-0"
-        report = self._write(batches, root, name, report)
+        report = self._write((batch.rename_columns(self.columns) for batch in batches), root, name, report)
         yield pa.RecordBatch.from_pydict({"report": [json.dumps(asdict(report))]})
 
     def _write(self, batches: Iterator[pa.RecordBatch], root: Location, name: str, report: _TaskReport) -> _TaskReport:

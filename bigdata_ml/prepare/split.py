@@ -6,6 +6,9 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import IntegralType
+
+from bigdata_ml.prepare.columns import named
 
 __all__ = ["SplitRule", "assign_split"]
 
@@ -51,16 +54,23 @@ class SplitRule:
 
 
 def assign_split(rows: DataFrame, rule: SplitRule, *, mix_by: Sequence[str]) -> DataFrame:
-    """Add `split`, and `place`: a hash of `mix_by`, by which the sink orders rows so that files hold them mixed.
+    """Add `split`, and `__place`: a hash of `mix_by`, by which the sink orders rows so that files hold them mixed.
 
     The hash is Spark's xxhash64 of (seed, columns): the same on every cluster and in every order of files.
     """
-    return rows.withColumns({"place": F.xxhash64(F.lit(rule.seed), *mix_by), "split": _split(rule)})
-
-
-def _split(rule: SplitRule) -> Column:
+    place = F.xxhash64(F.lit(rule.seed), *(_hashed(rows, name) for name in mix_by))
     # A salt of its own, so that the place in a file does not follow from the split.
-    share = F.pmod(F.xxhash64(F.lit("split"), F.lit(rule.seed), *rule.key), F.lit(_SCALE))
+    share = F.pmod(F.xxhash64(F.lit("split"), F.lit(rule.seed), *(_hashed(rows, name) for name in rule.key)), F.lit(_SCALE))
+    return rows.withColumns({"__place": place, "split": _split(rule, share)})
+
+
+def _hashed(rows: DataFrame, name: str) -> Column:
+    # Spark hashes 7 as int and 7 as bigint differently, and one larger number in a CSV makes its whole column bigint.
+    whole = isinstance(rows.schema[name].dataType, IntegralType)
+    return named(name).cast("long") if whole else named(name)
+
+
+def _split(rule: SplitRule, share: Column) -> Column:
     bound, column = 0.0, F.lit(rule.fractions[-1][0])
     bounds = []
     for name, fraction in rule.fractions[:-1]:

@@ -1,5 +1,6 @@
 """Mean, deviation and extremes, mergeable over files."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from bigdata_ml.dataset import Statistics
 
 __all__ = ["Moments", "image_statistics", "is_numeric"]
 
-# Sums of floats depend on their order in the last digits: what is published is rounded to digits that do not.
+# Sums of floats depend on their order in the last digits: what is published is rounded to digits that do not. What counts is
+# the size of the values, since the mean of values around zero, or the deviation of equal ones, is nothing but such digits.
 _DIGITS = 12
 
 
@@ -60,11 +62,13 @@ class Moments:
         """Return the statistics as the manifest holds them, or None if no value is known."""
         if not self.count:
             return None
+        std = (self.squares / self.count) ** 0.5
+        size = max(abs(self.mean), std)
         return Statistics(
             count=self.count,
             nulls=self.nulls,
-            mean=(_rounded(self.mean),),
-            std=(_rounded((self.squares / self.count) ** 0.5),),
+            mean=(_rounded(self.mean, size),),
+            std=(_rounded(std, size),),
             least=self.least,
             greatest=self.greatest,
         )
@@ -99,12 +103,12 @@ def image_statistics(inspected: DataFrame, *, channels: int) -> Statistics | Non
     if not count:
         return None
     means = [found[f"sum{i}"] / count for i in range(channels)]
-    deviations = [max(0.0, found[f"square{i}"] / count - mean * mean) ** 0.5 for i, mean in enumerate(means)]
+    deviations = [(found[f"square{i}"] * count - found[f"sum{i}"] ** 2) ** 0.5 / count for i in range(channels)]
     return Statistics(
         count=count,
         nulls=0,
-        mean=tuple(map(_rounded, means)),
-        std=tuple(map(_rounded, deviations)),
+        mean=tuple(_rounded(mean, 255.0) for mean in means),
+        std=tuple(_rounded(std, 255.0) for std in deviations),
         least=found["least"],
         greatest=found["greatest"],
     )
@@ -118,5 +122,6 @@ def merged(parts: Sequence[Moments]) -> Moments:
     return total
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
+def _rounded(value: float, size: float) -> float:
+    """Round to the digit that is the last of `_DIGITS` in a number of that size."""
+    return round(value, _DIGITS - 1 - math.floor(math.log10(size))) if size else 0.0

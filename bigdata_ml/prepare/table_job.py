@@ -15,6 +15,8 @@ from bigdata_ml.dataset import QUARANTINE_SCHEMA, Cleaning, Contract, Manifest, 
 from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.columns import named
+from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.features import feature_vocabularies, label_vocabulary
 from bigdata_ml.prepare.progress import say, stage_progress
 from bigdata_ml.prepare.quality import quality_page
@@ -33,7 +35,7 @@ from bigdata_ml.prepare.tabular import (
     refuse_missing_label,
     with_source,
 )
-from bigdata_ml.schema import Field, NullPolicy, Schema
+from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 from bigdata_ml.storage import locate
 
 __all__ = ["TableJob", "prepare_table"]
@@ -88,23 +90,32 @@ def prepare_table(spark: SparkSession, job: TableJob) -> Manifest:
             destination that exists; nothing is published then.
         ValueError: an argument that makes no sense.
     """
+    with refused_by_spark(job.source):
+        return _prepare(spark, job)
+
+
+def _prepare(spark: SparkSession, job: TableJob) -> Manifest:
     refuse_existing(locate(job.dataset))
     joins = [Join.parse(text) for text in job.join]
     drops = [DropRule.parse(text) for text in job.drop]
     source = table(spark, job.source, null_value=job.null_value)
     rows = source.transform(with_source)
     own = _visible(rows)
-    rule = SplitRule.parse(job.split, key=_names(job.split_key) or own, seed=job.seed)
-    _check_columns(own, rule.key, "--split-key")
+    hashable = tuple(name for name in own if "map<" not in rows.schema[name].dataType.simpleString())
+    rule = SplitRule.parse(job.split, key=_names(job.split_key) or hashable, seed=job.seed)
+    _check_columns(hashable, rule.key, "--split-key")
     for join in joins:
         rows = rows.transform(join_table, table(spark, join.url, null_value=job.null_value), join)
     rows, label = add_label(rows, job.label)
+    dropping = next((one.name for one in drops if label in one.columns), None)
+    if dropping is not None:
+        raise JobRefused(f"rule {dropping!r} drops the label {label!r}; leave it out of --drop")
     rows = (
         rows.transform(refuse_missing_label, label=label)
-        .transform(assign_split, rule, mix_by=own)
+        .transform(assign_split, rule, mix_by=hashable)
         .transform(drop_columns, drops)
-        .repartition(partitions_for(_bytes_of(job.source)), "place")
-        .sortWithinPartitions("place", "__row")
+        .repartition(partitions_for(_bytes_of(job.source)), "__place")
+        .sortWithinPartitions("__place", "__row")
         .persist(StorageLevel.DISK_ONLY)
     )
     _check_columns(_visible(rows), _names(job.categorical), "--categorical")
@@ -150,13 +161,13 @@ def _write(
         )
         with stage_progress(spark.sparkContext, f"write {tally[None]} rows"):
             written = sink.write(rows, staging)
+        written.check_refused(found - tally[None])
         contract = _contract(job, schema, label, vocabularies, written, rule, tally, found, reports, drops, staging.debris)
         pages = _quality(job, contract, rows, written, reports)
         manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
     for report in reports:
-        say(
-            f"join {report.name} ({report.keys}): {report.matched} matched, {report.unmatched} unmatched, {report.multiplied} multiplied"
-        )
+        counts = f"{report.matched} matched, {report.unmatched} unmatched, {report.multiplied} multiplied"
+        say(f"join {report.name} ({report.keys}): {counts}")
     say(f"published {manifest.rows} rows as {job.dataset}")
     return manifest
 
@@ -211,7 +222,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _visible(rows: DataFrame) -> tuple[str, ...]:
-    return tuple(name for name in rows.columns if not name.startswith("__") and name not in ("split", "place"))
+    return tuple(name for name in rows.columns if not name.startswith("__") and name != "split")
 
 
 def _check_columns(there: tuple[str, ...], wanted: tuple[str, ...], option: str) -> None:
@@ -223,7 +234,7 @@ def _check_columns(there: tuple[str, ...], wanted: tuple[str, ...], option: str)
 def _check_label(job: TableJob, kept: DataFrame, label: str, tally: dict[str | None, int]) -> None:
     if not tally.get(None):
         raise JobRefused(f"{job.source}: no row is left, the label {label!r} is null in all {sum(tally.values())}")
-    classes = kept.select(label).distinct().limit(2).collect()
+    classes = kept.select(named(label)).distinct().limit(2).collect()
     if len(classes) < 2:
         raise JobRefused(
             f"{job.source}: the label {label!r} has one class, {classes[0][0]!r}, in all {tally[None]} rows, "
@@ -233,7 +244,7 @@ def _check_label(job: TableJob, kept: DataFrame, label: str, tally: dict[str | N
 
 def _schema(job: TableJob, kept: DataFrame, label: str) -> Schema:
     columns = _visible(kept)
-    nulls = kept.agg(*(F.sum(F.col(f"`{name}`").isNull().cast("long")).alias(name) for name in columns)).collect()[0]
+    nulls = kept.agg(*(F.sum(named(name).isNull().cast("long")).alias(name) for name in columns)).collect()[0]
     categorical = _names(job.categorical)
     return Schema(tuple(_field(kept, name, bool(nulls[name]), name in categorical, name == label) for name in columns))
 
@@ -248,7 +259,7 @@ def _field(rows: DataFrame, name: str, nullable: bool, categorical: bool, label:
     if nullable:
         null = NullPolicy.UNKNOWN if worded else NullPolicy.NAN if is_numeric(kind) else NullPolicy.MASK
     try:
-        return Field(name=name, type=kind, null=null, vocabulary=worded)
+        return Field(name=name, type=kind, codec=Codec.of(kind), null=null, vocabulary=worded)
     except ValueError as error:
         raise JobRefused(f"column {name!r} cannot be held: {error}; leave it out by --drop, or flatten it first") from error
 

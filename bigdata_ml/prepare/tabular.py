@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.columns import named
+from bigdata_ml.prepare.failures import cause_of
 
 __all__ = ["DropRule", "Join", "JoinReport", "add_label", "drop_columns", "join_table", "refuse_missing_label", "with_source"]
 
@@ -77,11 +79,18 @@ class JoinReport:
 
 
 def with_source(rows: DataFrame) -> DataFrame:
-    """Add `source`, the file a row came from, and `row`, the row as JSON, for the quarantine; `reason` and `detail` are null."""
-    columns = list(rows.columns)
+    """Add `source`, the file a row came from, and `row`, the row as JSON, for the quarantine; `reason` and `detail` are null.
+
+    Raises:
+        JobRefused: a column is called `split`, as the dataset's directories are, or `__…`, as the job's own columns are.
+    """
+    taken = [name for name in rows.columns if name.lower() == "split" or name.startswith("__")]
+    if taken:
+        raise JobRefused(f"column {taken[0]!r} has a name the job needs for itself; rename it in the source")
+    columns = [named(name) for name in rows.columns]
     return rows.select(
         *columns,
-        F.col("_metadata.file_path").alias("__source"),
+        F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B"))).alias("__source"),
         F.to_json(F.struct(*columns)).alias("__row"),
         F.lit(None).cast("string").alias("__reason"),
         F.lit(None).cast("string").alias("__detail"),
@@ -98,26 +107,26 @@ def add_label(rows: DataFrame, label: str) -> tuple[DataFrame, str]:
     Raises:
         JobRefused: no such column, or an expression that cannot be evaluated.
     """
-    found = _LABEL.fullmatch(label.strip())
-    if found is None:
-        raise JobRefused(f"--label must be a column or NAME=EXPRESSION, got {label!r}")
-    name, expression = found["name"], found["expression"]
+    label = label.strip()
+    if label in rows.columns:
+        return rows, label
+    found = _LABEL.fullmatch(label)
     there = ", ".join(name for name in rows.columns if not name.startswith("__"))
-    if expression is None:
-        if name not in rows.columns:
-            raise JobRefused(f"no column {name!r} for the label; the columns are {there}")
-        return rows, name
-    if name in rows.columns:
+    if found is None or found["expression"] is None:
+        raise JobRefused(f"no column {label!r} for the label, which is a column or NAME=EXPRESSION; the columns are {there}")
+    name, expression = found["name"], found["expression"]
+    # To Spark `Late` is the column `late`, and would replace it.
+    if name.lower() in {"split", *(column.lower() for column in rows.columns)}:
         raise JobRefused(f"the label {name!r} is a column already; give the expression another name")
     try:
         return rows.withColumn(name, F.expr(expression)), name
-    except AnalysisException as error:
-        raise JobRefused(f"the label's expression {expression!r} does not fit the columns {there}: {error}") from error
+    except (AnalysisException, ParseException) as error:
+        raise JobRefused(f"the label's expression {expression!r} does not fit the columns {there}: {cause_of(error)}") from error
 
 
 def refuse_missing_label(rows: DataFrame, *, label: str) -> DataFrame:
     """Refuse the rows whose label is not known, as `label_missing`."""
-    missing = F.col("__reason").isNull() & F.col(label).isNull()
+    missing = F.col("__reason").isNull() & named(label).isNull()
     return rows.withColumns(
         {
             "__detail": F.when(missing, F.lit(f"{label} is null")).otherwise(F.col("__detail")),
@@ -146,7 +155,8 @@ def join_table(rows: DataFrame, other: DataFrame, join: Join) -> DataFrame:
     A column `__matched_NAME` says whether a row was matched. A null key matches nothing.
 
     Raises:
-        JobRefused: a key that is no column, or rows of `other` that share a key, which would multiply rows.
+        JobRefused: a key that is no column, a name that is taken, or rows of `other` that share a key, which would multiply
+            rows.
     """
     for side, columns, names in (
         ("here", rows.columns, [here for here, _ in join.keys]),
@@ -156,17 +166,25 @@ def join_table(rows: DataFrame, other: DataFrame, join: Join) -> DataFrame:
         if unknown:
             raise JobRefused(f"join {join.name!r}: {', '.join(unknown)} is no column of {side}; it has {', '.join(columns)}")
     keys = [there for _, there in join.keys]
-    known = other.where(" and ".join(f"`{name}` is not null" for name in keys))
-    twice = known.groupBy(*keys).count().where("count > 1").orderBy(*keys).limit(1).collect()
+    brought = {name: f"{join.name}_{name}" for name in other.columns if name not in keys}
+    taken = {name.lower() for name in rows.columns}
+    twice = [name for name in (f"__matched_{join.name}", *brought.values()) if name.lower() in taken]
     if twice:
-        values = ", ".join(f"{name}={twice[0][name]}" for name in keys)
         raise JobRefused(
-            f"join {join.name!r}: {twice[0]['count']} rows of {join.url} share the key {values} and would multiply rows; "
+            f"join {join.name!r} brings {twice[0].removeprefix('__matched_')}, which is there already; "
+            f"give it another name: --join NAME={join.url}:…"
+        )
+    known = other.where(" and ".join(f"`{name}` is not null" for name in keys))
+    shared = known.groupBy(*keys).count().where("count > 1").orderBy(*keys).limit(1).collect()
+    if shared:
+        values = ", ".join(f"{name}={shared[0][name]}" for name in keys)
+        raise JobRefused(
+            f"join {join.name!r}: {shared[0]['count']} rows of {join.url} share the key {values} and would multiply rows; "
             "join by more columns, or remove the duplicates"
         )
     wanted = known.select(
         *(F.col(there).alias(f"__key{index}") for index, there in enumerate(keys)),
-        *(F.col(name).alias(f"{join.name}_{name}") for name in other.columns if name not in keys),
+        *(named(name).alias(alias) for name, alias in brought.items()),
         F.lit(True).alias(f"__matched_{join.name}"),
     )
     on = [rows[here] == wanted[f"__key{index}"] for index, (here, _) in enumerate(join.keys)]

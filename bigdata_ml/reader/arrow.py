@@ -11,6 +11,7 @@ from bigdata_ml.reader.cursor import Cursor
 from bigdata_ml.reader.fetch import GroupFetcher
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import EpochPlan, Rank
+from bigdata_ml.schema import NullPolicy
 
 __all__ = ["Reader", "check_columns", "open_reader"]
 
@@ -87,7 +88,9 @@ def check_columns(dataset: Dataset, read: ReadOptions) -> None:
     """Raise unless every column asked for is a field and the engine is there."""
     if read.engine != "arrow":
         raise EngineUnavailable(f"engine {read.engine!r} is not in this version; use engine='arrow'")
-    taken = sorted({"valid", "repeated"} & set(read.columns or dataset.schema.names))
+    names = set(read.columns or dataset.schema.names)
+    masks = {f"{field.name}_valid" for field in dataset.schema if field.name in names and field.null is NullPolicy.MASK}
+    taken = sorted(({"valid", "repeated"} | masks) & names)
     if taken:
         raise ValueError(
             f"{dataset.url} has a field {taken[0]!r}, a name the reader gives its own marks; leave it out by columns="

@@ -42,6 +42,7 @@ class Cursor:
             raise ValueError(f"epoch must be 0 or more, got {epoch}")
         if not (self._restored and epoch == self.epoch):
             self.epoch, self.step, self._restored = epoch, 0, False
+            self._iteration += 1
 
     def begin(self) -> tuple[EpochPlan, int]:
         """Start an iteration: return the epoch's plan and the first step."""
@@ -55,12 +56,14 @@ class Cursor:
         """Yield the batches of a begun iteration, moving the position before each is handed out.
 
         Raises:
-            RuntimeError: another iteration was begun meanwhile.
+            RuntimeError: the position was moved, or another iteration begun, meanwhile.
         """
         mine = self._iteration
         for batch in batches:
             if mine != self._iteration:
-                raise RuntimeError("a newer iteration of the same loader was begun; make a second loader to read in parallel")
+                raise RuntimeError(
+                    "the loader was moved, or a newer iteration of it was begun; make a second loader to read in parallel"
+                )
             self.step += 1
             if self.step == self.steps:
                 self.epoch, self.step = self.epoch + 1, 0
@@ -83,8 +86,11 @@ class Cursor:
                 raise ResumeMismatch(
                     f"{name} differs: the state has {state.get(name)!r}, this reader {mine!r}{self._way_out(name, state)}"
                 )
-        self.epoch, self.step = int(state["epoch"]), int(state["step"])
-        self._restored = True
+        epoch, step = state.get("epoch"), state.get("step")
+        if not (isinstance(epoch, int) and isinstance(step, int) and epoch >= 0 and 0 <= step < self.steps):
+            raise ResumeMismatch(f"epoch {epoch!r}, step {step!r} is no position of a plan of {self.steps} steps")
+        self.epoch, self.step, self._restored = epoch, step, True
+        self._iteration += 1
 
     def _identity(self) -> dict[str, Any]:
         return {

@@ -129,7 +129,12 @@ def _decode_image(data: pa.Buffer, channels: int, image_size: tuple[int, int] | 
 
         height, width = image_size or (0, 0)
         image = simplejpeg.decode_jpeg(
-            data, colorspace="GRAY" if channels == 1 else "RGB", min_height=height, min_width=width, min_factor=1
+            # Arrow's bytes are signed, simplejpeg's are not.
+            memoryview(data).cast("B"),
+            colorspace="GRAY" if channels == 1 else "RGB",
+            min_height=height,
+            min_width=width,
+            min_factor=1,
         )
         if image_size is None or image.shape[:2] == image_size:
             return np.asarray(image)

@@ -34,11 +34,12 @@ def select(dataset: Dataset, predicate: pc.Expression | None, *, threads: int = 
     """Return the rows of `dataset` that satisfy `predicate`, reading only the columns it names.
 
     Raises:
-        ValueError: the predicate names a field that is not there.
-        DatasetInvalid: a file that cannot be read.
+        ValueError: the predicate names a field that is not there, compares it with another type, or is no condition.
+        DatasetInvalid: a file that cannot be read, or rows on which the predicate fails.
     """
     if predicate is None:
         return Selection(dataset.row_groups.rows, None, "all")
+    _check_predicate(dataset, predicate)
     jobs = list(zip(dataset.row_groups.paths, dataset.row_groups.table["row_group"].to_pylist(), strict=True))
     with ThreadPoolExecutor(threads) as pool:
         rows = tuple(pool.map(lambda job: _matching(dataset, job[0], job[1], predicate), jobs))
@@ -46,6 +47,16 @@ def select(dataset: Dataset, predicate: pc.Expression | None, *, threads: int = 
     for found in rows:
         digest.update(len(found).to_bytes(8, "little") + found.tobytes())
     return Selection(np.array([len(found) for found in rows], np.int64), rows, digest.hexdigest())
+
+
+def _check_predicate(dataset: Dataset, predicate: pc.Expression) -> None:
+    text = f"the predicate {predicate} does not fit the fields {', '.join(dataset.schema.names)}"
+    try:
+        kept = ds.dataset(dataset.schema.to_arrow().empty_table()).to_table(columns={"kept": predicate})["kept"]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise ValueError(f"{text}: {error}") from error
+    if kept.type != pa.bool_():
+        raise ValueError(f"{text}: it must be a condition, it is of type {kept.type}")
 
 
 def _matching(dataset: Dataset, path: str, row_group: int, predicate: pc.Expression) -> np.ndarray:
@@ -59,10 +70,8 @@ def _matching(dataset: Dataset, path: str, row_group: int, predicate: pc.Express
     )
     try:
         kept = fragment.to_table(schema=dataset.schema.to_arrow(), columns={"kept": predicate})["kept"]
-    except pa.ArrowInvalid as error:
-        raise ValueError(
-            f"the predicate {predicate} does not fit the fields {', '.join(dataset.schema.names)}: {error}"
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetInvalid(
+            f"{place.url} row group {row_group}: cannot be read, or the predicate {predicate} fails on its rows: {error}"
         ) from error
-    except OSError as error:
-        raise DatasetInvalid(f"{place.url} row group {row_group}: cannot be read: {error}") from error
     return np.flatnonzero(pc.fill_null(kept, False).to_numpy())

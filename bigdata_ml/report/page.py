@@ -81,7 +81,7 @@ def _cards(groups: Sequence[Group], summary: dict[str, Any]) -> list[Card]:
     cards = [card for group in groups for card in _group_cards(group, summary[group.name])]
     cards.append(Card("All steps", duration_text(summary["seconds"]), "wall-clock time"))
     if summary["peak_rss_mb"] is not None:
-        cards.append(Card("Peak memory", f"{summary['peak_rss_mb']:,.0f} MiB", "resident, of the largest process"))
+        cards.append(Card("Peak memory", f"{summary['peak_rss_mb']:,.0f} MiB", "resident, of the step that takes most"))
     return cards
 
 

@@ -6,23 +6,22 @@ import pyarrow as pa
 
 __all__ = ["type_from_text", "type_to_text"]
 
+# Without those that Parquet gives back as another type: date64, times and timestamps in seconds.
 _ALIASES = {
     str(kind): kind
     for kind in (
         *(pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
         *(pa.float16(), pa.float32(), pa.float64(), pa.bool_(), pa.null()),
-        *(pa.string(), pa.large_string(), pa.binary(), pa.large_binary(), pa.date32(), pa.date64()),
-        *(pa.timestamp(unit) for unit in ("s", "ms", "us", "ns")),
+        *(pa.string(), pa.large_string(), pa.binary(), pa.large_binary(), pa.date32()),
+        *(pa.timestamp(unit) for unit in ("ms", "us", "ns")),
         *(pa.duration(unit) for unit in ("s", "ms", "us", "ns")),
-        *(pa.time32(unit) for unit in ("s", "ms")),
-        *(pa.time64(unit) for unit in ("us", "ns")),
-        pa.string_view(),
-        pa.binary_view(),
+        *(pa.time32("ms"), pa.time64("us"), pa.time64("ns")),
     )
 }
 _TENSOR = re.compile(r"tensor<(.+)>\[([\d, ]+)\]")
-_DECIMAL = re.compile(r"decimal(128|256)\((\d+), (-?\d+)\)")
-_TIMESTAMP = re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]")
+_DECIMAL = re.compile(r"decimal(32|64|128|256)\((\d+), (-?\d+)\)")
+_DECIMALS = {"32": pa.decimal32, "64": pa.decimal64, "128": pa.decimal128, "256": pa.decimal256}
+_TIMESTAMP = re.compile(r"timestamp\[(ms|us|ns), tz=(.+)\]")
 _LIST = re.compile(r"(large_)?list<(.+)>(?:\[(\d+)\])?")
 _FIXED_BINARY = re.compile(r"fixed_size_binary\[(\d+)\]")
 _DICTIONARY = re.compile(r"dictionary<(.+)>")
@@ -34,7 +33,7 @@ def type_to_text(kind: pa.DataType) -> str:
     Dictionaries are written as their values' type would be, in `dictionary<…>`, since the index type is a matter of layout.
 
     Raises:
-        ValueError: a type that datasets do not hold (structs, maps, unions).
+        ValueError: a type that datasets do not hold (structs, maps, unions, views), or that Parquet does not give back.
 
     >>> type_to_text(pa.fixed_shape_tensor(pa.uint8(), (8, 8, 1)))
     'tensor<uint8>[8, 8, 1]'
@@ -48,11 +47,13 @@ def type_to_text(kind: pa.DataType) -> str:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         large = "large_" if pa.types.is_large_list(kind) else ""
         return f"{large}list<{type_to_text(kind.value_type)}>"
-    if pa.types.is_decimal(kind) or pa.types.is_timestamp(kind) or pa.types.is_fixed_size_binary(kind):
-        return str(kind)
-    if str(kind) not in _ALIASES:
-        raise ValueError(f"a field of type {kind} cannot be held; flatten structs and maps into columns first")
-    return str(kind)
+    text = str(kind)
+    if not (text in _ALIASES or any(form.fullmatch(text) for form in (_DECIMAL, _TIMESTAMP, _FIXED_BINARY))):
+        raise ValueError(
+            f"a field of type {kind} cannot be held; flatten structs and maps into columns first, and use date32, "
+            "milliseconds or finer times, and text or bytes that are no views"
+        )
+    return text
 
 
 def type_from_text(text: str) -> pa.DataType:
@@ -69,8 +70,7 @@ def type_from_text(text: str) -> pa.DataType:
     if found := _TENSOR.fullmatch(text):
         return pa.fixed_shape_tensor(type_from_text(found[1]), [int(size) for size in found[2].split(",")])
     if found := _DECIMAL.fullmatch(text):
-        make = pa.decimal128 if found[1] == "128" else pa.decimal256
-        return make(int(found[2]), int(found[3]))
+        return _DECIMALS[found[1]](int(found[2]), int(found[3]))
     if found := _TIMESTAMP.fullmatch(text):
         return pa.timestamp(found[1], tz=found[2])
     if found := _LIST.fullmatch(text):

@@ -36,8 +36,10 @@ class Codec(str, Enum):
     def check(self, name: str, kind: pa.DataType) -> None:
         """Raise `ValueError` unless values of this codec can lie in a column of that Arrow type."""
         tensor = isinstance(kind, pa.FixedShapeTensorType)
+        # pyarrow cannot pick rows of a view yet.
+        view = kind in (pa.string_view(), pa.binary_view())
         fits = {
-            Codec.SCALAR: not tensor and not pa.types.is_nested(kind),
+            Codec.SCALAR: not tensor and not pa.types.is_nested(kind) and not view,
             Codec.LIST: pa.types.is_nested(kind) and not tensor,
             Codec.TENSOR: tensor,
             Codec.RAW_IMAGE: tensor and len(kind.shape) == 3 and kind.value_type == pa.uint8(),

@@ -58,10 +58,14 @@ class Field:
         self.codec.check(self.name, self.type)
         if (self.fill is not None) != (self.null is NullPolicy.FILL):
             raise ValueError(f"field {self.name!r}: a fill value goes with NullPolicy.FILL, and only with it")
+        if self.null is NullPolicy.FILL:
+            _check_fill(self)
         if (self.channels in (1, 3)) != (self.codec is Codec.IMAGE):
             raise ValueError(f"field {self.name!r}: channels are 1 or 3 for encoded images, got {self.channels}")
         if self.null is NullPolicy.UNKNOWN and not self.vocabulary:
             raise ValueError(f"field {self.name!r}: NullPolicy.UNKNOWN goes with a vocabulary")
+        if self.vocabulary and self.null not in (NullPolicy.REFUSE, NullPolicy.UNKNOWN):
+            raise ValueError(f"field {self.name!r}: a vocabulary goes with NullPolicy.REFUSE or UNKNOWN, got {self.null.value}")
         if self.null is NullPolicy.NAN and not _may_be_nan(self.type):
             raise ValueError(f"field {self.name!r}: a null of type {self.type} cannot become NaN; use mask or fill")
 
@@ -165,6 +169,18 @@ def _bare_field(column: pa.Field, *, nullable: bool) -> Field:
     if nullable:
         null = NullPolicy.NAN if _may_be_nan(column.type) else NullPolicy.MASK
     return Field(name=column.name, type=column.type, codec=Codec.of(column.type), null=null)
+
+
+def _check_fill(field: Field) -> None:
+    if field.codec is not Codec.SCALAR:
+        raise ValueError(f"field {field.name!r}: a fill value goes with scalars, got codec {field.codec.value}")
+    text = f"field {field.name!r}: the fill value {field.fill!r} is no {field.type}"
+    try:
+        filled = pa.scalar(field.fill, field.type).as_py()
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{text}: {error}") from error
+    if pa.types.is_integer(field.type) and filled != field.fill:
+        raise ValueError(text)
 
 
 def _may_be_nan(kind: pa.DataType) -> bool:

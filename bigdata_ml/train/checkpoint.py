@@ -16,7 +16,7 @@ VERSION = 1
 
 def save_checkpoint(run_dir: Path, state: dict[str, Any]) -> None:
     """Write the state beside the old checkpoint and put it in its place by one rename."""
-    beside = run_dir / f".{CHECKPOINT}.{os.getpid()}"
+    beside = run_dir / f".{CHECKPOINT}.new"
     torch.save({"version": VERSION, **state}, beside)
     os.replace(beside, run_dir / CHECKPOINT)
 

@@ -46,7 +46,7 @@ def train(
     device: str = "cpu",
     on_epoch: Callable[[EpochRecord], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Train a model on the split `train`, choose the epoch by `validation`, and return its evaluation on `test`.
+    """Train a model on the split `train`, choose the epoch by its loss on `validation`, and return its evaluation on `test`.
 
     Writes run.json, metrics.jsonl (a line an epoch), checkpoint.pt (after each epoch) and evaluation.json to `run_dir`.
     The same seed on the same machine gives the same model; a run that was stopped and resumed ends as if it had not been.
@@ -73,20 +73,17 @@ def train(
     parts = _build(config, dataset, seed, where)
     record = _record(config, dataset, parts.model, recipe=recipe, label=label, classes=len(classes), seed=seed, device=device)
     saved = _begin(run, record, resume=resume)
-    best: dict[str, Any] = {"metric": -math.inf, "epoch": -1, "model": parts.model.state_dict()}
+    best: dict[str, Any] = {"loss": math.inf, "epoch": -1, "model": parts.model.state_dict()}
     if saved is not None:
         best = _restore(saved, parts)
     validation = _reading(config, dataset, "validation")
     for epoch in range(parts.loader.epoch, config.epochs):
         measured = _epoch(config, parts, label, epoch, where)
         found = evaluate(parts.model, validation, label=label, classes=classes, split="validation", device=where)
-        metric = found.get("top1", found.get("roc_auc"))
-        if metric > best["metric"]:
-            best = {
-                "metric": metric,
-                "epoch": epoch,
-                "model": {name: one.clone() for name, one in parts.model.state_dict().items()},
-            }
+        # By the loss: on a small split many epochs share an accuracy.
+        if best["epoch"] < 0 or found["log_loss"] < best["loss"]:
+            weights = {name: one.clone() for name, one in parts.model.state_dict().items()}
+            best = {"loss": found["log_loss"], "epoch": epoch, "model": weights}
         figures = EpochRecord(
             **measured,
             validation_loss=found["log_loss"],
@@ -177,12 +174,16 @@ def _label_of(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
             f"{dataset.url} {found}; a recipe learns to tell classes: prepare the data by a job with --label, "
             "and write the label as a text, whole number or condition"
         )
+    vocabulary = dataset.vocabularies[label]
+    if vocabulary.unknown or vocabulary.size < 2:
+        found = "an unknown class" if vocabulary.unknown else f"only the classes {list(vocabulary.values)}"
+        raise DatasetInvalid(f"{dataset.url}: the label {label!r} has {found}; a recipe learns to tell two or more known classes")
     missing = [name for name in ("train", "validation", "test") if name not in dataset.splits]
     if missing:
         raise DatasetInvalid(
             f"{dataset.url} lacks the splits {', '.join(missing)}; prepare it with --split train=…,validation=…,test=…"
         )
-    return label, tuple(str(value) for value in dataset.vocabularies[label].values)
+    return label, tuple(str(value) for value in vocabulary.values)
 
 
 def _record(

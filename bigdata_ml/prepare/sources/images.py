@@ -12,6 +12,9 @@ from bigdata_ml.storage import locate
 
 __all__ = ["ImageFolder", "images"]
 
+# What `hdfs dfs -put` calls a file that is not whole yet; Spark passes over it.
+_COPYING = "._COPYING_"
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFolder:
@@ -46,14 +49,21 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
     if not root.is_directory():
         raise JobRefused(f"{root.url}: there is no such folder; --source must name a folder of images")
     found = list(root.walk())
-    files = [(path, info) for path, info in found if info.type == pafs.FileType.File]
+    files = [(path, info) for path, info in found if info.type == pafs.FileType.File and not path.endswith(_COPYING)]
     if not files:
         raise JobRefused(f"{root.url}: no files there; images are looked for in its folders, at any depth")
     folders = {path for path, info in found if info.type == pafs.FileType.Directory and "/" not in path}
+    colon = next((path for path, _ in files if ":" in path), None)
+    if colon is not None:
+        raise JobRefused(f"{root.url}: Spark reads no file with a colon in its path; rename {colon!r}")
     read = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(spark_path(root))
     # Spark writes file:/a where it was given file:///a, so the root is found by its path.
     relative = F.element_at(F.split("path", _quoted(f"{root.path}/"), 2), 2)
-    rows = read.select(relative.alias("path"), F.col("content"))
+    rows = read.where("length > 0").select(relative.alias("path"), F.col("content"))
+    # Spark passes over files without a byte; they are to be refused, not overlooked.
+    empty = [(path,) for path, info in files if info.size == 0]
+    if empty:
+        rows = rows.union(spark.createDataFrame(empty, "path string").withColumn("content", F.lit("").cast("binary")))
     return ImageFolder(
         rows=_labelled(spark, rows, label_from),
         files=len(files),
@@ -74,7 +84,7 @@ def _labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFram
     place = locate(label_from)
     if not place.exists():
         raise JobRefused(f"{place.url}: no such file; --label-from is 'folder' or a CSV file with the columns path,label")
-    labels = spark.read.csv(spark_path(place), header=True)
+    labels = spark.read.csv(spark_path(place), header=True, escape='"', mode="FAILFAST")
     missing = [name for name in ("path", "label") if name not in labels.columns]
     if missing:
         raise JobRefused(

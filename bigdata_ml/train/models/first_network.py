@@ -15,7 +15,7 @@ __all__ = ["FirstNetwork"]
 
 
 class FirstNetwork(nn.Module):
-    """Two convolutions, pooling to 4 × 4, one hidden layer.
+    """Two convolutions with batch normalisation, pooling to 4 × 4, one hidden layer.
 
     `forward` takes a batch with `field`, uint8 [rows, height, width, channels], and returns logits, float32 [rows,
     classes]. Normalisation is part of the network, so that a checkpoint is all that scoring needs.
@@ -33,8 +33,10 @@ class FirstNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
         self.layers = nn.Sequential(
             nn.Conv2d(len(mean), 32, 3, padding=1),
+            nn.BatchNorm2d(32),
             nn.ReLU(),
             nn.Conv2d(32, 64, 3, padding=1),
+            nn.BatchNorm2d(64),
             nn.ReLU(),
             nn.AdaptiveMaxPool2d(4),
             nn.Flatten(),
@@ -64,7 +66,12 @@ class FirstNetwork(nn.Module):
                 f"{dataset.url}: first_network reads one image field and a label, the dataset has {len(fields)} image "
                 "fields; prepare it by jobs/prepare_images.py"
             )
-        statistics = dataset.manifest.statistics[fields[0].name]
+        statistics = dataset.manifest.statistics.get(fields[0].name)
+        if statistics is None:
+            raise SchemaMismatch(
+                f"{dataset.url}: first_network normalises {fields[0].name!r} by its statistics, which the manifest lacks; "
+                "prepare it by jobs/prepare_images.py"
+            )
         return cls(
             field=fields[0].name,
             mean=statistics.mean,

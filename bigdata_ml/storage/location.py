@@ -1,20 +1,14 @@
-"""URL to filesystem and path: the only place where a storage client is named."""
+"""A place in a filesystem, whichever it is."""
 
-import importlib
-import os
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
 
-__all__ = ["SCHEMES", "Location", "is_hidden", "locate"]
-
-SCHEMES = ("file", "hdfs", "s3")
+__all__ = ["Location", "is_hidden"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +60,7 @@ class Location:
     def walk(self) -> Iterator[tuple[str, pafs.FileInfo]]:
         """Yield (path relative to this one, info) of every visible file and directory below, sorted by path.
 
-        Names that begin with `_` or `.` are hidden, as they are to Spark and Hadoop.
+        Names that begin with `_` or `.` are hidden, as they are to Spark and Hadoop; Hive keys (`_year=2013`) are not.
 
         Raises:
             StorageUnavailable: the filesystem does not answer.
@@ -106,59 +100,5 @@ class Location:
 
 
 def is_hidden(relative: str) -> bool:
-    """Whether any part of a relative path begins with `_` or `.`, so that Spark would not read it."""
-    return any(part.startswith(("_", ".")) for part in relative.split("/"))
-
-
-def locate(url: str | os.PathLike[str]) -> Location:
-    """Return where `url` is.
-
-    Args:
-        url: a local path, or `file://`, `hdfs://host:port/path`, `s3://bucket/path`.
-            `hdfs` needs the extra `hdfs`, `s3` the extra `s3` (its endpoint and keys come from AWS's own
-            configuration: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID …).
-
-    Raises:
-        ValueError: an unknown scheme, or an URL without a path.
-        StorageUnavailable: the client is not installed or does not reach the store.
-
-    >>> locate("file:///data/flowers").path
-    '/data/flowers'
-    """
-    text = os.fspath(url)
-    scheme = urlsplit(text).scheme if "://" in text or text.startswith("file:") else ""
-    if scheme == "":
-        path = os.path.abspath(text)
-        return Location(path, pafs.LocalFileSystem(), path)
-    if scheme not in SCHEMES:
-        raise ValueError(f"{text}: the scheme must be one of {', '.join(SCHEMES)}, or a local path, got {scheme!r}")
-    parts = urlsplit(text)
-    if not parts.path.strip("/") and not (scheme == "s3" and parts.netloc):
-        raise ValueError(f"{text}: names no path; write {scheme}://…/directory")
-    if scheme == "file":
-        path = unquote(parts.path).rstrip("/")
-        return Location(path, pafs.LocalFileSystem(), path)
-    return _hdfs(text.rstrip("/")) if scheme == "hdfs" else _s3(text.rstrip("/"))
-
-
-def _hdfs(url: str) -> Location:
-    parts = urlsplit(url)
-    client = _client("hdfs_native.fsspec", extra="hdfs", url=url)
-    try:
-        filesystem = client.HdfsFileSystem(host=parts.hostname, port=parts.port)
-    except (OSError, RuntimeError) as error:
-        raise StorageUnavailable(f"{url} cannot be reached: {error}") from error
-    return Location(url, pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), parts.path)
-
-
-def _s3(url: str) -> Location:
-    parts = urlsplit(url)
-    filesystem = _client("s3fs", extra="s3", url=url).S3FileSystem()
-    return Location(url, pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), parts.netloc + parts.path)
-
-
-def _client(module: str, *, extra: str, url: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise StorageUnavailable(f"{url} needs {module}: pip install 'bigdata_ml[{extra}]'") from error
+    """Whether any part of a relative path begins with `_` (and is no `key=value`) or `.`, so that Spark would not read it."""
+    return any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in relative.split("/"))

@@ -1,0 +1,12 @@
+"""Columns by name, whatever characters the name has."""
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+__all__ = ["named"]
+
+
+def named(name: str) -> Column:
+    """Return the column of exactly that name; Spark alone would read `a.b` as the part b of a."""
+    quoted = name.replace("`", "``")
+    return F.col(f"`{quoted}`")

@@ -1,0 +1,41 @@
+"""What Spark raises becomes a refusal of one line; the whole stays chained to it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException, PythonException
+
+from bigdata_ml.errors import JobRefused
+
+__all__ = ["cause_of", "refused_by_spark"]
+
+
+@contextmanager
+def refused_by_spark(place: str) -> Iterator[None]:
+    """Raise JobRefused, naming `place`, for what Spark raises in the body: rows it cannot read, a cast that fails, a full disk.
+
+    Errors of our own functions on the executors pass unchanged.
+    """
+    try:
+        yield
+    except PythonException:
+        raise
+    except (PySparkException, Py4JJavaError) as error:
+        raise JobRefused(f"{place}: Spark stopped, nothing was published: {cause_of(error)}") from error
+
+
+def cause_of(error: PySparkException | Py4JJavaError) -> str:
+    """Return in one line what Spark says went wrong, and the cause at the bottom if that is another."""
+    if isinstance(error, PySparkException):
+        return _first_line(str(error))
+    texts = []
+    thrown = error.java_exception
+    while thrown is not None:
+        texts.append(_first_line(str(thrown.getMessage() or thrown.toString())))
+        thrown = thrown.getCause()
+    return texts[0] if texts[0] == texts[-1] else f"{texts[0]}: {texts[-1]}"
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip().rstrip(";") for line in text.splitlines() if line.strip()), "it gives no reason")

@@ -1,0 +1,6 @@
+"""Filesystems: the only room where a storage client is named, one file each."""
+
+from bigdata_ml.storage.locate import SCHEMES, locate
+from bigdata_ml.storage.location import Location, is_hidden
+
+__all__ = ["SCHEMES", "Location", "is_hidden", "locate"]

@@ -1,0 +1,70 @@
+"""Contracts that everything which reads rows must keep, whatever its options."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+__all__ = ["assert_reads_each_row_once", "assert_resumes_exactly", "content_of", "ids_of"]
+
+
+def assert_resumes_exactly(make_loader: Callable[[], Any], *, epochs: int = 2) -> None:
+    """Stop after any batch, of any epoch, and before the first: a fresh loader goes on with exactly what was left."""
+    loader = make_loader()
+    states, batches = [loader.state_dict()], []
+    for epoch in range(epochs):
+        loader.set_epoch(epoch)
+        for batch in loader:
+            batches.append(content_of(batch))
+            states.append(loader.state_dict())
+    assert len(batches) == epochs * len(loader)
+    for position, state in enumerate(states):
+        text = json.dumps(state)
+        assert len(text.encode()) < 1024
+        resumed = make_loader()
+        resumed.load_state_dict(json.loads(text))
+        assert resumed.state_dict() == state
+        rest = []
+        for epoch in range(resumed.epoch, epochs):
+            resumed.set_epoch(epoch)
+            rest.extend(content_of(batch) for batch in resumed)
+        assert rest == batches[position:], f"resumed after batch {position}"
+
+
+def assert_reads_each_row_once(make_reader: Callable[[], Any], ids: Iterable[int]) -> None:
+    """An epoch holds exactly those ids, once each, apart from marked repetitions; and so does the next epoch."""
+    reader, wanted = make_reader(), sorted(ids)
+    for _ in range(2):
+        assert sorted(one for batch in reader for one in ids_of(batch)) == wanted
+
+
+def ids_of(batch: pa.RecordBatch | Mapping[str, Any]) -> list[int]:
+    """The ids of a batch's rows, marked repetitions left out."""
+    names = batch.schema.names if isinstance(batch, pa.RecordBatch) else batch
+    ids = _plain(batch["id"])
+    if "repeated" in names:
+        counts = [not one for one in _plain(batch["repeated"])]
+    else:
+        counts = _plain(batch["valid"]) if "valid" in names else [True] * len(ids)
+    return [one for one, counted in zip(ids, counts, strict=True) if counted]
+
+
+def content_of(batch: pa.RecordBatch | Mapping[str, Any]) -> Any:
+    """All that a batch holds, as values that can be compared: names, types, shapes, bytes."""
+    if isinstance(batch, pa.RecordBatch):
+        columns = {name: batch.column(name) for name in batch.schema.names}
+        return str(batch.schema), {name: (len(column), column.to_pylist()) for name, column in columns.items()}
+    return {name: _bytes_of(values) for name, values in batch.items()}
+
+
+def _bytes_of(values: Any) -> Any:
+    if isinstance(values, Sequence):
+        return [_bytes_of(value) if isinstance(value, np.ndarray) else value for value in values]
+    array = np.asarray(values)
+    return str(array.dtype), array.shape, array.tobytes()
+
+
+def _plain(values: Any) -> list[Any]:
+    return list(values.to_pylist() if isinstance(values, pa.Array) else values.tolist())

@@ -1,0 +1,91 @@
+"""A published dataset is plain Parquet: every engine reads it by directory or glob, and all agree."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import fastparquet
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.reader import ReadOptions, open_reader
+
+SCALARS = ("id", "label", "weight", "city", "note", "split")
+
+
+def by_pyarrow(url: str) -> pa.Table:
+    return ds.dataset(url, partitioning="hive").to_table()
+
+
+def by_pyarrow_table(url: str) -> pa.Table:
+    return pq.read_table(url)
+
+
+def by_duckdb(url: str) -> pa.Table:
+    with duckdb.connect() as connection:
+        return connection.sql(f"from read_parquet('{url}/**/*.parquet', hive_partitioning=true)").to_arrow_table()
+
+
+def by_polars(url: str) -> pa.Table:
+    return pl.read_parquet(f"{url}/**/*.parquet", hive_partitioning=True).to_arrow()
+
+
+def ours(url: str) -> pa.Table:
+    dataset = Dataset.open(url)
+    tables = []
+    for name in dataset.splits:
+        split = dataset.split(name)
+        reader = open_reader(split, ReadOptions(shuffle=False), global_batch_size=split.rows)
+        rows = pa.Table.from_batches(reader)
+        tables.append(rows.append_column("split", pa.array([name] * rows.num_rows)))
+    return pa.concat_tables(tables)
+
+
+def rows_of(table: pa.Table, names: tuple[str, ...]) -> list[tuple[Any, ...]]:
+    columns = []
+    for name in names:
+        values = table[name].to_pylist()
+        columns.append([None if isinstance(value, float) and value != value else value for value in values])
+    return sorted(zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize("engine", [by_pyarrow, by_pyarrow_table, by_duckdb, by_polars], ids=lambda one: one.__name__)
+def test_an_engine_reads_the_same_counts_and_values(tiny: Dataset, engine: Callable[[str], pa.Table]) -> None:
+    assert rows_of(engine(tiny.url), SCALARS) == rows_of(ours(tiny.url), SCALARS)
+
+
+# fastparquet leaves closing its files to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_fastparquet_reads_the_same_counts_and_values(tiny: Dataset) -> None:
+    file = fastparquet.ParquetFile(sorted(map(str, Path(tiny.url).glob("**/*.parquet"))), root=tiny.url)
+    names = ["id", "label", "weight", "city", "note"]
+    frame = file.to_pandas(columns=[*names, "split"])
+    found = pa.table({name: [None if value != value else value for value in frame[name].tolist()] for name in (*names, "split")})
+    assert rows_of(found, SCALARS) == rows_of(ours(tiny.url), SCALARS)
+
+
+@pytest.mark.parametrize("engine", [by_pyarrow, by_duckdb, by_polars], ids=lambda one: one.__name__)
+def test_a_tensor_is_a_list_of_its_values(tiny: Dataset, engine: Callable[[str], pa.Table]) -> None:
+    wanted = {row["id"]: row["image"] for row in ours(tiny.url).select(["id", "image"]).to_pylist()}
+    column = engine(tiny.url).select(["id", "image"])
+    found = {row["id"]: list(row["image"]) for row in column.to_pylist()}
+    assert found == wanted
+    assert {len(pixels) for pixels in found.values()} == {64}
+
+
+def test_the_metadata_directory_holds_no_file_that_a_glob_would_find(tiny: Dataset) -> None:
+    found = sorted(str(path.relative_to(tiny.url)) for path in Path(tiny.url).rglob("*.parquet"))
+    assert found == tiny.row_groups.files
+
+
+def test_an_engine_that_filters_by_split_reads_that_split_only(tiny: Dataset) -> None:
+    with duckdb.connect() as connection:
+        counted = connection.sql(
+            f"select split, count(*) from '{tiny.url}/**/*.parquet' group by split order by split"
+        ).fetchall()
+    assert counted == [("test", 13), ("train", 47), ("validation", 11)]

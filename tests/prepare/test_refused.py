@@ -1,0 +1,241 @@
+"""What cannot become a dataset is refused by name, and nothing is left where it was to go."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare import ImageJob, TableJob, prepare_images, prepare_table
+from prepare.pictures import save
+
+pytestmark = pytest.mark.spark
+
+GOOD = "a,y\n" + "".join(f"{index},{index % 2}\n" for index in range(10))
+
+
+@pytest.fixture
+def refused_images(spark: SparkSession, tmp_path: Path) -> Callable[..., str]:
+    def refused(source: Path | str, **options: Any) -> str:
+        with pytest.raises(JobRefused) as error:
+            prepare_images(spark, ImageJob(source=str(source), dataset=f"{tmp_path}/out/dataset", **options))
+        return said(error.value, tmp_path)
+
+    return refused
+
+
+@pytest.fixture
+def refused_table(spark: SparkSession, tmp_path: Path) -> Callable[..., str]:
+    def refused(source: Path | str, label: str = "y", **options: Any) -> str:
+        with pytest.raises(JobRefused) as error:
+            prepare_table(spark, TableJob(source=str(source), dataset=f"{tmp_path}/out/dataset", label=label, **options))
+        return said(error.value, tmp_path)
+
+    return refused
+
+
+def said(error: JobRefused, place: Path) -> str:
+    """Return the error's text, having seen that it is a line and that nothing stays at or beside the destination."""
+    assert "\n" not in str(error)
+    assert not list((place / "out").glob("*"))
+    assert not list((place / "out").glob(".*"))
+    return str(error)
+
+
+def csv(place: Path, text: str, name: str = "t.csv") -> Path:
+    (place / name).parent.mkdir(parents=True, exist_ok=True)
+    (place / name).write_text(text)
+    return place / name
+
+
+def test_an_unknown_scheme_is_a_wrong_argument(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"scheme must be one of file, hdfs, s3.*'gopher'"):
+        prepare_images(spark, ImageJob(source="gopher://host/images", dataset=f"{tmp_path}/out"))
+    with pytest.raises(ValueError, match="'gopher'"):
+        prepare_table(spark, TableJob(source=str(csv(tmp_path, GOOD)), dataset="gopher://host/out", label="y"))
+
+
+def test_a_path_that_is_not_there(refused_images: Callable[..., str], refused_table: Callable[..., str], tmp_path: Path) -> None:
+    assert "there is no such folder" in refused_images(tmp_path / "nowhere")
+    assert "nothing is there" in refused_table(tmp_path / "nowhere.csv")
+
+
+def test_a_folder_without_files(refused_images: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "images" / "cats").mkdir(parents=True)
+    assert "no files there" in refused_images(tmp_path / "images")
+
+
+def test_a_folder_without_images_says_why_none_is_left(refused_images: Callable[..., str], tmp_path: Path) -> None:
+    csv(tmp_path, "hello", "images/cats/a.png")
+    csv(tmp_path, "", "images/dogs/b.png")
+    assert refused_images(tmp_path / "images").endswith("no image is left; refused were 2 wrong_type")
+
+
+def test_images_of_one_class(refused_images: Callable[..., str], tmp_path: Path) -> None:
+    save(tmp_path / "images" / "cats" / "a.png", 1)
+    save(tmp_path / "images" / "cats" / "b.png", 2)
+    assert "have one class" in refused_images(tmp_path / "images")
+
+
+def test_raw_pixels_of_images_of_several_sizes(refused_images: Callable[..., str], tmp_path: Path) -> None:
+    save(tmp_path / "images" / "cats" / "a.png", 1)
+    save(tmp_path / "images" / "dogs" / "b.png", 2, 5, 6)
+    text = refused_images(tmp_path / "images", encoding="raw")
+    assert "there are 2, (4, 4) and (5, 6) among them; use --encoding source" in text
+
+
+def test_a_colon_in_a_file_name(refused_images: Callable[..., str], tmp_path: Path) -> None:
+    save(tmp_path / "images" / "cats" / "a.png", 1).tofile(tmp_path / "images" / "cats" / "10:30.png")
+    assert "rename 'cats/10:30.png'" in refused_images(tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        ("file,label\na.png,cat\n", "no column 'path'; a label file has the columns path,label"),
+        ("path,class\na.png,cat\n", "no column 'label'"),
+        ("path,label\na.png,cat\na.png,dog\n", "'a.png' stands there more than once"),
+        ("path,label\na.png,\nb.png,\n", "no image is left; refused were 2 label_missing"),
+        ("path,label\na.png,cat\nb.png,cat\n", "have one class"),
+    ],
+)
+def test_a_label_file_that_labels_nothing(refused_images: Callable[..., str], tmp_path: Path, labels: str, text: str) -> None:
+    save(tmp_path / "images" / "a.png", 1)
+    save(tmp_path / "images" / "b.png", 2)
+    assert text in refused_images(tmp_path / "images", label_from=str(csv(tmp_path, labels)))
+
+
+def test_a_label_file_that_is_not_there(refused_images: Callable[..., str], tmp_path: Path) -> None:
+    save(tmp_path / "images" / "a.png", 1)
+    assert "labels.csv: no such file" in refused_images(tmp_path / "images", label_from=f"{tmp_path}/labels.csv")
+
+
+def test_a_destination_that_exists_stays_as_it_is(spark: SparkSession, tmp_path: Path) -> None:
+    there = csv(tmp_path, "mine", "out/mine.txt")
+    with pytest.raises(JobRefused, match="exists already"):
+        prepare_table(spark, TableJob(source=str(csv(tmp_path, GOOD)), dataset=str(there.parent), label="y"))
+    with pytest.raises(JobRefused, match="exists already"):
+        prepare_images(spark, ImageJob(source=str(tmp_path), dataset=str(there.parent)))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+    assert there.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        ("nope", "no column 'nope' for the label, which is a column or NAME=EXPRESSION; the columns are a, y"),
+        ("z=nope > 1", "the label's expression 'nope > 1' does not fit the columns a, y"),
+        ("z=a > > 1", "Syntax error at or near '>'"),
+        ("z=raise_error('no')", "Spark stopped, nothing was published: [USER_RAISED_EXCEPTION] no"),
+        ("Y=a > 3", "the label 'Y' is a column already"),
+        ("split=a > 3", "the label 'split' is a column already"),
+        ("z=cast(null as int)", "no row is left, the label 'z' is null in all 10"),
+        ("z=a > 100", "the label 'z' has one class, False, in all 10 rows"),
+    ],
+)
+def test_a_label_that_teaches_nothing(refused_table: Callable[..., str], tmp_path: Path, label: str, text: str) -> None:
+    assert text in refused_table(csv(tmp_path, GOOD), label)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"drop": ("leak:nope",)}, "rule 'leak' drops nope, which is no column; the columns are a, y"),
+        ({"drop": ("leak:y",)}, "rule 'leak' drops the label 'y'"),
+        ({"split_key": "nope"}, "--split-key: no column nope; the columns are a, y"),
+        ({"categorical": "nope"}, "--categorical: no column nope"),
+    ],
+)
+def test_an_option_that_names_no_column(
+    refused_table: Callable[..., str], tmp_path: Path, options: dict[str, Any], text: str
+) -> None:
+    assert text in refused_table(csv(tmp_path, GOOD), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("long.csv", GOOD + "1,2,3\n", "Malformed CSV record: 1,2,3"),
+        ("short.csv", GOOD + "1\n", "Malformed CSV record: 1 "),
+        ("open.csv", GOOD + '"1,2\n', 'Malformed CSV record: "1,2'),
+        ("bytes.json", '{"a":1,"y":0}\n{"a":2,\n', "Malformed records"),
+        ("bytes.parquet", "PAR1 no table", "Could not read footer"),
+        ("nothing.csv", "", "it holds no columns"),
+        (
+            "words.txt",
+            GOOD,
+            "its files must be of one format, told by .csv, .tsv, .json, .jsonl, .parquet, .orc; found words.txt",
+        ),
+    ],
+)
+def test_a_file_that_is_no_table(refused_table: Callable[..., str], tmp_path: Path, name: str, content: str, text: str) -> None:
+    found = refused_table(csv(tmp_path, content, name))
+    assert text in found
+    assert name in found
+
+
+@pytest.mark.parametrize("name", ["README.txt", "more.tsv", "more.json"])
+def test_a_directory_of_files_of_several_formats(refused_table: Callable[..., str], tmp_path: Path, name: str) -> None:
+    csv(tmp_path, GOOD, "in/a.csv")
+    csv(tmp_path, "hello\n", f"in/{name}")
+    assert f"its files must be of one format, told by .csv, .tsv, .json, .jsonl, .parquet, .orc; found {min('a.csv', name)}" in (
+        refused_table(tmp_path / "in")
+    )
+
+
+def test_directories_of_which_some_are_keys(refused_table: Callable[..., str], tmp_path: Path) -> None:
+    csv(tmp_path, GOOD, "in/year=2013/a.csv")
+    csv(tmp_path, GOOD, "in/more/a.csv")
+    assert "must either all be key=value or none; 'more' is not, 'year=2013' is" in refused_table(tmp_path / "in")
+
+
+@pytest.mark.parametrize("name", ["split", "Split", "__row"])
+def test_a_column_with_a_name_of_the_job(refused_table: Callable[..., str], tmp_path: Path, name: str) -> None:
+    assert f"column '{name}' has a name the job needs" in refused_table(csv(tmp_path, GOOD.replace("a", name, 1)))
+
+
+@pytest.mark.parametrize("kind", [pa.struct([("b", pa.int32())]), pa.map_(pa.string(), pa.int32())])
+def test_a_column_that_cannot_be_held_says_the_way_out(
+    refused_table: Callable[..., str], tmp_path: Path, kind: pa.DataType
+) -> None:
+    pq.write_table(pa.table({"s": pa.array([[("b", 1)], [("b", 2)]], kind), "y": [0, 1]}), tmp_path / "t.parquet")
+    text = refused_table(tmp_path / "t.parquet")
+    assert "column 's' cannot be held" in text
+    assert text.endswith("leave it out by --drop, or flatten it first")
+
+
+OTHER = "k,v,w\n1,x,1\n2,y,1\n2,z,2\n"
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ("a=k", "2 rows of {0} share the key k=2 and would multiply rows; join by more columns"),
+        ("nope=k", "nope is no column of here; it has a, y"),
+        ("a=nope", "nope is no column of {0}; it has k, v, w"),
+    ],
+)
+def test_a_join_that_would_multiply_or_has_no_key(
+    refused_table: Callable[..., str], tmp_path: Path, keys: str, text: str
+) -> None:
+    other = csv(tmp_path, OTHER, "other.csv")
+    assert text.format(other) in refused_table(csv(tmp_path, GOOD), join=(f"{other}:{keys}",))
+
+
+def test_joins_that_bring_one_name_twice(refused_table: Callable[..., str], tmp_path: Path) -> None:
+    other = csv(tmp_path, "k,v\n1,x\n", "other.csv")
+    assert "'other' brings other, which is there already; give it another name" in (
+        refused_table(csv(tmp_path, GOOD), join=(f"{other}:a=k", f"{other}:y=k"))
+    )
+    taken = csv(tmp_path, GOOD.replace("a", "other_v", 1), "taken.csv")
+    assert "'other' brings other_v, which is there already" in refused_table(taken, join=(f"{other}:y=k",))
+
+
+def test_a_join_over_keys_that_only_seem_equal(refused_table: Callable[..., str], tmp_path: Path) -> None:
+    other = csv(tmp_path, "k,v\n1,x\n01,y\nz,z\n", "other.csv")
+    table = csv(tmp_path, "a,y\n1,0\n2,1\n")
+    assert "Spark stopped, nothing was published: [CAST_INVALID_INPUT]" in refused_table(table, join=(f"{other}:a=k",))

@@ -1,0 +1,113 @@
+"""The jobs as people start them, by spark-submit: exit codes, one-line errors, a job killed while it writes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bigdata_ml.dataset import Dataset, validate
+from prepare.pictures import save
+
+pytestmark = pytest.mark.spark
+
+REPOSITORY = Path(__file__).parents[2]
+ENVIRONMENT = {
+    **os.environ,
+    "PYSPARK_PYTHON": sys.executable,
+    "PYSPARK_DRIVER_PYTHON": sys.executable,
+    "SPARK_LOCAL_IP": "127.0.0.1",
+}
+
+
+def started(job: str, *arguments: str | Path) -> subprocess.Popen[str]:
+    """Start a job in a process group of its own."""
+    submit = Path(sys.executable).with_name("spark-submit")
+    options = ["--master", "local[1]", "--driver-java-options", "-XX:TieredStopAtLevel=1"]
+    command = [str(part) for part in (submit, *options, REPOSITORY / "jobs" / job, *arguments)]
+    # Spark hands the errors of the Python it starts to its own standard output.
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=ENVIRONMENT
+    )
+
+
+def hidden_beside(dataset: Path) -> list[Path]:
+    return [path for path in dataset.parent.iterdir() if path.name.startswith(".")] if dataset.parent.exists() else []
+
+
+def parts_in_staging(dataset: Path) -> list[Path]:
+    return [part for staging in hidden_beside(dataset) if staging.is_dir() for part in staging.rglob("*.parquet")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("submitted") / "images"
+    for index in range(800):
+        save(place / ("cat" if index % 2 else "dog") / f"{index}.png", index, 48, 48, 3)
+    return place
+
+
+@pytest.fixture(scope="module")
+def killed(folder: Path) -> tuple[Path, list[Path]]:
+    """The destination of a job that was killed while it wrote, and what it left beside."""
+    dataset = folder.parent / "published" / "pets"
+    job = started("prepare_images.py", "--source", folder, "--dataset", dataset)
+    try:
+        deadline = time.monotonic() + 120
+        while not parts_in_staging(dataset):
+            assert job.poll() is None, job.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        os.killpg(job.pid, signal.SIGKILL)
+        job.communicate()
+    return dataset, hidden_beside(dataset)
+
+
+@pytest.fixture(scope="module")
+def again(folder: Path, killed: tuple[Path, list[Path]]) -> tuple[int, str]:
+    job = started("prepare_images.py", "--source", folder, "--dataset", killed[0])
+    said, _ = job.communicate(timeout=200)
+    return job.returncode, said
+
+
+def test_a_job_killed_while_it_writes_publishes_nothing(killed: tuple[Path, list[Path]]) -> None:
+    dataset, debris = killed
+    assert debris
+    assert not dataset.exists()
+
+
+def test_the_next_run_publishes_every_row(killed: tuple[Path, list[Path]], again: tuple[int, str]) -> None:
+    dataset = killed[0]
+    assert again[0] == 0, again[1]
+    assert Dataset.open(dataset).rows == 800
+    assert validate(dataset) == []
+
+
+def test_the_next_run_names_the_debris_and_deletes_it(killed: tuple[Path, list[Path]], again: tuple[int, str]) -> None:
+    dataset, debris = killed
+    staging = next(place for place in debris if not place.name.endswith(".claim"))
+    assert f"deleted what a killed job left: {staging}" in again[1]
+    assert hidden_beside(dataset) == []
+
+
+def test_what_a_job_has_to_say_is_no_traceback(again: tuple[int, str]) -> None:
+    assert "Traceback" not in again[1]
+    assert "published 800 rows" in again[1]
+
+
+def test_a_refused_job_ends_with_two_and_one_line(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("a,y\n1,0\n2,1\n")
+    job = started("prepare_table.py", "--source", table, "--dataset", tmp_path / "out", "--label", "nope")
+    said, _ = job.communicate(timeout=120)
+    assert job.returncode == 2
+    assert [line for line in said.splitlines() if "nope" in line] == [
+        "JobRefused: no column 'nope' for the label, which is a column or NAME=EXPRESSION; the columns are a, y"
+    ]
+    assert "Traceback" not in said
+    assert "\tat " not in said
+    assert not (tmp_path / "out").exists()

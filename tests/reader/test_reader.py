@@ -1,0 +1,306 @@
+"""Rows through the reader: each once, counted before step 1, resumable, and never others than were promised."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from contracts import assert_reads_each_row_once, assert_resumes_exactly, content_of, ids_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import publish_dataset, write_plain
+
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.errors import DatasetInvalid, EngineUnavailable, ResumeMismatch, SchemaMismatch
+from bigdata_ml.reader import EpochPlan, Reader, ReadOptions, open_reader
+from bigdata_ml.reader.selection import Selection
+
+REMAINDERS = ("drop", "pad", "exact")
+
+
+def reader(dataset: Dataset, *, size: int = 4, rank: int = 0, world_size: int = 1, **read: Any) -> Reader:
+    return open_reader(dataset, ReadOptions(**read), global_batch_size=size, rank=rank, world_size=world_size)
+
+
+@pytest.mark.parametrize(("remainder", "shuffle"), list(product(REMAINDERS, (True, False))))
+def test_it_resumes_exactly(plain: Dataset, remainder: str, shuffle: bool) -> None:
+    assert_resumes_exactly(lambda: reader(plain, remainder=remainder, shuffle=shuffle))
+
+
+def test_it_resumes_exactly_with_a_predicate_on_one_rank_of_two(tiny: Dataset) -> None:
+    read = {"predicate": pc.field("weight") > 2, "columns": ("id", "image"), "seed": 9, "remainder": "pad"}
+    assert_resumes_exactly(lambda: reader(tiny.split("train"), size=6, rank=1, world_size=2, **read))
+
+
+def test_a_state_of_one_world_size_goes_on_at_another(plain: Dataset) -> None:
+    one = reader(plain)
+    batches = iter(one)
+    wanted = [ids_of(next(batches)) for _ in range(2)] and [ids_of(batch) for batch in batches]
+    stopped = reader(plain)
+    halfway = iter(stopped)
+    next(halfway), next(halfway)
+    pair = [reader(plain, rank=rank, world_size=2) for rank in range(2)]
+    for rank in pair:
+        rank.load_state_dict(stopped.state_dict())
+    assert [ids_of(left) + ids_of(right) for left, right in zip(*pair, strict=True)] == wanted
+
+
+@pytest.mark.parametrize(("remainder", "size"), list(product(("pad", "exact"), (1, 4, 23, 24, 100))))
+def test_every_row_is_read_once_an_epoch(plain: Dataset, remainder: str, size: int) -> None:
+    assert_reads_each_row_once(lambda: reader(plain, size=size, remainder=remainder), range(23))
+
+
+def test_every_row_of_a_split_is_read_once_by_two_ranks_together(tiny: Dataset) -> None:
+    ranks = [reader(tiny.split("train"), rank=rank, world_size=2, remainder="exact") for rank in range(2)]
+    assert sorted(one for rank in ranks for batch in rank for one in ids_of(batch)) == list(range(47))
+
+
+def test_dropped_rows_are_others_each_epoch(plain: Dataset) -> None:
+    dropped = []
+    one = reader(plain)
+    for _ in range(4):
+        seen = {row for batch in one for row in ids_of(batch)}
+        assert len(seen) == 20
+        dropped.append(frozenset(range(23)) - seen)
+    assert len(set(dropped)) > 1
+
+
+@given(st.integers(1, 9), st.integers(-1, 1), st.integers(0, 4), st.sampled_from(REMAINDERS), st.booleans())
+@settings(deadline=None)
+def test_steps_and_repetitions_follow_from_rows_and_batch(
+    size: int, more: int, times: int, remainder: str, shuffle: bool
+) -> None:
+    rows = max(1, size * times + more)
+    if remainder == "drop" and rows < size:
+        return
+    selection = Selection(pa.array([rows // 2, 0, rows - rows // 2]).to_numpy(), None, "all")
+    plan = EpochPlan(selection, ReadOptions(remainder=remainder, shuffle=shuffle), size, 0)
+    steps = [plan.step_rows(step, slice(0, size)) for step in range(plan.steps)]
+    taken = [place for step in steps for place in zip(step.groups, step.rows, step.repeated, strict=True)]
+    kept = [(group, row) for group, row, repeated in taken if not repeated]
+    assert len(taken) == len(steps) * size == (rows // size if remainder == "drop" else -(-rows // size)) * size
+    assert len(kept) == len(set(kept)) == (len(taken) if remainder == "drop" else rows)
+
+
+def test_repeated_rows_are_marked_and_come_from_the_same_batch(plain: Dataset) -> None:
+    *_, last = reader(plain, size=10, remainder="pad")
+    assert last["repeated"].to_pylist() == [False] * 3 + [True] * 7
+    assert set(last["id"].to_pylist()[3:]) == set(last["id"].to_pylist()[:3])
+
+
+def test_a_predicate_is_counted_before_the_first_step_and_exact(plain: Dataset) -> None:
+    one = reader(plain, size=1, predicate=pc.field("id") >= 7)
+    assert len(one) == 16
+    assert_reads_each_row_once(lambda: one, range(7, 23))
+
+
+@pytest.mark.parametrize(
+    ("predicate", "wanted"),
+    [
+        (pc.field("price") >= 0, [one for one in range(23) if one % 6 != 5]),
+        (pc.field("price").is_null(), [5, 11, 17]),
+        (~(pc.field("price") < 2), [one for one in range(4, 23) if one % 6 != 5]),
+        ((pc.field("price") > 100) | (pc.field("id") == 5), [5]),
+        (pc.scalar(True), list(range(23))),
+    ],
+)
+def test_nulls_satisfy_no_condition(plain: Dataset, predicate: pc.Expression, wanted: list[int]) -> None:
+    assert_reads_each_row_once(lambda: reader(plain, size=1, predicate=predicate), wanted)
+
+
+def test_a_predicate_may_name_hive_keys_and_columns_that_are_not_read(tmp_path: Path) -> None:
+    files = {f"k={key}/x.parquet": pa.table({"id": [key, key + 1], "w": [1, 2]}) for key in (10, 20)}
+    dataset = Dataset.open(write_plain(tmp_path, files))
+    predicate = (pc.field("k") == 20) & (pc.field("w") > 1)
+    assert [batch.to_pydict() for batch in reader(dataset, size=1, columns=("id",), predicate=predicate)] == [{"id": [21]}]
+
+
+@pytest.mark.parametrize("predicate", [pc.field("nope") == 1, pc.field("id") == "a", pc.field("id"), pc.field("id") + 1], ids=str)
+def test_a_predicate_that_does_not_fit_is_refused_with_the_fields(plain: Dataset, predicate: pc.Expression) -> None:
+    with pytest.raises(ValueError, match=r"the predicate .* does not fit the fields id, price"):
+        reader(plain, predicate=predicate)
+
+
+@pytest.mark.parametrize("remainder", REMAINDERS)
+def test_no_selected_rows_are_refused_with_the_numbers(plain: Dataset, remainder: str) -> None:
+    with pytest.raises(ValueError, match="0 selected rows make no step of 4 rows"):
+        reader(plain, predicate=pc.field("id") > 99, remainder=remainder)
+
+
+def test_fewer_rows_than_a_batch_are_refused_only_when_dropping(plain: Dataset) -> None:
+    with pytest.raises(ValueError, match="23 selected rows make no step of 24 rows with remainder='drop'"):
+        reader(plain, size=24)
+    assert len(reader(plain, size=24, remainder="pad")) == 1
+
+
+def test_a_dataset_of_empty_files_is_refused_with_the_numbers(tmp_path: Path) -> None:
+    dataset = Dataset.open(write_plain(tmp_path, {"x.parquet": pa.table({"id": pa.array([], pa.int64())})}))
+    with pytest.raises(ValueError, match="0 selected rows"):
+        reader(dataset, remainder="pad")
+
+
+def test_empty_files_and_groups_among_others_are_passed_over(tmp_path: Path) -> None:
+    files = {
+        f"{name}.parquet": pa.table({"id": pa.array(rows, pa.int64())})
+        for name, rows in zip("abc", ([], [1, 2], []), strict=True)
+    }
+    assert_reads_each_row_once(lambda: reader(Dataset.open(write_plain(tmp_path, files)), size=1), [1, 2])
+
+
+def test_columns_come_in_the_order_asked_for(tiny: Dataset) -> None:
+    batch = next(iter(reader(tiny, columns=("note", "id"))))
+    assert batch.schema.names == ["note", "id"]
+
+
+def test_unknown_columns_are_refused_with_those_there_are(plain: Dataset) -> None:
+    with pytest.raises(ValueError, match="has no fields nope; it has id, price"):
+        reader(plain, columns=("id", "nope"))
+
+
+@pytest.mark.parametrize("name", ["valid", "repeated", "x_valid"])
+def test_a_field_named_like_the_readers_own_marks_is_refused(tmp_path: Path, name: str) -> None:
+    dataset = Dataset.open(write_plain(tmp_path, {"x.parquet": pa.table({"x": ["a", None], name: [1, 2]})}))
+    with pytest.raises(ValueError, match=f"has a field '{name}', a name the reader gives its own marks"):
+        reader(dataset, size=1)
+    assert len(reader(dataset, size=1, columns=("x",))) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"remainder": "keep"}, "remainder must be one of drop, pad, exact"),
+        ({"engine": "spark"}, "engine must be one of arrow, petastorm"),
+        ({"seed": -1}, "seed must lie in"),
+        ({"columns": ()}, "at least one field"),
+        ({"columns": ("a", "a")}, "columns must differ"),
+        ({"image_size": (0, 8)}, "image_size must be"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        ReadOptions(**settings)
+
+
+def test_an_engine_that_is_not_there_is_named(plain: Dataset) -> None:
+    with pytest.raises(EngineUnavailable, match="engine 'petastorm' is not in this version"):
+        reader(plain, engine="petastorm")
+
+
+def test_a_global_batch_of_nothing_is_refused(plain: Dataset) -> None:
+    with pytest.raises(ValueError, match="global_batch_size must be at least 1, got 0"):
+        reader(plain, size=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("seed", {"seed": 1}),
+        ("shuffle", {"shuffle": False}),
+        ("remainder", {"remainder": "pad"}),
+        ("selection", {"predicate": pc.field("id") < 9}),
+        ("global_batch_size", {"size": 2}),
+    ],
+)
+def test_a_state_of_another_plan_is_refused_naming_what_differs(plain: Dataset, name: str, other: dict[str, Any]) -> None:
+    with pytest.raises(ResumeMismatch, match=f"^{name} differs"):
+        reader(plain).load_state_dict(reader(plain, **other).state_dict())
+
+
+def test_a_state_of_another_dataset_or_split_is_refused(tmp_path: Path, tiny: Dataset) -> None:
+    state = reader(tiny.split("train")).state_dict()
+    for other in (tiny, tiny.split("test"), publish_dataset(tmp_path / "other", files=3).split("train")):
+        with pytest.raises(ResumeMismatch, match=r"fingerprint differs.*published anew or is another one"):
+            reader(other).load_state_dict(state)
+
+
+@pytest.mark.parametrize(("name", "value"), [("version", 2), ("version", None), ("order", "other-1")])
+def test_a_state_of_another_version_or_order_is_refused(plain: Dataset, name: str, value: Any) -> None:
+    with pytest.raises(ResumeMismatch, match=name):
+        reader(plain).load_state_dict({**reader(plain).state_dict(), name: value})
+
+
+@pytest.mark.parametrize("position", [{"step": 5}, {"step": -1}, {"epoch": -1}, {"step": None}, {"epoch": "0"}])
+def test_a_position_that_the_plan_does_not_have_is_refused(plain: Dataset, position: dict[str, Any]) -> None:
+    with pytest.raises(ResumeMismatch, match="no position of a plan of 5 steps"):
+        reader(plain).load_state_dict({**reader(plain).state_dict(), **position})
+
+
+def test_the_batch_size_that_would_keep_the_global_batch_is_named(plain: Dataset) -> None:
+    state = reader(plain, size=8).state_dict()
+    with pytest.raises(ResumeMismatch, match="batch_size=4 keeps it at this world size"):
+        reader(plain, size=4, world_size=2).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "move", [lambda one, state: one.load_state_dict(state), lambda one, _: one.set_epoch(0), lambda one, _: iter(one)]
+)
+def test_an_iteration_does_not_go_on_once_the_reader_was_moved(plain: Dataset, move: Any) -> None:
+    one = reader(plain)
+    state, batches = one.state_dict(), iter(one)
+    next(batches)
+    move(one, state)
+    with pytest.raises(RuntimeError, match="the loader was moved"):
+        next(batches)
+    assert one.state_dict() == state
+
+
+def test_a_file_that_vanished_is_named_with_its_row_group(plain: Dataset) -> None:
+    one = reader(plain, shuffle=False)
+    (Path(plain.url) / "a.parquet").unlink()
+    with pytest.raises(DatasetInvalid, match=r"a\.parquet row group 0: cannot be read"):
+        next(iter(one))
+
+
+@pytest.mark.parametrize("predicate", [None, pc.field("id") > 3])
+def test_a_file_that_was_truncated_is_named_with_its_row_group(plain: Dataset, predicate: pc.Expression | None) -> None:
+    place = Path(plain.url) / "a.parquet"
+    place.write_bytes(place.read_bytes()[:50])
+    with pytest.raises(DatasetInvalid, match=r"a\.parquet row group 0: cannot be read"):
+        list(reader(plain, shuffle=False, predicate=predicate))
+
+
+@pytest.mark.parametrize("rows", [3, 8, 10])
+def test_a_file_replaced_by_one_of_other_rows_is_not_read(plain: Dataset, rows: int) -> None:
+    one = reader(plain, shuffle=False)
+    pq.write_table(pa.table({"id": range(rows), "price": [1.0] * rows}), Path(plain.url) / "a.parquet")
+    with pytest.raises(DatasetInvalid, match=rf"a\.parquet row group 0: has {rows} rows, the dataset was opened with 4"):
+        next(iter(one))
+
+
+def test_a_file_replaced_by_one_of_another_type_is_not_read_in_its_place(plain: Dataset) -> None:
+    rows = pa.table({"id": [str(one) for one in range(9)], "price": [1.0] * 9})
+    pq.write_table(rows, Path(plain.url) / "a.parquet", row_group_size=4)
+    with pytest.raises(SchemaMismatch, match=r"a\.parquet row group 0 field 'id': is string, the schema says int64"):
+        next(iter(reader(plain, shuffle=False)))
+
+
+def test_a_null_that_the_schema_does_not_allow_is_named(plain: Dataset) -> None:
+    rows = pa.table({"id": [None, *range(8)], "price": [1.0] * 9})
+    pq.write_table(rows, Path(plain.url) / "a.parquet", row_group_size=4)
+    with pytest.raises(SchemaMismatch, match=r"a\.parquet row group 0 field 'id': holds nulls"):
+        next(iter(reader(plain, shuffle=False)))
+
+
+def test_a_column_that_went_missing_is_named(plain: Dataset) -> None:
+    pq.write_table(pa.table({"id": range(9)}), Path(plain.url) / "a.parquet", row_group_size=4)
+    with pytest.raises(SchemaMismatch, match=r"a\.parquet row group 0 field 'price': is missing"):
+        next(iter(reader(plain, shuffle=False)))
+
+
+def test_only_the_row_groups_of_a_batch_are_held(tmp_path: Path) -> None:
+    rows = pa.table({"id": range(4000), "text": ["x" * 1000] * 4000})
+    dataset = Dataset.open(write_plain(tmp_path, {"x.parquet": rows}, row_group_size=50))
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in reader(dataset, size=50):
+        most = max(most, pa.total_allocated_bytes() - before)
+    # Two groups of 50 KB and a batch, of 4 MB in all.
+    assert most < 500_000
+
+
+def test_two_readers_of_one_dataset_do_not_disturb_each_other(plain: Dataset) -> None:
+    alone = [content_of(batch) for batch in reader(plain)]
+    pairs = list(zip(reader(plain), reader(plain), strict=True))
+    assert [content_of(one) for one, _ in pairs] == [content_of(other) for _, other in pairs] == alone

@@ -1,0 +1,216 @@
+"""The command line: what it prints and how it ends."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bigdata_ml.cli import main, run_job
+from bigdata_ml.dataset import Cleaning, Contract, PartWriter, Vocabulary, WriteOptions, publish, stage
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.split import SplitRule
+from bigdata_ml.schema import Field, NullPolicy, Schema
+
+SCHEMA = Schema(
+    (
+        Field(name="price[eur]", type=pa.float64(), null=NullPolicy.NAN),
+        Field(name="colour", type=pa.string(), vocabulary=True),
+    )
+)
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `bigdata-ml`; returns exit code, standard output and standard error."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        try:
+            code: Any = main([str(one) for one in arguments])
+        except SystemExit as exit_:
+            code = exit_.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """7 rows in train and 3 in test."""
+    with stage(str(tmp_path / "dataset")) as staging:
+        files = []
+        for split, first, rows in (("train", 0, 7), ("test", 100, 3)):
+            with PartWriter(staging.root, split=split, name="a.parquet", schema=SCHEMA, options=WriteOptions()) as writer:
+                prices = [None if index == 1 else float(first + index) for index in range(rows)]
+                writer.write(pa.record_batch({"price[eur]": prices, "colour": ["[red]"] * rows}).cast(SCHEMA.to_arrow()))
+                files.append(writer.close())
+        contract = Contract(
+            schema=SCHEMA,
+            label="colour",
+            vocabularies={"colour": Vocabulary(values=("[red]",), counts=(7,), unknown=False)},
+            statistics={},
+            split_rule=SplitRule(key=("colour",)).to_json(),
+            cleaning=Cleaning(found=12, kept=10, refused={"label_missing": 2}),
+            provenance={},
+        )
+        publish(staging, files, contract, quarantine=(), pages={})
+    return tmp_path / "dataset"
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    (tmp_path / "plain" / "year=2013").mkdir(parents=True)
+    pq.write_table(pa.table({"id": range(4), "data": [b"123"] * 4}), tmp_path / "plain" / "year=2013" / "a.parquet")
+    return tmp_path / "plain"
+
+
+def test_inspect_says_what_a_dataset_holds(run: Run, published: Path) -> None:
+    code, out, _ = run("inspect", published)
+    assert code == 0
+    assert "10 rows in 2 row groups, 2 files" in out
+    assert "price[eur]" in out
+    assert "cleaning: 12 found, 10 kept; refused: label_missing 2; warnings: none" in out
+
+
+def test_inspect_says_it_as_json_too(run: Run, published: Path) -> None:
+    code, out, _ = run("inspect", published, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["rows"], found["splits"]["train"]["rows"], found["label"]) == (10, 7, "colour")
+    assert found["bytes"] == sum(path.stat().st_size for path in published.rglob("*.parquet"))
+    assert found["cleaning"] == {"found": 12, "kept": 10, "refused": {"label_missing": 2}, "warned": {}}
+
+
+def test_inspect_says_that_plain_parquet_is_plain(run: Run, plain: Path) -> None:
+    code, out, _ = run("inspect", plain)
+    assert code == 0
+    assert "plain Parquet, no manifest" in out
+    assert json.loads(run("inspect", plain, "--json")[1])["cleaning"] is None
+
+
+def test_head_prints_the_first_rows(run: Run, published: Path) -> None:
+    code, out, _ = run("head", published, "--rows", "2", "--split", "train")
+    assert code == 0
+    assert "price[eur]" in out
+    assert "[red]" in out
+    assert "null" in out
+
+
+def test_head_prints_rows_of_the_split_as_json(run: Run, published: Path) -> None:
+    code, out, _ = run("head", published, "--split", "test", "--json", "--rows", "50")
+    assert code == 0
+    assert [json.loads(line)["price[eur]"] for line in out.splitlines()] == [100.0, None, 102.0]
+
+
+def test_head_prints_as_many_rows_as_asked_for_over_all_splits(run: Run, published: Path) -> None:
+    assert len(run("head", published, "--json", "--rows", "8")[1].splitlines()) == 8
+
+
+def test_head_shows_keys_of_directories_and_the_length_of_bytes(run: Run, plain: Path) -> None:
+    code, out, _ = run("head", plain, "--rows", "1", "--json")
+    assert code == 0
+    assert json.loads(out) == {"id": 0, "data": "<3 bytes>", "year": 2013}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--split", "validation"), "has no split 'validation'; the splits are"),
+        (("--rows", "0"), "--rows must be 1 or more, got 0"),
+    ],
+)
+def test_head_of_what_is_not_there_is_a_usage_error(run: Run, published: Path, arguments: tuple[str, ...], text: str) -> None:
+    code, out, err = run("head", published, *arguments)
+    assert (code, out) == (2, "")
+    assert text in err
+
+
+@pytest.mark.parametrize("which", ["published", "plain"])
+def test_validate_finds_nothing_wrong(run: Run, request: pytest.FixtureRequest, which: str) -> None:
+    code, out, _ = run("validate", request.getfixturevalue(which))
+    assert code == 0
+    assert "nothing wrong found" in out
+    assert run("validate", request.getfixturevalue(which), "--json")[:2] == (0, "")
+
+
+def test_validate_prints_a_line_for_each_finding(run: Run, published: Path) -> None:
+    (published / "split=test" / "a.parquet").unlink()
+    (published / "split=train" / "stray.parquet").write_bytes(b"x")
+    code, out, _ = run("validate", published)
+    assert code == 1
+    assert sorted(line.split(": ")[0] for line in out.splitlines()) == ["missing_file", "unlisted_file"]
+    code, out, _ = run("validate", published, "--json")
+    assert code == 1
+    assert {json.loads(line)["code"] for line in out.splitlines()} == {"missing_file", "unlisted_file"}
+
+
+def test_validate_of_plain_parquet_finds_a_broken_file(run: Run, plain: Path) -> None:
+    (plain / "year=2013" / "b.parquet").write_bytes(b"PAR1")
+    code, out, _ = run("validate", plain)
+    assert code == 1
+    assert out.startswith("unreadable_file")
+
+
+@pytest.mark.parametrize("command", ["inspect", "head", "validate"])
+def test_a_dataset_that_is_not_there_is_a_line_and_two(run: Run, tmp_path: Path, command: str) -> None:
+    code, out, err = run(command, tmp_path / "nowhere")
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        f"DatasetNotFound: {tmp_path}/nowhere: nothing is there; check the path, or run a preparation job to make it"
+    ]
+
+
+@pytest.mark.parametrize("command", ["inspect", "head"])
+def test_a_broken_manifest_is_a_line_and_one(run: Run, published: Path, command: str) -> None:
+    (published / "_bigdata_ml" / "manifest.json").write_text("{")
+    code, out, err = run(command, published)
+    assert (code, out) == (1, "")
+    assert err.startswith("MetadataUnreadable: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_an_unknown_scheme_is_a_usage_error(run: Run) -> None:
+    code, _, err = run("inspect", "gopher://host/dataset")
+    assert code == 2
+    assert err.startswith("error: gopher://host/dataset: the scheme must be one of file, hdfs, s3")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("inspect",), ("inspect", "a", "--nonsense"), ("head", "a", "--rows", "x"), ()]
+)
+def test_a_command_that_makes_no_sense_ends_with_two(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments)[0] == 2
+
+
+def test_recipes_are_listed_with_a_sentence_each(run: Run) -> None:
+    code, out, _ = run("recipes")
+    assert code == 0
+    assert "first_network" in out
+    assert "table_network" in out
+
+
+def test_a_report_on_a_directory_without_runs_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("report", tmp_path)
+    assert (code, out) == (2, "")
+    assert str(tmp_path) in err.replace("\n", "")
+
+
+def test_a_refused_job_is_a_line_and_two(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(rule: SplitRule) -> None:
+        raise JobRefused("no rows [here]")
+
+    assert run_job(SplitRule, refuse, ["--key", "id"]) == 2
+    assert capsys.readouterr().err == "JobRefused: no rows [here]\n"
+
+
+def test_with_the_traceback_asked_for_an_error_shows_where_it_was_found(
+    monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BIGDATA_ML_TRACEBACK", "1")
+    with pytest.raises(Exception, match="nothing is there"):
+        run("inspect", tmp_path / "nowhere")

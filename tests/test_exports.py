@@ -1,0 +1,70 @@
+"""The names users may import, room by room, and what importing them must not start."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+ROOMS = {
+    "errors": [
+        "BigDataMLError", "ChecksumMismatch", "DatasetInvalid", "DatasetNotFound", "DecodeFailed", "EngineUnavailable",
+        "JobRefused", "MetadataUnreadable", "ResumeMismatch", "SchemaMismatch", "StorageUnavailable", "WorldSizeNotAllowed",
+    ],
+    "storage": ["SCHEMES", "Location", "is_hidden", "locate"],
+    "schema": ["Codec", "Field", "NullPolicy", "Schema", "type_from_text", "type_to_text"],
+    "pages": [
+        "Block", "Card", "Figure", "Gallery", "Picture", "Section", "Series", "Table", "Text", "bar_chart", "confusion_matrix",
+        "curve", "duration_text", "examples_table", "joins_table", "line_chart", "money_text", "number_text", "picture_of",
+        "refused_blocks", "render_page", "share_text", "tally_table", "warned_table",
+    ],
+    "dataset": [
+        "QUARANTINE_SCHEMA", "Cleaning", "Contract", "Dataset", "Finding", "Manifest", "PartFile", "PartWriter",
+        "QuarantineWriter", "RowGroups", "SplitSummary", "Staging", "Statistics", "Vocabulary", "WriteOptions", "publish",
+        "stage", "validate",
+    ],
+    "prepare": ["ImageJob", "SplitRule", "TableJob", "assign_split", "prepare_images", "prepare_table", "spark_session"],
+    "reader": ["Cursor", "EpochPlan", "Rank", "ReadOptions", "Reader", "decode_batch", "open_reader"],
+    "report": [
+        "Baseline", "Cost", "DatasetRecord", "EpochRecord", "Epochs", "Meter", "Report", "RunDirectory", "RunRecord", "cost_of",
+        "peak_rss_mb", "summarise", "write_baseline", "write_report",
+    ],
+    "loader": ["Loader", "compose", "make_loader", "random_crop", "random_flip"],
+    "train": ["RECIPES", "TrainConfig", "evaluate", "predict", "recipe", "train"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_exports_exactly_these_names(room: str) -> None:
+    module = importlib.import_module(f"bigdata_ml.{room}")
+    assert module.__all__ == ROOMS[room]
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_names_are_sorted_constants_first(room: str) -> None:
+    assert ROOMS[room] == sorted(ROOMS[room], key=lambda name: (not name.isupper(), name[0].islower(), name))
+
+
+def test_the_package_itself_exports_its_version_only() -> None:
+    code = "import bigdata_ml; print([name for name in vars(bigdata_ml) if not name.startswith('__')], bigdata_ml.__version__)"
+    assert modules(code).startswith("[] ")
+
+
+@pytest.mark.parametrize(
+    ("room", "foreign"),
+    [
+        ("cli", {"torch", "pyspark", "matplotlib", "PIL"}),
+        ("reader", {"torch", "pyspark", "matplotlib", "PIL"}),
+        ("report", {"torch", "pyspark"}),
+        ("train", {"pyspark"}),
+        ("prepare", {"torch"}),
+    ],
+)
+def test_importing_a_room_does_not_import_what_it_can_do_without(room: str, foreign: set[str]) -> None:
+    loaded = modules(f"import bigdata_ml.{room}, sys; print(*sys.modules)").split()
+    assert foreign.isdisjoint(loaded)
+
+
+def modules(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
