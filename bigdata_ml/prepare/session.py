@@ -17,8 +17,6 @@ _DEFAULTS = {
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
     # Tiny files share a task: they are counted by their bytes, not as 4 MiB each.
     "spark.sql.files.openCostInBytes": str(64 << 10),
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
 }
 
 
@@ -27,6 +25,8 @@ def spark_session(name: str) -> SparkSession:
 
     Without spark-submit it is Spark's local mode on all cores.
     """
+    # Spark warns whenever it sees pandas 3; our jobs hand it Arrow batches and never pandas.
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
     builder = SparkSession.builder.appName(name)
     given = dict(builder.getOrCreate().sparkContext.getConf().getAll())
     spark = builder.getOrCreate()
@@ -34,8 +34,6 @@ def spark_session(name: str) -> SparkSession:
         if key not in given and spark.conf.isModifiable(key):
             spark.conf.set(key, value)
     spark.sparkContext.setLogLevel("ERROR")
-    # Spark warns whenever it sees pandas 3; our jobs hand it Arrow batches and never pandas.
-    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
     return spark
 
 

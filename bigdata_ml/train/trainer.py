@@ -20,7 +20,7 @@ from bigdata_ml.schema import Codec
 from bigdata_ml.train.checkpoint import load_checkpoint, save_checkpoint
 from bigdata_ml.train.config import TrainConfig
 from bigdata_ml.train.evaluate import evaluate, to_device
-from bigdata_ml.train.models import build_model
+from bigdata_ml.train.models import FirstNetwork, TableNetwork, build_model
 
 __all__ = ["train"]
 
@@ -29,7 +29,7 @@ __all__ = ["train"]
 class _Parts:
     """What a checkpoint holds the states of."""
 
-    model: nn.Module
+    model: FirstNetwork | TableNetwork
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     loader: Loader
@@ -70,13 +70,14 @@ def train(
     run_dir, where = Path(run_dir), torch.device(device)
     run = RunDirectory(run_dir)
     torch.manual_seed(seed)
-    parts = _build(config, dataset, seed, where)
+    parts = _build(config, dataset, label, seed, where)
+    columns = (*parts.model.columns, label)
     record = _record(config, dataset, parts.model, recipe=recipe, label=label, classes=len(classes), seed=seed, device=device)
     saved = _begin(run, record, resume=resume)
     best: dict[str, Any] = {"loss": math.inf, "epoch": -1, "model": parts.model.state_dict()}
     if saved is not None:
         best = _restore(saved, parts)
-    validation = _reading(config, dataset, "validation")
+    validation = _reading(config, dataset, columns, "validation")
     for epoch in range(parts.loader.epoch, config.epochs):
         measured = _epoch(config, parts, label, epoch, where)
         found = evaluate(parts.model, validation, label=label, classes=classes, split="validation", device=where)
@@ -95,7 +96,7 @@ def train(
         save_checkpoint(run_dir, _state(parts, best, record))
         on_epoch(figures)
     parts.model.load_state_dict(best["model"])
-    test = _reading(config, dataset, "test")
+    test = _reading(config, dataset, columns, "test")
     evaluation = evaluate(parts.model, test, label=label, classes=classes, split="test", device=where)
     evaluation["epoch"] = best["epoch"]
     run.write_evaluation(evaluation)
@@ -131,17 +132,18 @@ def _epoch(config: TrainConfig, parts: _Parts, label: str, epoch: int, device: t
     }
 
 
-def _build(config: TrainConfig, dataset: Dataset, seed: int, device: torch.device) -> _Parts:
-    model = build_model(config, dataset).to(device)
+def _build(config: TrainConfig, dataset: Dataset, label: str, seed: int, device: torch.device) -> _Parts:
+    model = build_model(config, dataset)
+    model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    loader = _training(config, dataset, seed)
+    loader = _training(config, dataset, (*model.columns, label), seed)
     steps = config.epochs * len(loader)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     return _Parts(model, optimizer, schedule, loader)
 
 
-def _training(config: TrainConfig, dataset: Dataset, seed: int) -> Loader:
-    read = ReadOptions(seed=seed, image_size=config.image_size, columns=_columns(dataset))
+def _training(config: TrainConfig, dataset: Dataset, columns: tuple[str, ...], seed: int) -> Loader:
+    read = ReadOptions(seed=seed, image_size=config.image_size, columns=columns)
     images = [field.name for field in dataset.schema if field.codec in (Codec.RAW_IMAGE, Codec.IMAGE)]
     transform = random_crop(images[0], padding=config.augment) if config.augment and images else None
     split = dataset.split("train")
@@ -151,19 +153,9 @@ def _training(config: TrainConfig, dataset: Dataset, seed: int) -> Loader:
     return make_loader(split, read, global_batch_size=size, num_workers=config.num_workers, transform=transform)
 
 
-def _reading(config: TrainConfig, dataset: Dataset, split: str) -> Loader:
-    read = ReadOptions(shuffle=False, remainder="exact", image_size=config.image_size, columns=_columns(dataset))
+def _reading(config: TrainConfig, dataset: Dataset, columns: tuple[str, ...], split: str) -> Loader:
+    read = ReadOptions(shuffle=False, remainder="exact", image_size=config.image_size, columns=columns)
     return make_loader(dataset.split(split), read, global_batch_size=config.global_batch_size, num_workers=config.num_workers)
-
-
-def _columns(dataset: Dataset) -> tuple[str, ...]:
-    """Return the fields that a network can read: those that become tensors."""
-    names = []
-    for field in dataset.schema:
-        described = field.vocabulary or (dataset.manifest is not None and field.name in dataset.manifest.statistics)
-        if described:
-            names.append(field.name)
-    return tuple(names)
 
 
 def _label_of(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
@@ -237,7 +229,7 @@ def _state(parts: _Parts, best: dict[str, Any], record: RunRecord) -> dict[str, 
         "optimizer": parts.optimizer.state_dict(),
         "schedule": parts.schedule.state_dict(),
         "loader": parts.loader.state_dict(),
-        "generator": torch.get_rng_state(),
+        "generators": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
         "best": best,
     }
 
@@ -247,6 +239,9 @@ def _restore(saved: dict[str, Any], parts: _Parts) -> dict[str, Any]:
     parts.optimizer.load_state_dict(saved["optimizer"])
     parts.schedule.load_state_dict(saved["schedule"])
     parts.loader.load_state_dict(saved["loader"])
-    torch.set_rng_state(saved["generator"])
+    torch.set_rng_state(saved["generators"]["cpu"])
+    # A run may go on where there are other GPUs, or none.
+    for index, state in zip(range(torch.cuda.device_count()), saved["generators"]["cuda"], strict=False):
+        torch.cuda.set_rng_state(state, index)
     best: dict[str, Any] = saved["best"]
     return best

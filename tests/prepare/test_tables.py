@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 from bigdata_ml.dataset import Dataset, Manifest, validate
 from bigdata_ml.dataset.layout import QUALITY_NUMBERS
 from bigdata_ml.prepare import SplitRule, TableJob, assign_split, prepare_table
-from bigdata_ml.schema import NullPolicy
+from bigdata_ml.reader import ReadOptions, decode_batch, open_reader
+from bigdata_ml.schema import Codec, NullPolicy
 
 pytestmark = pytest.mark.spark
 
@@ -263,3 +264,14 @@ def test_larger_numbers_in_the_table_move_no_row_between_splits(spark: SparkSess
         for rows in (wide, narrow)
     ]
     assert found[0] == found[1]
+
+
+def test_a_column_of_lists_is_held_and_decoded(spark: SparkSession, tmp_path: Path) -> None:
+    lines = [json.dumps({"tags": [index, index + 1] if index % 4 else None, "late": index % 2 == 0}) for index in range(60)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n")
+    prepare_table(spark, TableJob(source=f"{tmp_path}/rows.jsonl", dataset=f"{tmp_path}/lists", label="late"))
+    split = Dataset.open(f"{tmp_path}/lists").split("train")
+    (batch,) = open_reader(split, ReadOptions(columns=("tags",)), global_batch_size=split.rows)
+    columns = decode_batch(batch, split.schema.select(["tags"]), {})
+    assert split.schema["tags"].codec is Codec.LIST
+    assert all(len(tags) == (2 if known else 0) for tags, known in zip(columns["tags"], columns["tags_valid"], strict=True))

@@ -1,6 +1,5 @@
-"""Networks, built for a dataset from its schema, vocabularies and statistics; `forward` takes a loader's batch."""
-
-from torch import nn
+"""Networks, built for a dataset from its schema, vocabularies and statistics; `forward` takes a loader's
+batch with the fields that `columns` names."""
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.train.config import TrainConfig
@@ -10,7 +9,7 @@ from bigdata_ml.train.models.table_network import TableNetwork
 __all__ = ["FirstNetwork", "TableNetwork", "build_model"]
 
 
-def build_model(config: TrainConfig, dataset: Dataset) -> nn.Module:
+def build_model(config: TrainConfig, dataset: Dataset) -> FirstNetwork | TableNetwork:
     """Return the network of `config` for `dataset`, with fresh weights from torch's generator.
 
     Raises:

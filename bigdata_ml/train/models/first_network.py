@@ -29,6 +29,7 @@ class FirstNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.field = field
+        self.columns = (field,)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
         self.layers = nn.Sequential(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import SchemaMismatch
+from bigdata_ml.schema import Codec
 from bigdata_ml.train.config import TrainConfig
 
 __all__ = ["TableNetwork", "embedding_width"]
@@ -42,6 +43,7 @@ class TableNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.categories, self.numbers = list(categories), list(numbers)
+        self.columns = (*categories, *numbers)
         self.embeddings = nn.ModuleList(nn.Embedding(size, embedding_width(size)) for size in categories.values())
         self.register_buffer("mean", torch.tensor([mean for mean, _ in numbers.values()], dtype=torch.float64))
         self.register_buffer("std", torch.tensor([std or 1.0 for _, std in numbers.values()], dtype=torch.float64))
@@ -76,7 +78,7 @@ class TableNetwork(nn.Module):
             raise SchemaMismatch(
                 f"{dataset.url}: table_network needs a label and vocabularies; prepare it by jobs/prepare_table.py"
             )
-        names = [name for name in dataset.schema.names if name != dataset.label]
+        names = [field.name for field in dataset.schema if field.codec is Codec.SCALAR and field.name != dataset.label]
         categories = {name: manifest.vocabularies[name].size for name in names if name in manifest.vocabularies}
         numbers = {
             name: (manifest.statistics[name].mean[0], manifest.statistics[name].std[0])

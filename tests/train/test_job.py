@@ -1,0 +1,48 @@
+"""jobs/train.py as a user runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny import publish_dataset
+
+JOB = Path(__file__).parents[2] / "jobs/train.py"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return publish_dataset(tmp_path_factory.mktemp("data") / "tiny").url
+
+
+def run(dataset: str, run_dir: Path, *words: str, recipe: str = "first_network") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(JOB), "--recipe", recipe, "--dataset", dataset, "--run-dir", str(run_dir)]
+    return subprocess.run([*command, "--global-batch-size", "4", *words], capture_output=True, text=True, check=False)
+
+
+def test_a_run_is_told_resumed_and_not_written_over(dataset: str, tmp_path: Path) -> None:
+    first = run(dataset, tmp_path / "run", "--epochs", "2")
+    again = run(dataset, tmp_path / "run", "--epochs", "2")
+    resumed = run(dataset, tmp_path / "run", "--epochs", "2", "--resume")
+    assert (first.returncode, again.returncode, resumed.returncode) == (0, 2, 0)
+    assert "--resume" in again.stderr
+    assert resumed.stdout == first.stdout
+    assert "epoch 2/2" in first.stderr
+
+
+def test_repeat_makes_a_run_a_seed(dataset: str, tmp_path: Path) -> None:
+    done = run(dataset, tmp_path, "--epochs", "1", "--repeat", "2", "--seed", "7")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["seed-7", "seed-8"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words", "text"),
+    [("frist_network", (), "first_network, table_network"), ("first_network", ("--epochs", "0"), "epochs")],
+)
+def test_a_wrong_argument_is_one_line(dataset: str, tmp_path: Path, recipe: str, words: tuple[str, ...], text: str) -> None:
+    done = run(dataset, tmp_path / "run", *words, recipe=recipe)
+    assert done.returncode == 2
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
