@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-import pyarrow.parquet as pq
 import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from bigdata_ml.dataset import Dataset, validate
+from bigdata_ml.dataset import Dataset, first_rows, validate
 from bigdata_ml.errors import BigDataMLError, DatasetInvalid
 from bigdata_ml.schema import type_to_text
 
@@ -70,7 +69,7 @@ class Head:
         """Print them."""
         dataset = Dataset.open(self.dataset)
         dataset = dataset.split(self.split) if self.split else dataset
-        rows = _first_rows(dataset, self.rows)
+        rows = [_readable(row) for row in first_rows(dataset, self.rows)]
         if self.json:
             for row in rows:
                 sys.stdout.write(json.dumps(row, default=str) + "\n")
@@ -181,7 +180,10 @@ def _guarded(body: Callable[[], object]) -> int:
     except (ValueError, TypeError) as error:
         if os.environ.get("BIGDATA_ML_TRACEBACK"):
             raise
-        _ERR.print(f"error: {error}", markup=False, soft_wrap=True)
+        _ERR.print(f"error: {error} (BIGDATA_ML_TRACEBACK=1 shows where)", markup=False, soft_wrap=True)
+        return 2
+    except ModuleNotFoundError as error:
+        _ERR.print(f"error: {error}; install the extra of bigdata_ml that has it", markup=False, soft_wrap=True)
         return 2
     return result if isinstance(result, int) else 0
 
@@ -239,21 +241,6 @@ def _print_summary(dataset: Dataset) -> None:
 def _file_sizes(dataset: Dataset) -> dict[str, int]:
     table = dataset.row_groups.table
     return dict(zip(table["path"].to_pylist(), table["file_bytes"].to_pylist(), strict=True))
-
-
-def _first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
-    if rows < 1:
-        raise ValueError(f"--rows must be 1 or more, got {rows}")
-    found: list[dict[str, Any]] = []
-    for record in dataset.row_groups.table.select(["path", "row_group"]).to_pylist():
-        place = dataset.location / record["path"]
-        keys = (dataset.partitions or {}).get(record["path"], {})
-        with pq.ParquetFile(place.path, filesystem=place.filesystem, pre_buffer=False) as file:
-            group = file.read_row_group(record["row_group"]).slice(0, rows - len(found))
-        found += [{**_readable(row), **keys} for row in group.to_pylist()]
-        if len(found) == rows:
-            break
-    return found
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def published(tmp_path: Path) -> Path:
             vocabularies={"colour": Vocabulary(values=("[red]",), counts=(7,), unknown=False)},
             statistics={},
             split_rule=SplitRule(key=("colour",)).to_json(),
-            cleaning=Cleaning(found=12, kept=10, refused={"label_missing": 2}),
+            cleaning=Cleaning(found=10, kept=10, refused={"label_missing": 0}),
             provenance={},
         )
         publish(staging, files, contract, quarantine=(), pages={})
@@ -74,7 +74,7 @@ def test_inspect_says_what_a_dataset_holds(run: Run, published: Path) -> None:
     assert code == 0
     assert "10 rows in 2 row groups, 2 files" in out
     assert "price[eur]" in out
-    assert "cleaning: 12 found, 10 kept; refused: label_missing 2; warnings: none" in out
+    assert "cleaning: 10 found, 10 kept; refused: label_missing 0; warnings: none" in out
 
 
 def test_inspect_says_it_as_json_too(run: Run, published: Path) -> None:
@@ -83,7 +83,7 @@ def test_inspect_says_it_as_json_too(run: Run, published: Path) -> None:
     assert code == 0
     assert (found["rows"], found["splits"]["train"]["rows"], found["label"]) == (10, 7, "colour")
     assert found["bytes"] == sum(path.stat().st_size for path in published.rglob("*.parquet"))
-    assert found["cleaning"] == {"found": 12, "kept": 10, "refused": {"label_missing": 2}, "warned": {}}
+    assert found["cleaning"] == {"found": 10, "kept": 10, "refused": {"label_missing": 0}, "warned": {}}
 
 
 def test_inspect_says_that_plain_parquet_is_plain(run: Run, plain: Path) -> None:
@@ -121,7 +121,7 @@ def test_head_shows_keys_of_directories_and_the_length_of_bytes(run: Run, plain:
     ("arguments", "text"),
     [
         (("--split", "validation"), "has no split 'validation'; the splits are"),
-        (("--rows", "0"), "--rows must be 1 or more, got 0"),
+        (("--rows", "0"), "rows must be 1 or more, got 0"),
     ],
 )
 def test_head_of_what_is_not_there_is_a_usage_error(run: Run, published: Path, arguments: tuple[str, ...], text: str) -> None:
@@ -214,3 +214,11 @@ def test_with_the_traceback_asked_for_an_error_shows_where_it_was_found(
     monkeypatch.setenv("BIGDATA_ML_TRACEBACK", "1")
     with pytest.raises(Exception, match="nothing is there"):
         run("inspect", tmp_path / "nowhere")
+
+
+def test_head_of_a_truncated_file_is_a_finding_that_names_it(run: Run, published: Path) -> None:
+    path = next((published / "split=train").iterdir())
+    path.write_bytes(path.read_bytes()[:40])
+    code, _, err = run("head", published)
+    assert code == 1
+    assert f"DatasetInvalid: {path} row group 0" in err

@@ -20,8 +20,8 @@ ROOMS = {
     ],
     "dataset": [
         "QUARANTINE_SCHEMA", "Cleaning", "Contract", "Dataset", "Finding", "Manifest", "PartFile", "PartWriter",
-        "QuarantineWriter", "RowGroups", "SplitSummary", "Staging", "Statistics", "Vocabulary", "WriteOptions", "publish",
-        "stage", "validate",
+        "QuarantineWriter", "RowGroups", "SplitSummary", "Staging", "Statistics", "Vocabulary", "WriteOptions", "first_rows",
+        "publish", "stage", "validate",
     ],
     "prepare": ["ImageJob", "SplitRule", "TableJob", "assign_split", "prepare_images", "prepare_table", "spark_session"],
     "reader": ["Cursor", "EpochPlan", "Rank", "ReadOptions", "Reader", "decode_batch", "open_reader"],

@@ -70,7 +70,7 @@ def write_part(
         return writer.close()
 
 
-def contract_of(kept: int, **changes: Any) -> Contract:
+def contract_of(kept: int, *, refused: int = 0, **changes: Any) -> Contract:
     settings: dict[str, Any] = {
         "schema": FIELDS,
         "label": "label",
@@ -83,7 +83,7 @@ def contract_of(kept: int, **changes: Any) -> Contract:
             "weight": Statistics(count=9, nulls=1, mean=(6.0,), std=(3.0,), least=0.25, greatest=11.5),
         },
         "split_rule": {"seed": 0},
-        "cleaning": Cleaning(found=kept + 1, kept=kept, refused={"undecodable": 1}),
+        "cleaning": Cleaning(found=kept + refused, kept=kept, refused={"undecodable": refused}),
         "provenance": {"source": "/in"},
     }
     return Contract(**{**settings, **changes})
@@ -113,7 +113,7 @@ def publish_dataset(
                 piece = rows.slice(begin, end - begin)
                 parts.append(write_part(staging.root, piece, split=split, name=name, options=options))
         kept = sum(rows.num_rows for rows in splits.values())
-        publish(staging, parts, contract_of(kept), quarantine=[write_quarantine(staging)], pages={})
+        publish(staging, parts, contract_of(kept, refused=1), quarantine=[write_quarantine(staging)], pages={})
     return Dataset.open(str(url))
 
 

@@ -1,6 +1,7 @@
 """The contract on disk: what a job writes and a loader enforces."""
 
 from bigdata_ml.dataset.dataset import Dataset
+from bigdata_ml.dataset.head import first_rows
 from bigdata_ml.dataset.manifest import Cleaning, Manifest, SplitSummary, Statistics, Vocabulary
 from bigdata_ml.dataset.publish import Contract, Staging, publish, stage
 from bigdata_ml.dataset.quarantine import QUARANTINE_SCHEMA, QuarantineWriter
@@ -24,6 +25,7 @@ __all__ = [
     "Statistics",
     "Vocabulary",
     "WriteOptions",
+    "first_rows",
     "publish",
     "stage",
     "validate",

@@ -16,7 +16,7 @@ from bigdata_ml.dataset.layout import MANIFEST, split_of
 from bigdata_ml.dataset.manifest import Manifest, Vocabulary
 from bigdata_ml.dataset.quarantine import read_quarantine
 from bigdata_ml.dataset.row_groups import Footer, RowGroups, read_footers
-from bigdata_ml.errors import DatasetNotFound, MetadataUnreadable, SchemaMismatch
+from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import Field, Schema
 from bigdata_ml.storage import Location, locate
 
@@ -135,6 +135,8 @@ def _open_published(root: Location) -> Dataset:
 
 
 def _open_plain(root: Location) -> Dataset:
+    if (root / "_delta_log").exists():
+        raise DatasetInvalid(f"{root.url}: a Delta table, whose files also hold rows that were deleted; write it out as Parquet")
     paths = [path for path, info in root.walk() if info.type == pafs.FileType.File and path.endswith((".parquet", ".parq"))]
     if not paths:
         raise DatasetNotFound(f"{root.url}: no Parquet files there; a dataset is a directory with files named *.parquet")

@@ -192,10 +192,6 @@ class Manifest:
         if self.label is not None and self.label not in self.schema:
             raise ValueError(f"label {self.label!r} is no field")
 
-    def contract(self) -> dict[str, Any]:
-        """Return what the content fingerprint covers besides the rows."""
-        return content_contract(self.schema, self.label, self.vocabularies, self.statistics, sorted(self.splits))
-
     def to_bytes(self) -> bytes:
         """Return the manifest as JSON."""
         written = {

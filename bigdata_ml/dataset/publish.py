@@ -7,10 +7,11 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -29,9 +30,10 @@ from bigdata_ml.dataset.manifest import (
     Vocabulary,
     content_contract,
 )
+from bigdata_ml.dataset.quarantine import count_quarantine
 from bigdata_ml.dataset.row_groups import Footer, RowGroups, read_footers
 from bigdata_ml.dataset.writer import PartFile
-from bigdata_ml.errors import DatasetInvalid, JobRefused
+from bigdata_ml.errors import DatasetInvalid, JobRefused, StorageUnavailable
 from bigdata_ml.schema import Schema
 from bigdata_ml.storage import Location, locate
 
@@ -133,6 +135,7 @@ def publish(
     _delete_failed_attempts(root, {file.path for file in files} | set(quarantine))
     footers = read_footers(root, [file.path for file in files])
     _verify(root, files, footers, contract)
+    _verify_quarantine(root, quarantine, contract)
     records = [record for pair in zip(files, footers, strict=True) for record in _with_bounds(*pair)]
     table = RowGroups.from_records(records, keys=_key_columns(contract.schema))
     data = table.to_bytes()
@@ -216,6 +219,12 @@ def _verify(root: Location, files: Sequence[PartFile], footers: Sequence[Footer]
         raise DatasetInvalid(f"{rows} rows were written, {contract.cleaning.kept} were meant to be kept; nothing was published")
 
 
+def _verify_quarantine(root: Location, quarantine: Sequence[str], contract: Contract) -> None:
+    refused, lying = sum(contract.cleaning.refused.values()), count_quarantine(root, quarantine)
+    if lying != refused:
+        raise DatasetInvalid(f"{refused} rows were refused, {lying} lie in quarantine; nothing was published")
+
+
 def _with_bounds(file: PartFile, footer: Footer) -> Iterator[dict[str, Any]]:
     for meant, found in zip(file.records, footer.records, strict=True):
         yield {**meant, "min": found["min"], "max": found["max"]}
@@ -239,13 +248,15 @@ def _claim(staging: Location) -> Location:
 
 
 def _write_claim(staging: Location) -> None:
-    claim = {"host": socket.gethostname(), "pid": os.getpid(), "beat": time.time()}
+    claim = {"host": _host(), "pid": os.getpid(), "beat": time.time()}
     _claim(staging).write_bytes(json.dumps(claim).encode())
 
 
 def _beat(staging: Location, stopped: threading.Event) -> None:
     while not stopped.wait(HEARTBEAT_SECONDS):
-        _write_claim(staging)
+        # A store that hiccups once must not make a live job look dead.
+        with suppress(OSError, StorageUnavailable):
+            _write_claim(staging)
 
 
 def _clean_debris(destination: Location) -> Iterator[str]:
@@ -271,9 +282,15 @@ def _is_dead(staging: Location) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         # No claim, or one that is just being rewritten: only age can tell.
         host, pid, beat = "", 0, max(one.info().mtime_ns or 0 for one in (staging, _claim(staging))) / 1e9
-    if host == socket.gethostname() and not _is_running(pid):
+    if host == _host() and not _is_running(pid):
         return True
     return time.time() - beat > DEAD_AFTER_SECONDS
+
+
+def _host() -> str:
+    """Return this host and its process namespace: containers share names, and see only their own processes."""
+    namespace = Path("/proc/self/ns/pid")
+    return f"{socket.gethostname()}/{namespace.stat().st_ino if namespace.exists() else 0}"
 
 
 def _is_running(pid: int) -> bool:

@@ -1,6 +1,6 @@
 """Quarantine: the rows that were refused, each with its reason and where it came from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
@@ -9,7 +9,7 @@ from bigdata_ml.dataset.manifest import SideFile
 from bigdata_ml.errors import MetadataUnreadable
 from bigdata_ml.storage import Location
 
-__all__ = ["QUARANTINE_SCHEMA", "QuarantineWriter", "read_quarantine"]
+__all__ = ["QUARANTINE_SCHEMA", "QuarantineWriter", "count_quarantine", "read_quarantine"]
 
 QUARANTINE_SCHEMA = pa.schema(
     [
@@ -50,12 +50,25 @@ def read_quarantine(root: Location, files: Iterable[SideFile]) -> pa.Table:
     Raises:
         MetadataUnreadable: a file that is missing or no Arrow IPC file.
     """
-    tables = []
-    for file in files:
-        place = root / file.path
-        try:
-            with root.filesystem.open_input_file(place.path) as stream:
-                tables.append(pa.ipc.open_file(stream).read_all())
-        except (pa.ArrowException, OSError) as error:
-            raise MetadataUnreadable(f"{place.url}: the quarantine cannot be read: {error}") from error
+    tables = [pa.Table.from_batches(_batches(root, file.path), QUARANTINE_SCHEMA) for file in files]
     return pa.concat_tables(tables) if tables else QUARANTINE_SCHEMA.empty_table()
+
+
+def count_quarantine(root: Location, paths: Iterable[str]) -> int:
+    """Return the number of refused rows in these files, holding one batch at a time.
+
+    Raises:
+        MetadataUnreadable: as `read_quarantine`.
+    """
+    return sum(batch.num_rows for path in paths for batch in _batches(root, path))
+
+
+def _batches(root: Location, path: str) -> Iterator[pa.RecordBatch]:
+    place = root / path
+    try:
+        with root.filesystem.open_input_file(place.path) as stream:
+            reader = pa.ipc.open_file(stream)
+            for index in range(reader.num_record_batches):
+                yield reader.get_batch(index)
+    except (pa.ArrowException, OSError) as error:
+        raise MetadataUnreadable(f"{place.url}: the quarantine cannot be read: {error}") from error

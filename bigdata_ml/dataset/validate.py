@@ -14,6 +14,7 @@ import xxhash
 from bigdata_ml.dataset.dataset import Dataset
 from bigdata_ml.dataset.layout import MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
+from bigdata_ml.dataset.quarantine import count_quarantine
 from bigdata_ml.dataset.row_groups import byte_range
 from bigdata_ml.errors import DatasetInvalid, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.storage import Location
@@ -84,8 +85,13 @@ def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
         if int(groups.rows.sum()) != summary.rows:
             text = f"the manifest says {summary.rows} rows, the split's row groups {int(groups.rows.sum())}"
             yield Finding("row_count", f"{dataset.url} split {name}", text)
-    for side in manifest.quarantine:
-        yield from _side_findings(dataset.location, side)
+    broken = [found for side in manifest.quarantine for found in _side_findings(dataset.location, side)]
+    yield from broken
+    refused = sum(manifest.cleaning.refused.values()) if manifest.cleaning else 0
+    lying = refused if broken else count_quarantine(dataset.location, [side.path for side in manifest.quarantine])
+    if lying != refused:
+        text = f"the manifest says {refused} rows were refused, {lying} lie in quarantine"
+        yield Finding("row_count", f"{dataset.url} quarantine", text)
     listed = set(dataset.row_groups.files)
     for path, info in dataset.location.walk():
         if info.type == pafs.FileType.File and path.endswith(".parquet") and path not in listed:

@@ -13,7 +13,7 @@ __all__ = ["cause_of", "refused_by_spark"]
 
 @contextmanager
 def refused_by_spark(place: str) -> Iterator[None]:
-    """Raise JobRefused, naming `place`, for what Spark raises in the body: rows it cannot read, a cast that fails, a full disk.
+    """Raise JobRefused, naming `place`, for what Spark raises in the body: rows it cannot read, a cast that fails.
 
     Errors of our own functions on the executors pass unchanged.
     """

@@ -43,7 +43,7 @@ class ImageJob:
     """Turn a folder of images into a dataset: refuse what is broken or there twice, split, publish.
 
     Attributes:
-        source: URL of the folder; images lie in class folders, at any depth.
+        source: URL of the folder; the folder a file lies in is its class, at any depth.
         dataset: URL of the dataset to publish; nothing may be there yet.
         label_from: `folder`, or the URL of a CSV file with the columns path,label.
         encoding: `raw` keeps pixels (all images must have one size), `source` the files' own bytes; `auto` takes raw
@@ -64,11 +64,14 @@ class ImageJob:
 
 @dataclass(frozen=True, slots=True)
 class _Judgement:
-    """What the first pass found: rows by reason (None: kept), classes and sizes of the kept."""
+    """What the first pass found: rows by reason (None: kept); of the kept: classes, sizes (height, width) and channels."""
 
     tally: dict[str | None, int]
     classes: int
-    sizes: list[tuple[int, int, int]]
+    sizes: int
+    least: tuple[int, int]
+    most: tuple[int, int]
+    channels: int
 
     @property
     def kept(self) -> int:
@@ -111,11 +114,11 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
         kept = judged.where(F.col("reason").isNull())
         schema, encode = _stored_as(job, judgement)
         vocabulary = label_vocabulary(kept, "label")
-        channels = max(channels for _, _, channels in judgement.sizes)
-        statistics = image_statistics(kept.where(F.col("split") == "train"), channels=channels)
+        statistics = image_statistics(kept.where(F.col("split") == "train"), channels=judgement.channels)
         with stage_progress(spark.sparkContext, f"write {judgement.kept} rows"):
             written = Sink(schema=schema, options=options, encode=encode, refuse=_refused, reason="reason").write(judged, staging)
-        written.check_refused(folder.files - judgement.kept)
+        for name in rule.names - written.rows_by_split().keys():
+            say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
         contract = Contract(
             schema=schema,
             label="label",
@@ -142,13 +145,21 @@ def _kept_on_disk(rows: DataFrame) -> Iterator[None]:
 
 
 def _judge(judged: DataFrame) -> _Judgement:
-    found = judged.groupBy("reason", "height", "width", "channels", "label").count().collect()
-    tally: dict[str | None, int] = {}
-    for row in found:
-        tally[row["reason"]] = tally.get(row["reason"], 0) + row["count"]
-    kept = [row for row in found if row["reason"] is None]
-    sizes = sorted({(row["height"], row["width"], row["channels"]) for row in kept})
-    return _Judgement(tally, len({row["label"] for row in kept}), sizes)
+    size = F.struct("height", "width")
+    found = judged.groupBy("reason").agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.count_distinct("label").alias("classes"),
+        F.count_distinct(size).alias("sizes"),
+        F.min(size).alias("least"),
+        F.max(size).alias("most"),
+        F.max("channels").alias("channels"),
+    )
+    by_reason = {row["reason"]: row for row in found.collect()}
+    tally = {reason: row["rows"] for reason, row in by_reason.items()}
+    kept = by_reason.get(None)
+    if kept is None:
+        return _Judgement(tally, classes=0, sizes=0, least=(0, 0), most=(0, 0), channels=0)
+    return _Judgement(tally, kept["classes"], kept["sizes"], tuple(kept["least"]), tuple(kept["most"]), kept["channels"])
 
 
 def _check_classes(job: ImageJob, judgement: _Judgement) -> None:
@@ -164,13 +175,12 @@ def _check_classes(job: ImageJob, judgement: _Judgement) -> None:
 
 def _stored_as(job: ImageJob, judgement: _Judgement) -> tuple[Schema, Any]:
     """Return the schema, and the function that makes the columns on the executors."""
-    channels = max(channels for _, _, channels in judgement.sizes)
-    sizes = {(height, width) for height, width, _ in judgement.sizes}
-    (height, width) = next(iter(sizes))
-    small = len(sizes) == 1 and height * width * channels <= _RAW_BYTES
-    if job.encoding == "raw" and len(sizes) > 1:
+    (height, width), channels = judgement.most, judgement.channels
+    small = judgement.sizes == 1 and height * width * channels <= _RAW_BYTES
+    if job.encoding == "raw" and judgement.sizes > 1:
         raise JobRefused(
-            f"{job.source}: --encoding raw needs images of one size, there are {len(sizes)}, {min(sizes)} and {max(sizes)} "
+            f"{job.source}: --encoding raw needs images of one size, there are {judgement.sizes}, "
+            f"{judgement.least} and {judgement.most} "
             "among them; use --encoding source and give the size when training"
         )
     if job.encoding == "raw" or (job.encoding == "auto" and small):

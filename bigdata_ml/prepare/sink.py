@@ -15,7 +15,6 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
 from bigdata_ml.dataset import QUARANTINE_SCHEMA, PartFile, PartWriter, QuarantineWriter, Staging, WriteOptions
-from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.statistics import Moments, is_numeric, merged
 from bigdata_ml.schema import Codec, Schema
 from bigdata_ml.storage import Location, locate
@@ -34,11 +33,6 @@ class Written:
     quarantine: tuple[str, ...]
     refused: int
     moments: Mapping[str, Moments]
-
-    def check_refused(self, expected: int) -> None:
-        """Raise JobRefused unless as many rows lie in quarantine as were judged to be refused."""
-        if self.refused != expected:
-            raise JobRefused(f"{expected} rows were to be refused, {self.refused} lie in quarantine; nothing was published")
 
     def rows_by_split(self) -> dict[str, int]:
         """Return the rows written by split."""

@@ -1,4 +1,4 @@
-"""Splits by a stable hash: adding data never moves a row from one split to another."""
+"""Splits by a stable hash: adding data moves no row to another split, as long as the key's columns keep their types."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,6 +47,11 @@ class SplitRule:
         except ValueError as error:
             raise ValueError(f"a split is written train=0.8,validation=0.1,test=0.1, got {text!r}") from error
         return cls(key=tuple(key), fractions=tuple(pairs), seed=seed)
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the splits."""
+        return {name for name, _ in self.fractions}
 
     def to_json(self) -> dict[str, Any]:
         """Return the rule as the manifest writes it."""

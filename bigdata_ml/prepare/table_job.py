@@ -32,7 +32,9 @@ from bigdata_ml.prepare.tabular import (
     drop_columns,
     join_reports,
     join_table,
+    nan_to_null,
     refuse_missing_label,
+    refuse_shared_keys,
     with_source,
 )
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
@@ -105,8 +107,10 @@ def _prepare(spark: SparkSession, job: TableJob) -> Manifest:
     rule = SplitRule.parse(job.split, key=_names(job.split_key) or hashable, seed=job.seed)
     _check_columns(hashable, rule.key, "--split-key")
     for join in joins:
-        rows = rows.transform(join_table, table(spark, join.url, null_value=job.null_value), join)
-    rows, label = add_label(rows, job.label)
+        other = table(spark, join.url, null_value=job.null_value)
+        rows = rows.transform(join_table, other, join)
+        refuse_shared_keys(other, join)
+    rows, label = add_label(rows.transform(nan_to_null), job.label)
     dropping = next((one.name for one in drops if label in one.columns), None)
     if dropping is not None:
         raise JobRefused(f"rule {dropping!r} drops the label {label!r}; leave it out of --drop")
@@ -161,7 +165,8 @@ def _write(
         )
         with stage_progress(spark.sparkContext, f"write {tally[None]} rows"):
             written = sink.write(rows, staging)
-        written.check_refused(found - tally[None])
+        for name in rule.names - written.rows_by_split().keys():
+            say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
         contract = _contract(job, schema, label, vocabularies, written, rule, tally, found, reports, drops, staging.debris)
         pages = _quality(job, contract, rows, written, reports)
         manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
@@ -198,6 +203,7 @@ def _contract(
             refused={"label_missing": tally.get("label_missing", 0)},
             rules={
                 "label_missing": f"{label} is null",
+                "not a number": "NaN is taken for null",
                 **{f"drop {one.name}": ", ".join(one.columns) for one in drops},
             },
         ),

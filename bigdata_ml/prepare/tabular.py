@@ -8,6 +8,7 @@ from typing import Any
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, FloatType
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
@@ -76,6 +77,13 @@ class JoinReport:
     def to_json(self) -> dict[str, Any]:
         """Return the report as the manifest's provenance holds it."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+def nan_to_null(rows: DataFrame) -> DataFrame:
+    """Make NaN null: Spark takes NaN for the greatest number, so that NaN > 15 would be true, and a label."""
+    floating = [field.name for field in rows.schema if isinstance(field.dataType, (FloatType, DoubleType))]
+    unknown = {name: F.when(~F.isnan(named(name)), named(name)) for name in floating}
+    return rows.select(*(unknown[name].alias(name) if name in unknown else named(name) for name in rows.columns))
 
 
 def with_source(rows: DataFrame) -> DataFrame:
@@ -175,13 +183,6 @@ def join_table(rows: DataFrame, other: DataFrame, join: Join) -> DataFrame:
             f"give it another name: --join NAME={join.url}:…"
         )
     known = other.where(" and ".join(f"`{name}` is not null" for name in keys))
-    shared = known.groupBy(*keys).count().where("count > 1").orderBy(*keys).limit(1).collect()
-    if shared:
-        values = ", ".join(f"{name}={shared[0][name]}" for name in keys)
-        raise JobRefused(
-            f"join {join.name!r}: {shared[0]['count']} rows of {join.url} share the key {values} and would multiply rows; "
-            "join by more columns, or remove the duplicates"
-        )
     wanted = known.select(
         *(F.col(there).alias(f"__key{index}") for index, there in enumerate(keys)),
         *(named(name).alias(alias) for name, alias in brought.items()),
@@ -190,6 +191,19 @@ def join_table(rows: DataFrame, other: DataFrame, join: Join) -> DataFrame:
     on = [rows[here] == wanted[f"__key{index}"] for index, (here, _) in enumerate(join.keys)]
     joined = rows.join(wanted, on=on, how="left").drop(*(f"__key{index}" for index in range(len(keys))))
     return joined.withColumn(f"__matched_{join.name}", F.coalesce(F.col(f"__matched_{join.name}"), F.lit(False)))
+
+
+def refuse_shared_keys(other: DataFrame, join: Join) -> None:
+    """Raise JobRefused if rows of `other` share a key of the join, naming one: they would multiply rows."""
+    keys = [there for _, there in join.keys]
+    known = other.where(" and ".join(f"`{name}` is not null" for name in keys))
+    shared = known.groupBy(*keys).count().where("count > 1").orderBy(*keys).limit(1).collect()
+    if shared:
+        values = ", ".join(f"{name}={shared[0][name]}" for name in keys)
+        raise JobRefused(
+            f"join {join.name!r}: {shared[0]['count']} rows of {join.url} share the key {values} and would multiply rows; "
+            "join by more columns, or remove the duplicates"
+        )
 
 
 def join_reports(rows: DataFrame, joins: Sequence[Join], *, before: int) -> list[JoinReport]:
@@ -203,12 +217,10 @@ def join_reports(rows: DataFrame, joins: Sequence[Join], *, before: int) -> list
     Raises:
         JobRefused: rows were lost or multiplied.
     """
-    if not joins:
-        return []
     matched = [F.sum(F.col(f"__matched_{join.name}").cast("long")).alias(join.name) for join in joins]
     found = rows.agg(F.count(F.lit(1)).alias("__rows"), *matched).collect()[0]
     if found["__rows"] != before:
-        raise JobRefused(f"the joins turned {before} rows into {found['__rows']}; nothing was published")
+        raise JobRefused(f"the source has {before} rows, {found['__rows']} came through; nothing was published")
     return [
         JoinReport(
             name=join.name,

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def decode_batch(
         batch: rows with the schema's columns.
         schema: their fields.
         vocabularies: by field.
-        image_size: (height, width) that encoded images are resized to; None keeps each one's own.
+        image_size: (height, width) that images are resized to; None keeps each one's own.
         place: says where row i of the batch lies, for messages.
 
     Raises:
@@ -72,6 +73,8 @@ def _ids(column: pa.Array, vocabulary: Vocabulary, name: str, place: Callable[[i
 def _values(column: pa.Array, field: Field, image_size: tuple[int, int] | None, place: Callable[[int], str]) -> Any:
     if field.codec is Codec.IMAGE:
         return _images(column, field, image_size, place)
+    if field.codec is Codec.RAW_IMAGE and image_size not in (None, tuple(field.type.shape[:2])):
+        return np.stack([_resized(_from_array(image), image_size) for image in _tensors(column)])
     if field.codec in (Codec.TENSOR, Codec.RAW_IMAGE):
         return _tensors(column)
     if field.codec is Codec.LIST:
@@ -124,25 +127,29 @@ def _blank(field: Field, image_size: tuple[int, int] | None) -> np.ndarray:
 
 def _decode_image(data: pa.Buffer, channels: int, image_size: tuple[int, int] | None) -> np.ndarray:
     """Return uint8 [height, width, channels]; JPEG by libjpeg-turbo at the smallest scale that covers the target."""
-    if bytes(data[:2]) == b"\xff\xd8":
-        import simplejpeg
-
-        height, width = image_size or (0, 0)
-        image = simplejpeg.decode_jpeg(
-            # Arrow's bytes are signed, simplejpeg's are not.
-            memoryview(data).cast("B"),
-            colorspace="GRAY" if channels == 1 else "RGB",
-            min_height=height,
-            min_width=width,
-            min_factor=1,
-        )
-        if image_size is None or image.shape[:2] == image_size:
-            return np.asarray(image)
-        return _resized(_from_array(image), image_size)
     from PIL import Image
 
+    if bytes(data[:2]) == b"\xff\xd8":
+        # What libjpeg warns of, Pillow judges, as it did in the preparation job: stray bytes pass, a cut file does not.
+        with suppress(ValueError):
+            return _decode_jpeg(data, channels, image_size)
     with Image.open(io.BytesIO(data)) as opened:
         return _resized(opened.convert("L" if channels == 1 else "RGB"), image_size)
+
+
+def _decode_jpeg(data: pa.Buffer, channels: int, image_size: tuple[int, int] | None) -> np.ndarray:
+    import simplejpeg
+
+    height, width = image_size or (0, 0)
+    image = simplejpeg.decode_jpeg(
+        # Arrow's bytes are signed, simplejpeg's are not.
+        memoryview(data).cast("B"),
+        colorspace="GRAY" if channels == 1 else "RGB",
+        min_height=height,
+        min_width=width,
+        min_factor=1,
+    )
+    return np.asarray(image) if image_size in (None, image.shape[:2]) else _resized(_from_array(image), image_size)
 
 
 def _from_array(image: np.ndarray) -> Any:

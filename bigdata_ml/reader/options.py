@@ -23,7 +23,7 @@ class ReadOptions:
         remainder: what becomes of the rows that do not fill a last global batch. `drop` leaves them out (others each
             epoch), `pad` fills the batch with rows that are repeated and marked, `exact` is `pad` with `valid` 0 for
             repeated rows, so that metrics count each row once.
-        image_size: (height, width) in pixels that encoded images are resized to (bilinear, antialiased); None keeps
+        image_size: (height, width) in pixels that images are resized to (bilinear, antialiased); None keeps
             each image's own, which must then be the same for all rows of a batch.
         engine: `arrow`, the native one, or `petastorm`.
     """

@@ -23,6 +23,7 @@ def cost_section(group: Group) -> Section:
         "price of one",
         "cost",
         "peak memory, MiB",
+        "rows left out an epoch",
     )
     lead = (
         "What the devices did with their time, and what that time costs: device-hours = seconds / 3600 × devices, "
@@ -45,6 +46,7 @@ def _row(run: Run) -> tuple[str | float | None, ...]:
         money_text(cost.price_per_device_hour, cost.currency),
         money_text(cost.amount, cost.currency),
         max((one.peak_rss_mb for one in epochs), default=None),
+        max((one.rows_dropped for one in epochs), default=None),
     )
 
 

@@ -71,7 +71,8 @@ def with_spread(group: Group, metric: str) -> str:
 
 def _models(group: Group) -> Table:
     metrics = _OF_TASK[group.task]
-    majority = {"accuracy": group.mean("majority_accuracy"), "top1": group.mean("majority_accuracy"), "roc_auc": 0.5}
+    accuracy = group.mean("majority_accuracy")
+    majority = {"accuracy": accuracy, "top1": accuracy, "roc_auc": 0.5, "log_loss": group.mean("majority_log_loss")}
     seconds = [run.seconds for run in group.runs]
     rows: list[tuple[str, ...]] = [
         ("network", *(with_spread(group, one) for one in metrics), f"{sum(seconds) / len(seconds):.1f}"),

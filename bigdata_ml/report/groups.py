@@ -84,8 +84,9 @@ class Group:
 def find_groups(directory: str | PathLike[str]) -> list[Group]:
     """Return the groups below a directory, by name.
 
-    A group is named after the directory that holds its runs, relative to `directory`; a run that is `directory` itself
-    or lies directly in it makes a group of its own name.
+    A group is named after the directory that holds its runs, relative to `directory`. Runs that lie directly in `directory`
+    make one group of its name if they have one recipe and dataset, else each makes a group of its own name, as does a
+    run that is `directory` itself.
 
     Raises:
         ValueError: no run below the directory, runs of different tasks in a group, or a group with a reserved name.
@@ -93,8 +94,11 @@ def find_groups(directory: str | PathLike[str]) -> list[Group]:
     """
     root = Path(directory).resolve()
     members: dict[str, list[Run]] = {}
-    for path in sorted(root.rglob(RUN)):
-        members.setdefault(_group_name(root, path.parent), []).append(_read_run(path.parent))
+    runs = [_read_run(path.parent) for path in sorted(root.rglob(RUN))]
+    direct = [(run.record.recipe, run.record.dataset.layout) for run in runs if run.directory.parent == root]
+    together = len(direct) > 1 and len(set(direct)) == 1
+    for run in runs:
+        members.setdefault(_group_name(root, run.directory, together=together), []).append(run)
     if not members:
         raise ValueError(
             f"{root}: a report needs a directory with runs ({RUN} at any depth below it), there is none; "
@@ -103,8 +107,10 @@ def find_groups(directory: str | PathLike[str]) -> list[Group]:
     return [_group(name, runs, root) for name, runs in sorted(members.items())]
 
 
-def _group_name(root: Path, run: Path) -> str:
-    return run.name if root in (run, run.parent) else run.parent.relative_to(root).as_posix()
+def _group_name(root: Path, run: Path, *, together: bool) -> str:
+    if root in (run, run.parent):
+        return root.name if together else run.name
+    return run.parent.relative_to(root).as_posix()
 
 
 def _read_run(directory: Path) -> Run:

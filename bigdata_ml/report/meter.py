@@ -16,7 +16,7 @@ class Meter:
 
     Attributes:
         rows, steps: counted so far.
-        seconds: from making the meter to the end of the last step or wait.
+        seconds: from making the meter to the end of the last step or wait, or `stop`.
         wait_seconds: of them, spent inside `waiting`.
 
     >>> meter = Meter()
@@ -51,6 +51,10 @@ class Meter:
         """Count a step of `rows` rows that has just ended."""
         self.rows += rows
         self.steps += 1
+        self.seconds = self._clock() - self._start
+
+    def stop(self) -> None:
+        """Count the time up to now, such as that in which a device finished its last step."""
         self.seconds = self._clock() - self._start
 
     @property

@@ -82,6 +82,7 @@ class EpochRecord:
         steps, rows: of all ranks together.
         seconds: of the training loop; `wait_seconds` of them were spent waiting for data.
         rows_per_second: rows / seconds.
+        rows_dropped: rows that fill no last batch and were left out.
         train_loss, validation_loss: means over rows; None where not measured or not finite.
         validation_top1, validation_roc_auc: 0 … 1, whichever goes with the task.
         peak_rss_mb: the process's peak resident memory so far, MiB.
@@ -98,6 +99,7 @@ class EpochRecord:
     validation_top1: float | None = None
     validation_roc_auc: float | None = None
     peak_rss_mb: float
+    rows_dropped: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as a line holds it; the metric of the other task is left out."""

@@ -17,4 +17,4 @@ def storage_client(module: str, *, extra: str, url: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise StorageUnavailable(f"{url} needs {module}: pip install 'bigdata_ml[{extra}]'") from error
+        raise StorageUnavailable(f"{url} needs {module}: install the extra {extra!r} of bigdata_ml") from error

@@ -20,7 +20,7 @@ class TrainConfig:
         hidden: widths of the network's hidden layers.
         dropout: share of hidden units left out in training, 0 … 1.
         augment: pixels an image is shifted by at most, at random; 0 for none.
-        image_size: (height, width) that encoded images are resized to; None keeps their own.
+        image_size: (height, width) that images are resized to; None keeps their own.
         num_workers: decoding threads.
         price_per_device_hour: what an hour of the device costs, for the report.
         currency: of that price.

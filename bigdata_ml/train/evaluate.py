@@ -1,7 +1,7 @@
 """What a model is worth on a split: each row counted once."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.classification import binary_auroc, binary_roc, multiclass_accuracy
 
+from bigdata_ml.dataset import Vocabulary
 from bigdata_ml.loader import Loader
 
 __all__ = ["evaluate", "predict"]
@@ -30,27 +31,29 @@ def predict(model: nn.Module, loader: Loader, *, label: str, device: torch.devic
 
 
 def evaluate(
-    model: nn.Module, loader: Loader, *, label: str, classes: Sequence[str], split: str, device: torch.device
+    model: nn.Module, loader: Loader, *, label: str, classes: Vocabulary, split: str, device: torch.device
 ) -> dict[str, Any]:
     """Return the evaluation of `model` as the run's `evaluation.json` holds it.
 
     Two classes are a binary task: ROC-AUC (area under the curve of true against false positive rate, by torchmetrics),
     log loss (mean negative log likelihood in nats), accuracy at 0.5. More are a multiclass task: top-1 and top-5
-    accuracy, log loss. Both have the accuracy of always guessing the commonest class, and the confusion matrix (rows:
-    true, columns: predicted).
+    accuracy, log loss. Both have the accuracy of always guessing the train split's commonest class, the log loss of always
+    giving its shares, and the confusion matrix (rows: true, columns: predicted).
     """
     begin = time.perf_counter()
     logits, labels = predict(model, loader, label=label, device=device)
-    counts = torch.bincount(labels, minlength=len(classes))
+    # A class that train has not seen gets the share of half a row, since no model may give it none.
+    seen = torch.tensor(classes.counts, dtype=torch.float64).clamp(min=0.5)
     found = {
         "split": split,
         "rows": len(labels),
-        "classes": list(classes),
+        "classes": [str(value) for value in classes.values],
         "log_loss": float(functional.cross_entropy(logits.double(), labels)),
-        "majority_accuracy": float(counts.max()) / len(labels),
-        "confusion": _confusion(logits.argmax(1), labels, len(classes)),
+        "majority_accuracy": float((labels == seen.argmax()).double().mean()),
+        "majority_log_loss": float(-(seen / seen.sum()).log()[labels].mean()),
+        "confusion": _confusion(logits.argmax(1), labels, classes.size),
     }
-    metrics = _binary(logits, labels) if len(classes) == 2 else _multiclass(logits, labels, len(classes))
+    metrics = _binary(logits, labels) if classes.size == 2 else _multiclass(logits, labels, classes.size)
     return {**found, **metrics, "seconds": time.perf_counter() - begin}
 
 

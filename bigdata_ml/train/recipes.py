@@ -15,7 +15,7 @@ def first_network(dataset: Dataset) -> TrainConfig:
     return TrainConfig(
         model="first_network",
         epochs=15,
-        global_batch_size=64,
+        global_batch_size=min(64, dataset.split("train").rows),
         learning_rate=2e-3,
         hidden=(128,),
         dropout=0.3,

