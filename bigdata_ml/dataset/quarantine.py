@@ -27,7 +27,6 @@ class QuarantineWriter:
 
     def __init__(self, root: Location, name: str) -> None:
         self.path = f"{QUARANTINE}/{name}"
-        self.rows = 0
         place = root / self.path
         root.filesystem.create_dir(place.parent.path, recursive=True)
         self._stream = root.filesystem.open_output_stream(place.path)
@@ -36,7 +35,6 @@ class QuarantineWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Add refused rows with the columns of `QUARANTINE_SCHEMA`."""
         self._writer.write_batch(batch.select(QUARANTINE_SCHEMA.names).cast(QUARANTINE_SCHEMA))
-        self.rows += batch.num_rows
 
     def close(self) -> None:
         """Finish the file."""

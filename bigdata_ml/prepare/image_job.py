@@ -117,7 +117,7 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
         statistics = image_statistics(kept.where(F.col("split") == "train"), channels=judgement.channels)
         with stage_progress(spark.sparkContext, f"write {judgement.kept} rows"):
             written = Sink(schema=schema, options=options, encode=encode, refuse=_refused, reason="reason").write(judged, staging)
-        for name in rule.names - written.rows_by_split().keys():
+        for name in sorted(rule.names - written.rows_by_split().keys()):
             say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
         contract = Contract(
             schema=schema,

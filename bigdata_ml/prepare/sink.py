@@ -31,7 +31,6 @@ class Written:
 
     files: tuple[PartFile, ...]
     quarantine: tuple[str, ...]
-    refused: int
     moments: Mapping[str, Moments]
 
     def rows_by_split(self) -> dict[str, int]:
@@ -48,7 +47,6 @@ class _TaskReport:
 
     files: list[PartFile] = field(default_factory=list)
     quarantine: list[str] = field(default_factory=list)
-    refused: int = 0
     moments: dict[str, Moments] = field(default_factory=dict)
 
     @classmethod
@@ -56,7 +54,6 @@ class _TaskReport:
         return cls(
             files=[PartFile(**{**file, "records": tuple(file["records"])}) for file in written["files"]],
             quarantine=written["quarantine"],
-            refused=written["refused"],
             moments={name: Moments(**one) for name, one in written["moments"].items()},
         )
 
@@ -93,7 +90,6 @@ class Sink:
         return Written(
             files=tuple(file for report in reports for file in report.files),
             quarantine=tuple(path for report in reports for path in report.quarantine),
-            refused=sum(report.refused for report in reports),
             moments={name: merged([one.moments[name] for one in reports if name in one.moments]) for name in names},
         )
 
@@ -116,10 +112,10 @@ class _Task:
         root = locate(self.url)
         context = TaskContext.get()
         name = f"part-{context.partitionId():05d}-{context.taskAttemptId()}" if context else "part-00000-0"
-        report = self._write((batch.rename_columns(self.columns) for batch in batches), root, name, report)
+        self._write((batch.rename_columns(self.columns) for batch in batches), root, name, report)
         yield pa.RecordBatch.from_pydict({"report": [json.dumps(asdict(report))]})
 
-    def _write(self, batches: Iterator[pa.RecordBatch], root: Location, name: str, report: _TaskReport) -> _TaskReport:
+    def _write(self, batches: Iterator[pa.RecordBatch], root: Location, name: str, report: _TaskReport) -> None:
         writers: dict[str, PartWriter] = {}
         quarantine: QuarantineWriter | None = None
         with ExitStack() as undo:
@@ -140,10 +136,9 @@ class _Task:
                     quarantine = quarantine or QuarantineWriter(root, f"{name}.arrow")
                     quarantine.write(self.sink.refuse(refused))
             report.files.extend(writers[split].close() for split in sorted(writers))
-        if quarantine is None:
-            return report
-        quarantine.close()
-        return _TaskReport(report.files, [quarantine.path], quarantine.rows, report.moments)
+        if quarantine is not None:
+            quarantine.close()
+            report.quarantine.append(quarantine.path)
 
     def _measure(self, batch: pa.RecordBatch, report: _TaskReport) -> None:
         for one in self.sink.schema:

@@ -165,7 +165,7 @@ def _write(
         )
         with stage_progress(spark.sparkContext, f"write {tally[None]} rows"):
             written = sink.write(rows, staging)
-        for name in rule.names - written.rows_by_split().keys():
+        for name in sorted(rule.names - written.rows_by_split().keys()):
             say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
         contract = _contract(job, schema, label, vocabularies, written, rule, tally, found, reports, drops, staging.debris)
         pages = _quality(job, contract, rows, written, reports)
