@@ -23,13 +23,17 @@ def cost_section(group: Group) -> Section:
         "price of one",
         "cost",
         "peak memory, MiB",
-        "rows left out an epoch",
+        "rows left out",
     )
     lead = (
         "What the devices did with their time, and what that time costs: device-hours = seconds / 3600 × devices, "
         f"cost = device-hours × price. The first run: {group.runs[0].cost.formula}."
     )
-    table = Table(columns, [_row(run) for run in group.runs], "Training loop only; evaluation is not counted")
+    table = Table(
+        columns,
+        [_row(run) for run in group.runs],
+        "Training loop only; evaluation is not counted. Rows left out: those that fill no last batch, others each epoch",
+    )
     return Section(f"{group.name}: speed and cost", lead, [table])
 
 
