@@ -34,3 +34,8 @@ def change_bytes() -> Callable[[Path, int], None]:
         path.write_bytes(data)
 
     return change
+
+
+@pytest.fixture
+def train(tiny: Dataset) -> Dataset:
+    return tiny.split("train")

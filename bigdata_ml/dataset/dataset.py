@@ -119,12 +119,9 @@ class Dataset:
 
 
 def _open_published(root: Location) -> Dataset:
-    manifest = Manifest.from_bytes((root / MANIFEST).read_bytes(), url=(root / MANIFEST).url)
+    manifest = Manifest.from_bytes(_metadata_of(root / MANIFEST), url=(root / MANIFEST).url)
     place = root / manifest.row_groups.path
-    try:
-        data = place.read_bytes()
-    except OSError as error:
-        raise MetadataUnreadable(f"{place.url}: the row-group table cannot be read: {error}") from error
+    data = _metadata_of(place)
     found = xxhash.xxh3_128_hexdigest(data)
     if found != manifest.row_groups.checksum:
         raise MetadataUnreadable(
@@ -132,6 +129,13 @@ def _open_published(root: Location) -> Dataset:
             f"found {found}); publish the dataset again"
         )
     return Dataset(root, manifest.schema, RowGroups.from_bytes(data, url=place.url), manifest)
+
+
+def _metadata_of(place: Location) -> bytes:
+    try:
+        return place.read_bytes()
+    except OSError as error:
+        raise MetadataUnreadable(f"{place.url}: the metadata cannot be read: {error}") from error
 
 
 def _open_plain(root: Location) -> Dataset:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -13,13 +13,14 @@ from bigdata_ml.loader.collate import Batch, from_samples, to_samples, to_tensor
 from bigdata_ml.loader.transforms import Transform, row_generator
 from bigdata_ml.reader import Cursor, EpochPlan, Rank, ReadOptions, decode_batch
 from bigdata_ml.reader.arrow import check_columns
+from bigdata_ml.reader.cursor import Positioned
 from bigdata_ml.reader.fetch import GroupFetcher
 from bigdata_ml.reader.plan import StepRows
 
 __all__ = ["Loader", "make_loader"]
 
 
-class Loader:
+class Loader(Positioned):
     """Dicts of tensors, `global_batch_size / world_size` rows each, in the order of the plan.
 
     Besides the fields a batch has `valid` (bool [rows]): false for rows that must not count, the repeated ones of
@@ -28,40 +29,16 @@ class Loader:
     """
 
     def __init__(self, cursor: Cursor, *, num_workers: int, prefetch: int, transform: Transform | None) -> None:
-        self._cursor = cursor
+        super().__init__(cursor)
         self._num_workers = num_workers
         self._prefetch = prefetch
         self._transform = transform
         self._schema = cursor.dataset.schema.select(cursor.read.columns or cursor.dataset.schema.names)
 
-    def __len__(self) -> int:
-        return self._cursor.steps
-
     def __iter__(self) -> Iterator[Batch]:
         plan, first = self._cursor.begin()
         batches = self._inline(plan, first) if self._num_workers == 0 else self._threaded(plan, first)
         return self._cursor.follow(batches)
-
-    @property
-    def epoch(self) -> int:
-        """The current epoch, 0 …"""
-        return self._cursor.epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the start of `epoch`; the epoch of a restored state keeps its step."""
-        self._cursor.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position as JSON values: after batch k, the state that goes on with batch k + 1."""
-        return self._cursor.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to the position of `state`.
-
-        Raises:
-            ResumeMismatch: a state of another version, dataset, selection or plan, naming what differs.
-        """
-        self._cursor.load_state_dict(state)
 
     def _inline(self, plan: EpochPlan, first: int) -> Iterator[Batch]:
         fetcher = self._fetcher()

@@ -1,13 +1,12 @@
 """The native engine: the rows of a plan as Arrow record batches."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pyarrow as pa
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import EngineUnavailable
-from bigdata_ml.reader.cursor import Cursor
+from bigdata_ml.reader.cursor import Cursor, Positioned
 from bigdata_ml.reader.fetch import GroupFetcher
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import EpochPlan, Rank
@@ -16,7 +15,7 @@ from bigdata_ml.schema import NullPolicy
 __all__ = ["Reader", "check_columns", "open_reader"]
 
 
-class Reader:
+class Reader(Positioned):
     """This rank's rows of each global batch, as `pyarrow.RecordBatch`es with the values as they are stored.
 
     With `remainder` `pad` or `exact` a last column `repeated` (bool) marks the rows that fill the last batch.
@@ -24,11 +23,8 @@ class Reader:
     """
 
     def __init__(self, cursor: Cursor) -> None:
-        self._cursor = cursor
+        super().__init__(cursor)
         self._columns = cursor.read.columns or cursor.dataset.schema.names
-
-    def __len__(self) -> int:
-        return self._cursor.steps
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         plan, first = self._cursor.begin()
@@ -40,27 +36,6 @@ class Reader:
             rows = plan.step_rows(step, self._cursor.share)
             batch = fetcher.gather(rows)
             yield batch if plan.read.remainder == "drop" else batch.append_column("repeated", pa.array(rows.repeated))
-
-    @property
-    def epoch(self) -> int:
-        """The current epoch, 0 …"""
-        return self._cursor.epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the start of `epoch`; the epoch of a restored state keeps its step."""
-        self._cursor.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position as JSON values."""
-        return self._cursor.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to the position of `state`.
-
-        Raises:
-            ResumeMismatch: a state of another version, dataset, selection or plan.
-        """
-        self._cursor.load_state_dict(state)
 
 
 def open_reader(dataset: Dataset, read: ReadOptions, *, global_batch_size: int, rank: int = 0, world_size: int = 1) -> Reader:

@@ -9,7 +9,7 @@ from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import ORDER, EpochPlan, Rank, steps_of
 from bigdata_ml.reader.selection import select
 
-__all__ = ["STATE_VERSION", "Cursor"]
+__all__ = ["STATE_VERSION", "Cursor", "Positioned"]
 
 STATE_VERSION = 1
 
@@ -109,3 +109,38 @@ class Cursor:
         if name == "fingerprint":
             return "; the dataset was published anew or is another one: start the run again"
         return ""
+
+
+class Positioned:
+    """What has a cursor shows of it: its length in steps, its epoch, its state."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+
+    def __len__(self) -> int:
+        return self._cursor.steps
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch, 0 …"""
+        return self._cursor.epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the start of `epoch`; the epoch of a restored state keeps its step.
+
+        Raises:
+            ValueError: a negative epoch.
+        """
+        self._cursor.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position as JSON values: after batch k, the state that goes on with batch k + 1."""
+        return self._cursor.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to the position of `state`.
+
+        Raises:
+            ResumeMismatch: a state of another version, dataset, selection or plan, naming what differs.
+        """
+        self._cursor.load_state_dict(state)

@@ -211,3 +211,9 @@ def test_a_delta_table_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "_delta_log").mkdir()
     with pytest.raises(DatasetInvalid, match="Delta table"):
         Dataset.open(tmp_path)
+
+
+def test_a_manifest_that_the_store_does_not_give_is_named(tmp_path: Path) -> None:
+    (tmp_path / "_bigdata_ml/manifest.json").mkdir(parents=True)
+    with pytest.raises(MetadataUnreadable, match=r"_bigdata_ml/manifest\.json: the metadata cannot be read"):
+        Dataset.open(tmp_path)
