@@ -27,9 +27,8 @@ def spark_session(name: str) -> SparkSession:
     """
     # Spark warns whenever it sees pandas 3; our jobs hand it Arrow batches and never pandas.
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
-    builder = SparkSession.builder.appName(name)
-    given = dict(builder.getOrCreate().sparkContext.getConf().getAll())
-    spark = builder.getOrCreate()
+    spark = SparkSession.builder.appName(name).getOrCreate()
+    given = dict(spark.sparkContext.getConf().getAll())
     for key, value in _DEFAULTS.items():
         if key not in given and spark.conf.isModifiable(key):
             spark.conf.set(key, value)
