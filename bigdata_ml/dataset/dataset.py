@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import xxhash
 
+from bigdata_ml.dataset.footers import Footer, read_footers
 from bigdata_ml.dataset.layout import MANIFEST, split_of
 from bigdata_ml.dataset.manifest import Manifest, Vocabulary
 from bigdata_ml.dataset.quarantine import read_quarantine
-from bigdata_ml.dataset.row_groups import Footer, RowGroups, read_footers
+from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import Field, Schema
 from bigdata_ml.storage import Location, locate
@@ -36,6 +37,7 @@ class Dataset:
         manifest: its contract, or None for plain Parquet.
         name: of the split, or None for the whole.
         partitions: values of the Hive directory keys by file, for plain Parquet that has some.
+        selections: what readers found out about predicates, shared by the dataset and its splits.
     """
 
     location: Location
@@ -44,6 +46,7 @@ class Dataset:
     manifest: Manifest | None
     name: str | None = None
     partitions: Mapping[str, Mapping[str, Any]] | None = None
+    selections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def open(cls, url: str | PathLike[str]) -> "Dataset":
@@ -149,9 +152,22 @@ def _open_plain(root: Location) -> Dataset:
         _check_same(root, footers[0], footer)
     fields = _fields_of(root, footers)
     records = [record for footer in footers for record in footer.records]
-    key_fields, partitions = _hive_keys(paths, held={field.name for field in fields})
-    row_groups = RowGroups.from_records(records, keys=pa.schema([]))
+    key_fields, partitions = _hive_keys(paths, held={one.name for one in fields})
+    row_groups = RowGroups.from_records(records, keys=_readable_keys(Schema(fields), records))
     return Dataset(root, Schema(fields + key_fields), row_groups, None, partitions=partitions or None)
+
+
+def _readable_keys(schema: Schema, records: list[dict[str, Any]]) -> pa.Schema:
+    """Return the key columns whose extremes are values of their type: footers written by others hold all sorts."""
+    keys = []
+    for key in key_columns(schema):
+        try:
+            for side in ("min", "max"):
+                pa.array([record[side].get(key.name) for record in records], key.type)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            continue
+        keys.append(key)
+    return pa.schema(keys)
 
 
 def _fields_of(root: Location, footers: list[Footer]) -> tuple[Field, ...]:

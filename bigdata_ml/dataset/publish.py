@@ -14,12 +14,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.fs as pafs
 import xxhash
 
 from bigdata_ml import __version__
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint
+from bigdata_ml.dataset.footers import Footer, read_footers
 from bigdata_ml.dataset.layout import MANIFEST, ROW_GROUPS
 from bigdata_ml.dataset.manifest import (
     Cleaning,
@@ -31,7 +31,7 @@ from bigdata_ml.dataset.manifest import (
     content_contract,
 )
 from bigdata_ml.dataset.quarantine import count_quarantine
-from bigdata_ml.dataset.row_groups import Footer, RowGroups, read_footers
+from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.dataset.writer import PartFile
 from bigdata_ml.errors import DatasetInvalid, JobRefused, StorageUnavailable
 from bigdata_ml.schema import Schema
@@ -137,7 +137,7 @@ def publish(
     _verify(root, files, footers, contract)
     _verify_quarantine(root, quarantine, contract)
     records = [record for pair in zip(files, footers, strict=True) for record in _with_bounds(*pair)]
-    table = RowGroups.from_records(records, keys=_key_columns(contract.schema))
+    table = RowGroups.from_records(records, keys=key_columns(contract.schema))
     data = table.to_bytes()
     (root / ROW_GROUPS).write_bytes(data)
     for path, page in pages.items():
@@ -228,18 +228,6 @@ def _verify_quarantine(root: Location, quarantine: Sequence[str], contract: Cont
 def _with_bounds(file: PartFile, footer: Footer) -> Iterator[dict[str, Any]]:
     for meant, found in zip(file.records, footer.records, strict=True):
         yield {**meant, "min": found["min"], "max": found["max"]}
-
-
-def _key_columns(schema: Schema) -> pa.Schema:
-    """The scalar fields that have an order, the first 32 of them: those whose extremes the row-group table keeps."""
-    ordered = [field for field in schema.to_arrow() if not (pa.types.is_nested(field.type) or _is_opaque(field.type))]
-    return pa.schema(ordered[:32])
-
-
-def _is_opaque(kind: pa.DataType) -> bool:
-    # Half floats have an order, but pyarrow hands their extremes out as bytes.
-    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_float16)
-    return isinstance(kind, pa.BaseExtensionType) or any(check(kind) for check in checks)
 
 
 def _claim(staging: Location) -> Location:

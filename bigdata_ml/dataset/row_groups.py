@@ -1,20 +1,17 @@
 """The row-group table: one row per row group, so that a reader starts from two small reads."""
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
-from bigdata_ml.dataset.layout import split_of
-from bigdata_ml.errors import DatasetInvalid, MetadataUnreadable
-from bigdata_ml.storage import Location
+from bigdata_ml.errors import MetadataUnreadable
+from bigdata_ml.schema import Schema
 
-__all__ = ["Footer", "RowGroups", "byte_range", "read_footers"]
+__all__ = ["RowGroups", "key_columns"]
 
 _COLUMNS = pa.schema(
     [
@@ -55,6 +52,10 @@ class RowGroups:
     def paths(self) -> list[str]:
         """Path of each group's file, relative to the dataset."""
         return list(self.table["path"].to_pylist())
+
+    def record(self, group: int) -> dict[str, Any]:
+        """Return what the table says of one group, extremes left out."""
+        return {field.name: self.table[field.name][group].as_py() for field in _COLUMNS}
 
     @property
     def files(self) -> list[str]:
@@ -116,86 +117,13 @@ class RowGroups:
         return cls(pa.Table.from_arrays(columns, schema=pa.schema(fields)))
 
 
-@dataclass(frozen=True, slots=True)
-class Footer:
-    """What one Parquet file says of itself: its Arrow schema, its size in bytes, and a record per row group."""
-
-    path: str
-    schema: pa.Schema
-    records: tuple[dict[str, Any], ...]
-    with_nulls: frozenset[str]
+def key_columns(schema: Schema) -> pa.Schema:
+    """The scalar fields that have an order, the first 32 of them: those whose extremes the row-group table keeps."""
+    ordered = [field for field in schema.to_arrow() if not (pa.types.is_nested(field.type) or _is_opaque(field.type))]
+    return pa.schema(ordered[:32])
 
 
-def byte_range(group: pq.RowGroupMetaData) -> tuple[int, int]:
-    """Return (offset, length) in bytes of a row group in its file: all its column chunks, dictionary pages included."""
-    begin, end = 2**63, 0
-    for index in range(group.num_columns):
-        chunk = group.column(index)
-        first = chunk.data_page_offset
-        if chunk.has_dictionary_page and chunk.dictionary_page_offset:
-            first = min(first, chunk.dictionary_page_offset)
-        begin, end = min(begin, first), max(end, first + chunk.total_compressed_size)
-    return (begin, end - begin) if group.num_columns else (4, 0)
-
-
-def read_footers(root: Location, paths: Iterable[str], *, threads: int = 16) -> list[Footer]:
-    """Read the footers of those files (paths relative to `root`), `threads` at a time.
-
-    Raises:
-        DatasetInvalid: a file that is no Parquet file, naming it.
-    """
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda path: _read_footer(root, path), paths))
-
-
-def _read_footer(root: Location, path: str) -> Footer:
-    place = root / path
-    try:
-        with root.filesystem.open_input_file(place.path) as stream:
-            size = stream.size()
-            file = pq.ParquetFile(stream)
-            metadata, schema = file.metadata, file.schema_arrow
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DatasetInvalid(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
-    records = []
-    with_nulls: set[str] = set()
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        offset, length = byte_range(group)
-        least, most, nulls = _bounds(group, schema.names)
-        with_nulls |= nulls
-        records.append(
-            {
-                "path": path,
-                "split": split_of(path),
-                "row_group": index,
-                "rows": group.num_rows,
-                "offset": offset,
-                "length": length,
-                "checksum": None,
-                "file_bytes": size,
-                "file_checksum": None,
-                "min": least,
-                "max": most,
-            }
-        )
-    return Footer(path, schema.remove_metadata(), tuple(records), frozenset(with_nulls))
-
-
-def _bounds(group: pq.RowGroupMetaData, names: list[str]) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
-    """Return least and greatest value by column, and the columns that hold nulls or do not say."""
-    least, most, nulls = {}, {}, set()
-    for index in range(group.num_columns):
-        chunk = group.column(index)
-        name = _column_of(chunk.path_in_schema, names)
-        found = chunk.statistics
-        if found is None or not found.has_null_count or found.null_count:
-            nulls.add(name)
-        if found is not None and found.has_min_max and name == chunk.path_in_schema:
-            least[name], most[name] = found.min, found.max
-    return least, most, nulls
-
-
-def _column_of(path: str, names: list[str]) -> str:
-    """Return the column that a leaf's path lies in; names may hold dots themselves."""
-    return max((name for name in names if f"{path}.".startswith(f"{name}.")), key=len)
+def _is_opaque(kind: pa.DataType) -> bool:
+    # Half floats have an order, but pyarrow hands their extremes out as bytes.
+    checks = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_float16)
+    return isinstance(kind, pa.BaseExtensionType) or any(check(kind) for check in checks)

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import xxhash
 
 from bigdata_ml.dataset.dataset import Dataset
+from bigdata_ml.dataset.footers import byte_range
 from bigdata_ml.dataset.layout import MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
 from bigdata_ml.dataset.quarantine import count_quarantine
-from bigdata_ml.dataset.row_groups import byte_range
 from bigdata_ml.errors import DatasetInvalid, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.storage import Location
 

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import xxhash
 
 from bigdata_ml.dataset.fingerprint import combine, hash_rows, sum_of_rows
+from bigdata_ml.dataset.footers import byte_range
 from bigdata_ml.dataset.layout import part_path
-from bigdata_ml.dataset.row_groups import byte_range
 from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.schema import Codec, Field, Schema, type_to_text
+from bigdata_ml.schema import Codec, Field, Schema, fixed_width, type_to_text
 from bigdata_ml.storage import Location
 
 __all__ = ["PartFile", "PartWriter", "WriteOptions", "row_bytes"]
@@ -78,6 +78,8 @@ class PartWriter:
             pa.PythonFile(self._sink, mode="w"),
             self._schema,
             compression={_leaf(field): _compression(field.codec, options) for field in schema},
+            # Lets a reader of few columns tell rotten pages without reading the whole row group.
+            write_page_checksum=True,
             use_dictionary=[
                 field.name for field in schema if field.codec is Codec.SCALAR and not pa.types.is_floating(field.type)
             ],
@@ -232,27 +234,13 @@ def row_bytes(batch: pa.RecordBatch) -> np.ndarray:
             sizes += np.asarray(lengths.to_numpy(zero_copy_only=False), np.int64) + 4
         else:
             # Not get_total_buffer_size: a slice's buffers are those of all it was cut from.
-            sizes += -(-column.nbytes // max(1, len(column))) if _is_ragged(kind) else _width(kind)
+            sizes += fixed_width(kind) or -(-column.nbytes // max(1, len(column)))
     return sizes
-
-
-def _is_ragged(kind: pa.DataType) -> bool:
-    if pa.types.is_fixed_size_list(kind):
-        return _is_ragged(kind.value_type)
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_null(kind) or _is_text(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:
     checks = (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)
     return any(check(kind) for check in checks)
-
-
-def _width(kind: pa.DataType) -> int:
-    if isinstance(kind, pa.FixedShapeTensorType):
-        return int(np.prod(kind.shape)) * _width(kind.value_type)
-    if pa.types.is_fixed_size_list(kind):
-        return int(kind.list_size) * _width(kind.value_type)
-    return max(1, int(kind.bit_width) // 8)
 
 
 def _compression(codec: Codec, options: WriteOptions) -> str:

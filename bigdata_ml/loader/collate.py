@@ -9,7 +9,7 @@ import torch
 from bigdata_ml.loader.transforms import Sample
 from bigdata_ml.reader.decode import Columns
 
-__all__ = ["Batch", "from_samples", "to_samples", "to_tensors"]
+__all__ = ["Batch", "blanked", "from_samples", "to_samples", "to_tensors"]
 
 Batch = dict[str, Any]
 
@@ -39,6 +39,23 @@ def from_samples(samples: Sequence[Sample]) -> Columns:
         if sample.keys() != names:
             raise ValueError(f"a transform must return the same fields for every row, got {list(names)} and {list(sample)}")
     return {name: _column([sample[name] for sample in samples]) for name in names}
+
+
+def blanked(columns: Columns, rows: np.ndarray) -> Columns:
+    """Return columns with zeros, or empty text and arrays, in `rows` (bool [rows])."""
+    return {name: _blanked(values, rows) for name, values in columns.items()}
+
+
+def _blanked(values: Any, rows: np.ndarray) -> Any:
+    if not isinstance(values, np.ndarray):
+        return [_nothing_like(value) if blank else value for value, blank in zip(values, rows.tolist(), strict=True)]
+    changed = values.copy()
+    changed[rows] = np.zeros((), values.dtype)
+    return changed
+
+
+def _nothing_like(value: Any) -> Any:
+    return np.zeros_like(value) if isinstance(value, np.ndarray) else type(value)() if value is not None else None
 
 
 def _column(values: list[Any]) -> Any:

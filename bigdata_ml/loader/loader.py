@@ -1,31 +1,38 @@
 """Batches of tensors for one rank: read in order, decoded by threads, resumable after any batch."""
 
 import inspect
+import os
+import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
+from torch.utils.data import IterableDataset, get_worker_info
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.loader.collate import Batch, from_samples, to_samples, to_tensors
+from bigdata_ml.errors import BigDataMLError
+from bigdata_ml.loader.collate import Batch, blanked, from_samples, to_samples, to_tensors
 from bigdata_ml.loader.transforms import Transform, row_generator
-from bigdata_ml.reader import Cursor, EpochPlan, Rank, ReadOptions, decode_batch
-from bigdata_ml.reader.arrow import check_columns
-from bigdata_ml.reader.cursor import Positioned
-from bigdata_ml.reader.fetch import GroupFetcher
-from bigdata_ml.reader.plan import StepRows
+from bigdata_ml.reader import Cursor, Rank, ReadOptions, decode_batch
+from bigdata_ml.reader.arrow import Gathering, check_columns
+from bigdata_ml.reader.cursor import MEMORY_BUDGET, Positioned, Ready
+from bigdata_ml.reader.decode import Columns
+from bigdata_ml.reader.gather import Gathered
 
 __all__ = ["Loader", "make_loader"]
 
 
-class Loader(Positioned):
+class Loader(Positioned, IterableDataset[Batch]):
     """Dicts of tensors, `global_batch_size / world_size` rows each, in the order of the plan.
 
     Besides the fields a batch has `valid` (bool [rows]): false for rows that must not count, the repeated ones of
-    `remainder="exact"`; with `remainder="pad"` also `repeated`. `len` is the number of steps of an epoch, the same on
-    every rank. An iteration that is left early ends its threads.
+    `remainder="exact"` and the skipped ones of `on_error="skip"`; with `remainder="pad"` also `repeated`. `len` is the number
+    of steps of an epoch, the same on every rank. An iteration that is left early ends its threads.
+
+    It is a torch `IterableDataset` of whole batches as well: `DataLoader(loader, batch_size=None, num_workers=N)` and torchdata's
+    `StatefulDataLoader` give the same batches in the same order. Each of N processes reads nearly every row group for its
+    share of the steps; the loader's own threads read each once. Call `set_epoch` before each epoch there.
     """
 
     def __init__(self, cursor: Cursor, *, num_workers: int, prefetch: int, transform: Transform | None) -> None:
@@ -36,24 +43,50 @@ class Loader(Positioned):
         self._schema = cursor.dataset.schema.select(cursor.read.columns or cursor.dataset.schema.names)
 
     def __iter__(self) -> Iterator[Batch]:
-        plan, first = self._cursor.begin()
-        batches = self._inline(plan, first) if self._num_workers == 0 else self._threaded(plan, first)
-        return self._cursor.follow(batches)
+        self._find_worker()
+        plan, share = self._cursor.begin()
+        gathering = Gathering(self._cursor, plan, share)
+        return self._cursor.follow(self._inline(gathering) if self._num_workers == 0 else self._threaded(gathering))
 
-    def _inline(self, plan: EpochPlan, first: int) -> Iterator[Batch]:
-        fetcher = self._fetcher()
-        for step in range(first, plan.steps):
-            yield self._finish(plan, *_fetch(fetcher, plan, step, self._cursor.share), fetcher)
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position as JSON values: after batch k, the state that goes on with batch k + 1."""
+        self._find_worker()
+        return super().state_dict()
 
-    def _threaded(self, plan: EpochPlan, first: int) -> Iterator[Batch]:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to the position of `state`.
+
+        Raises:
+            ResumeMismatch: a state of another version, dataset, selection or plan, naming what differs.
+        """
+        self._find_worker()
+        super().load_state_dict(state)
+
+    def _find_worker(self) -> None:
+        """Take a part of the steps where this is a copy in a worker process of a torch DataLoader."""
+        info = get_worker_info()
+        if info is None:
+            return
+        if info.num_workers > 1 and info.id == 0 and self._cursor.worker is None:
+            warnings.warn(
+                f"each of the DataLoader's {info.num_workers} worker processes reads nearly every row group of "
+                f"{self._cursor.dataset.url}; make_loader(num_workers=…) decodes in threads and reads each once",
+                stacklevel=2,
+            )
+        self._cursor.work_as(info.id, info.num_workers)
+
+    def _inline(self, gathering: Gathering) -> Iterator[Ready[Batch]]:
+        for _ in gathering.steps:
+            yield self._finish(gathering, gathering.next())
+
+    def _threaded(self, gathering: Gathering) -> Iterator[Ready[Batch]]:
         # One thread reads, in order, so that a row group is read once; the others decode.
-        fetcher = self._fetcher()
-        waiting: deque[Future[Batch]] = deque()
+        waiting: deque[Future[Ready[Batch]]] = deque()
         with ThreadPoolExecutor(1, "read") as read, ThreadPoolExecutor(self._num_workers, "decode") as decode:
             try:
-                for step in range(first, plan.steps):
-                    fetched = read.submit(_fetch, fetcher, plan, step, self._cursor.share)
-                    waiting.append(decode.submit(self._finish_fetched, plan, fetched, fetcher))
+                for _ in gathering.steps:
+                    gathered = read.submit(gathering.next)
+                    waiting.append(decode.submit(self._finish_gathered, gathering, gathered))
                     if len(waiting) > self._prefetch:
                         yield waiting.popleft().result()
                 while waiting:
@@ -62,33 +95,49 @@ class Loader(Positioned):
                 read.shutdown(wait=False, cancel_futures=True)
                 decode.shutdown(wait=False, cancel_futures=True)
 
-    def _finish_fetched(self, plan: EpochPlan, fetched: "Future[tuple[StepRows, Any]]", fetcher: GroupFetcher) -> Batch:
-        return self._finish(plan, *fetched.result(), fetcher)
+    def _finish_gathered(self, gathering: Gathering, gathered: "Future[Gathered]") -> Ready[Batch]:
+        return self._finish(gathering, gathered.result())
 
-    def _fetcher(self) -> GroupFetcher:
-        return GroupFetcher(self._cursor.dataset, self._schema.names)
+    def _finish(self, gathering: Gathering, gathered: Gathered) -> Ready[Batch]:
+        rows, read = gathered.rows, self._cursor.read
+        bad: dict[int, str] = {}
 
-    def _finish(self, plan: EpochPlan, rows: StepRows, batch: Any, fetcher: GroupFetcher) -> Batch:
+        def on_bad_row(row: int, error: BigDataMLError) -> None:
+            if read.on_error == "raise":
+                raise error
+            if not gathered.skipped[row]:
+                bad.setdefault(row, str(error))
+
         columns = decode_batch(
-            batch,
+            gathered.batch,
             self._schema,
             self._cursor.dataset.vocabularies,
-            image_size=plan.read.image_size,
-            place=lambda row: fetcher.place(int(rows.groups[row]), int(rows.rows[row])),
+            image_size=read.image_size,
+            place=lambda row: gathering.source.place(int(rows.groups[row]), int(rows.rows[row])),
+            on_bad_row=on_bad_row,
         )
         if self._transform is not None:
-            columns = self._transformed(plan, rows, columns, self._transform)
-        marks = {"valid": np.ones(len(rows.rows), bool) if plan.read.remainder != "exact" else ~rows.repeated}
-        if plan.read.remainder == "pad":
-            marks["repeated"] = rows.repeated
-        return to_tensors({**columns, **marks})
+            columns = self._transformed(gathering, gathered, columns, self._transform)
+        skipped = gathered.skipped.copy()
+        skipped[list(bad)] = True
+        if skipped.any():
+            columns = blanked(columns, skipped)
+        repeated = rows.repeated
+        marks = {"valid": ~(skipped | repeated) if read.remainder == "exact" else ~skipped}
+        if read.remainder == "pad":
+            marks["repeated"] = repeated
+        reasons = gathering.skipped(gathered) + [text for row, text in bad.items() if not repeated[row]]
+        return Ready(to_tensors({**columns, **marks}), reasons)
 
-    def _transformed(self, plan: EpochPlan, rows: StepRows, columns: Any, transform: Transform) -> Any:
-        places = zip(rows.groups.tolist(), rows.rows.tolist(), strict=True)
+    def _transformed(self, gathering: Gathering, gathered: Gathered, columns: Columns, transform: Transform) -> Columns:
+        rows = gathered.rows
+        samples = to_samples(columns, len(rows.rows))
+        places = zip(rows.groups.tolist(), rows.rows.tolist(), rows.copies.tolist(), strict=True)
+        seed, epoch = self._cursor.read.seed, gathering.plan.epoch
         return from_samples(
             [
-                transform(sample, row_generator(plan.read.seed, plan.epoch, group, row))
-                for sample, (group, row) in zip(to_samples(columns, len(rows.rows)), places, strict=True)
+                transform(sample, row_generator(seed, epoch, group, row, copy))
+                for sample, (group, row, copy) in zip(samples, places, strict=True)
             ]
         )
 
@@ -104,6 +153,8 @@ def make_loader(
     num_workers: int = 0,
     prefetch: int = 2,
     transform: Transform | None = None,
+    memory_budget: int = MEMORY_BUDGET,
+    selection_cache: str | os.PathLike[str] | None = None,
 ) -> Loader:
     """Return batches of tensors of a dataset, or a split of it.
 
@@ -117,11 +168,14 @@ def make_loader(
         prefetch: batches read ahead with threads, 1 or more; a batch or two per worker keep it busy.
         transform: `f(sample, rng) -> sample` on dicts of one row's numpy values; `rng` is the row's own
             numpy Generator. It must draw from nothing else.
+        memory_budget: bytes of rows that this rank may hold; an order that needs more is refused.
+        selection_cache: a local directory in which what a predicate selects is kept, so that no other process finds it anew.
 
     Raises:
-        ValueError: not exactly one batch size, unknown columns, a predicate that does not fit, too few rows for a step.
+        ValueError: not exactly one batch size, unknown columns, a predicate that does not fit, too few rows for a step, or
+            more rows held than fit.
         TypeError: a transform that does not take (sample, rng).
-        WorldSizeNotAllowed: the world size does not divide the global batch.
+        WorldSizeNotAllowed: the world size does not divide the global batch or the streams.
 
     >>> loader = make_loader(dataset.split("train"), ReadOptions(seed=7), global_batch_size=512)  # doctest: +SKIP
     >>> for batch in loader: ...  # doctest: +SKIP
@@ -134,13 +188,9 @@ def make_loader(
         _check_transform(transform)
     check_columns(dataset, read)
     rows = global_batch_size if global_batch_size is not None else (batch_size or 0) * world_size
-    cursor = Cursor(dataset, read, Rank(rank=rank, world_size=world_size), rows)
+    place = Rank(rank=rank, world_size=world_size)
+    cursor = Cursor(dataset, read, place, rows, memory_budget=memory_budget, selection_cache=selection_cache)
     return Loader(cursor, num_workers=num_workers, prefetch=max(prefetch, num_workers), transform=transform)
-
-
-def _fetch(fetcher: GroupFetcher, plan: EpochPlan, step: int, share: slice) -> tuple[StepRows, Any]:
-    rows = plan.step_rows(step, share)
-    return rows, fetcher.gather(rows)
 
 
 def _check_transform(transform: Transform) -> None:

@@ -13,9 +13,17 @@ Sample = dict[str, Any]
 Transform = Callable[[Sample, np.random.Generator], Sample]
 
 
-def row_generator(seed: int, epoch: int, group: int, row: int) -> np.random.Generator:
-    """Return the generator of one row in one epoch: the same at any world size, thread count and after a resume."""
-    return np.random.Generator(np.random.PCG64(key_of(seed, epoch, group, row, 4)))
+def row_generator(seed: int, epoch: int, group: int, row: int, copy: int = 0) -> np.random.Generator:
+    """Return the generator of one row in one epoch: the same at any world size, thread count and after a resume.
+
+    Args:
+        seed: of the order.
+        epoch: 0 …
+        group: index of its row group in the dataset.
+        row: its place in the row group.
+        copy: 0; 1, 2 … for its repetitions in a short last batch.
+    """
+    return np.random.Generator(np.random.PCG64(key_of(seed, epoch, group, row, copy, 4)))
 
 
 def compose(*transforms: Transform) -> Transform:

@@ -4,6 +4,7 @@ from bigdata_ml.reader.arrow import Reader, open_reader
 from bigdata_ml.reader.cursor import Cursor
 from bigdata_ml.reader.decode import decode_batch
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.plan import EpochPlan, Rank
+from bigdata_ml.reader.plan import EpochPlan
+from bigdata_ml.reader.rank import Rank
 
 __all__ = ["Cursor", "EpochPlan", "Rank", "ReadOptions", "Reader", "decode_batch", "open_reader"]

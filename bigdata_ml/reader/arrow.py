@@ -1,44 +1,81 @@
 """The native engine: the rows of a plan as Arrow record batches."""
 
+import os
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.errors import EngineUnavailable
-from bigdata_ml.reader.cursor import Cursor, Positioned
-from bigdata_ml.reader.fetch import GroupFetcher
+from bigdata_ml.errors import DatasetInvalid, EngineUnavailable
+from bigdata_ml.reader.cursor import MEMORY_BUDGET, Cursor, Positioned, Ready
+from bigdata_ml.reader.fetch import GroupSource
+from bigdata_ml.reader.gather import Gathered, Gatherer, Share
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.plan import EpochPlan, Rank
+from bigdata_ml.reader.plan import EpochPlan
+from bigdata_ml.reader.rank import Rank
 from bigdata_ml.schema import NullPolicy
 
-__all__ = ["Reader", "check_columns", "open_reader"]
+__all__ = ["Gathering", "Reader", "check_columns", "open_reader"]
+
+
+class Gathering:
+    """One iteration's row groups: batches of rows as they are stored, and a text for each row whose group could not be read."""
+
+    def __init__(self, cursor: Cursor, plan: EpochPlan, share: Share) -> None:
+        self.plan = plan
+        self.source = GroupSource(cursor.dataset, cursor.read.columns or cursor.dataset.schema.names)
+        self._unreadable: dict[int, str] = {}
+        skip = self._remember if cursor.read.on_error == "skip" else None
+        self._gatherer = Gatherer(plan, share, self.source, on_unreadable=skip)
+        self.steps = self._gatherer.steps
+
+    def next(self) -> Gathered:
+        """Return the next step's rows."""
+        return self._gatherer.next()
+
+    def skipped(self, gathered: Gathered) -> list[str]:
+        """Return a text for each row that was skipped, rows that fill the last batch left out."""
+        groups = gathered.rows.groups[gathered.skipped & ~gathered.rows.repeated]
+        return [self._unreadable[group] for group in groups.tolist()]
+
+    def _remember(self, group: int, error: DatasetInvalid) -> None:
+        self._unreadable[group] = str(error)
 
 
 class Reader(Positioned):
     """This rank's rows of each global batch, as `pyarrow.RecordBatch`es with the values as they are stored.
 
-    With `remainder` `pad` or `exact` a last column `repeated` (bool) marks the rows that fill the last batch.
-    `len` is the number of steps of an epoch. See `Cursor` for epochs and positions.
+    With `remainder` `pad` or `exact` a column `repeated` (bool) marks the rows that fill the last batch; with
+    `on_error="skip"` a column `valid` (bool) is false for rows that were skipped. `len` is the number of steps of an epoch.
+    See `Cursor` for epochs and positions.
     """
 
-    def __init__(self, cursor: Cursor) -> None:
-        super().__init__(cursor)
-        self._columns = cursor.read.columns or cursor.dataset.schema.names
-
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        plan, first = self._cursor.begin()
-        return self._cursor.follow(self._batches(plan, first))
+        plan, share = self._cursor.begin()
+        return self._cursor.follow(self._batches(Gathering(self._cursor, plan, share)))
 
-    def _batches(self, plan: EpochPlan, first: int) -> Iterator[pa.RecordBatch]:
-        fetcher = GroupFetcher(self._cursor.dataset, self._columns)
-        for step in range(first, plan.steps):
-            rows = plan.step_rows(step, self._cursor.share)
-            batch = fetcher.gather(rows)
-            yield batch if plan.read.remainder == "drop" else batch.append_column("repeated", pa.array(rows.repeated))
+    def _batches(self, gathering: Gathering) -> Iterator[Ready[pa.RecordBatch]]:
+        for _ in gathering.steps:
+            gathered = gathering.next()
+            batch = gathered.batch
+            if self._cursor.read.remainder != "drop":
+                batch = batch.append_column("repeated", pa.array(gathered.rows.repeated))
+            if self._cursor.read.on_error == "skip":
+                batch = batch.append_column("valid", pa.array(np.logical_not(gathered.skipped)))
+            yield Ready(batch, gathering.skipped(gathered))
 
 
-def open_reader(dataset: Dataset, read: ReadOptions, *, global_batch_size: int, rank: int = 0, world_size: int = 1) -> Reader:
+def open_reader(
+    dataset: Dataset,
+    read: ReadOptions,
+    *,
+    global_batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    memory_budget: int = MEMORY_BUDGET,
+    selection_cache: str | os.PathLike[str] | None = None,
+) -> Reader:
     """Read a dataset, or a split of it, in the order of its plan.
 
     Args:
@@ -46,17 +83,20 @@ def open_reader(dataset: Dataset, read: ReadOptions, *, global_batch_size: int, 
         read: columns, predicate, order.
         global_batch_size: rows of one step over all ranks, 1 or more.
         rank, world_size: which part of each global batch this process reads.
+        memory_budget: bytes of rows that this rank may hold; an order that needs more is refused.
+        selection_cache: a local directory in which what a predicate selects is kept, so that no other process finds it anew.
 
     Raises:
-        ValueError: unknown columns, a predicate that does not fit, or too few rows for one step.
-        WorldSizeNotAllowed: the world size does not divide the global batch.
+        ValueError: unknown columns, a predicate that does not fit, too few rows for one step, or more rows held than fit.
+        WorldSizeNotAllowed: the world size does not divide the global batch or the streams.
         EngineUnavailable: an engine that is not there.
 
     >>> reader = open_reader(Dataset.open(url).split("train"), ReadOptions(seed=7), global_batch_size=512)  # doctest: +SKIP
     >>> for rows in reader: ...  # doctest: +SKIP
     """
     check_columns(dataset, read)
-    return Reader(Cursor(dataset, read, Rank(rank=rank, world_size=world_size), global_batch_size))
+    place = Rank(rank=rank, world_size=world_size)
+    return Reader(Cursor(dataset, read, place, global_batch_size, memory_budget=memory_budget, selection_cache=selection_cache))
 
 
 def check_columns(dataset: Dataset, read: ReadOptions) -> None:

@@ -1,39 +1,77 @@
 """The position in the order: epoch and step, as a state of a few integers that any reader of the same plan can take up."""
 
+import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import ResumeMismatch
+from bigdata_ml.reader.gather import Share
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.plan import ORDER, EpochPlan, Rank, steps_of
+from bigdata_ml.reader.plan import ORDER, EpochPlan
+from bigdata_ml.reader.rank import Rank
 from bigdata_ml.reader.selection import select
+from bigdata_ml.reader.settings import check_budget, order_settings
+from bigdata_ml.reader.skips import SkipCount
 
-__all__ = ["STATE_VERSION", "Cursor", "Positioned"]
+__all__ = ["MEMORY_BUDGET", "STATE_VERSION", "Cursor", "Positioned", "Ready"]
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+MEMORY_BUDGET = 4 << 30
+_Batch = TypeVar("_Batch")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Generic[_Batch]):
+    """A batch to hand out, and a text for each of its rows that was skipped."""
+
+    batch: _Batch
+    skipped: list[str]
 
 
 class Cursor:
     """Epoch and step of a reader or loader.
 
     An iteration starts at step 0 of the current epoch, or, once, where `load_state_dict` put it; at its end the epoch
-    moves on by one. Only the newest iteration moves the position.
+    moves on by one. Only the newest iteration moves the position. In a worker process of a torch DataLoader (see `work_as`) it is
+    the position among that worker's own steps.
+
+    Args:
+        dataset: what is read.
+        read: columns, predicate, order.
+        rank: which part of each global batch is read.
+        global_batch_size: rows of a step over all ranks.
+        memory_budget: bytes of rows that this rank may hold.
+        selection_cache: a local directory in which selections are kept.
 
     Raises:
-        ValueError: no rows, or fewer than one step.
-        WorldSizeNotAllowed: the world size does not divide the global batch.
+        ValueError: no rows, fewer than one step, or more of them held than the budget allows.
+        WorldSizeNotAllowed: the world size does not divide the global batch or the streams.
     """
 
-    def __init__(self, dataset: Dataset, read: ReadOptions, rank: Rank, global_batch_size: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        read: ReadOptions,
+        rank: Rank,
+        global_batch_size: int,
+        *,
+        memory_budget: int = MEMORY_BUDGET,
+        selection_cache: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.dataset, self.read, self.rank = dataset, read, rank
-        self.global_batch_size = global_batch_size
-        self.selection = select(dataset, read.predicate)
-        self.steps = steps_of(int(self.selection.counts.sum()), global_batch_size, read)
-        self.share = rank.share(global_batch_size)
+        self.selection = select(dataset, read.predicate, cache=selection_cache)
+        rows = self.selection.total
+        self.settings = order_settings(dataset, read, rows=rows, global_batch_size=global_batch_size, rank=rank)
+        self.steps = self.settings.steps(rows)
+        check_budget(self.settings, dataset, self.selection.counts, rank, memory_budget)
         self.epoch = 0
         self.step = 0
+        self.skips = self._new_skips()
+        self._worker: tuple[int, int] | None = None
         self._restored = False
+        self._ended = False
         self._iteration = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -41,37 +79,65 @@ class Cursor:
         if epoch < 0:
             raise ValueError(f"epoch must be 0 or more, got {epoch}")
         if not (self._restored and epoch == self.epoch):
-            self.epoch, self.step, self._restored = epoch, 0, False
+            self.epoch, self.step, self._restored, self._ended = epoch, 0, False, False
             self._iteration += 1
 
-    def begin(self) -> tuple[EpochPlan, int]:
-        """Start an iteration: return the epoch's plan and the first step."""
-        if not self._restored:
-            self.step = 0
-        self._restored = False
-        self._iteration += 1
-        return EpochPlan(self.selection, self.read, self.global_batch_size, self.epoch), self.step
+    def work_as(self, worker: int, workers: int) -> None:
+        """From now on make every `workers`th step of what is left, as worker `worker` of a torch DataLoader does."""
+        if self._worker is None:
+            self._worker = (worker, workers)
+            self.step += worker
 
-    def follow(self, batches: Iterator[Any]) -> Iterator[Any]:
+    @property
+    def worker(self) -> tuple[int, int] | None:
+        """Which worker this is and of how many, in a worker process of a torch DataLoader."""
+        return self._worker
+
+    def begin(self) -> tuple[EpochPlan, Share]:
+        """Start an iteration: return the epoch's plan and what of it is to be read."""
+        worker, workers = self._worker or (0, 1)
+        if not self._restored:
+            self.epoch, self.step = self.epoch + self._ended, worker
+        self._restored = self._ended = False
+        self._iteration += 1
+        self.skips = self._new_skips()
+        streams = self.rank.streams(self.settings.streams)
+        return EpochPlan(self.selection, self.settings, self.epoch), Share(streams, self.step, workers)
+
+    def follow(self, batches: Iterator[Ready[_Batch]]) -> Iterator[_Batch]:
         """Yield the batches of a begun iteration, moving the position before each is handed out.
 
         Raises:
             RuntimeError: the position was moved, or another iteration begun, meanwhile.
+            DatasetInvalid: more rows were skipped than allowed.
         """
         mine = self._iteration
-        for batch in batches:
+        for ready in batches:
             if mine != self._iteration:
                 raise RuntimeError(
                     "the loader was moved, or a newer iteration of it was begun; make a second loader to read in parallel"
                 )
-            self.step += 1
-            if self.step == self.steps:
-                self.epoch, self.step = self.epoch + 1, 0
-            yield batch
+            if ready.skipped:
+                self.skips.add(ready.skipped)
+            if self._worker is not None:
+                self.step += self._worker[1]
+            else:
+                self.epoch, self.step = (self.epoch, self.step + 1) if self.step + 1 < self.steps else (self.epoch + 1, 0)
+            yield ready.batch
+        # A worker's last step is not the epoch's end: others may have steps left, and its state must not run ahead of theirs.
+        self._ended = self._worker is not None and mine == self._iteration
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position as JSON values: after batch k, the state that goes on with batch k + 1."""
-        return {"version": STATE_VERSION, **self._identity(), "epoch": self.epoch, "step": self.step}
+        state = {"version": STATE_VERSION, **self._identity(), "epoch": self.epoch, "step": self.step}
+        return state if self._worker is None else {**state, "worker": list(self._worker)}
+
+    def state_at(self, epoch: int, step: int) -> dict[str, Any]:
+        """Return the state whose next batch is `step` (0 … steps) of `epoch` (0 …); step = steps is the next epoch's start."""
+        if epoch < 0 or not 0 <= step <= self.steps:
+            raise ValueError(f"epoch must be 0 or more and step lie in [0, {self.steps}], got {epoch} and {step}")
+        epoch, step = (epoch, step) if step < self.steps else (epoch + 1, 0)
+        return {"version": STATE_VERSION, **self._identity(), "epoch": epoch, "step": step}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to the position of `state`.
@@ -86,26 +152,42 @@ class Cursor:
                 raise ResumeMismatch(
                     f"{name} differs: the state has {state.get(name)!r}, this reader {mine!r}{self._way_out(name, state)}"
                 )
-        epoch, step = state.get("epoch"), state.get("step")
-        if not (isinstance(epoch, int) and isinstance(step, int) and epoch >= 0 and 0 <= step < self.steps):
+        epoch, step, last = state.get("epoch"), state.get("step"), self.steps - 1
+        if "worker" in state:
+            if self._worker is None or list(state["worker"]) != list(self._worker):
+                raise ResumeMismatch(
+                    f"the state was taken in worker process {state['worker'][0]} of {state['worker'][1]} of a DataLoader, and "
+                    "goes on only there; state_at(epoch, step) in the main process gives one that goes on with any number of them"
+                )
+            last += self._worker[1]
+        if not (isinstance(epoch, int) and isinstance(step, int) and epoch >= 0 and 0 <= step <= last):
             raise ResumeMismatch(f"epoch {epoch!r}, step {step!r} is no position of a plan of {self.steps} steps")
-        self.epoch, self.step, self._restored = epoch, step, True
+        if self._worker is not None and "worker" not in state:
+            step += self._worker[0]
+        self.epoch, self.step, self._restored, self._ended = epoch, step, True, False
         self._iteration += 1
+
+    def _new_skips(self) -> SkipCount:
+        return SkipCount(self.dataset.url, rows=self.selection.total / self.rank.world_size, share=self.read.max_skipped)
 
     def _identity(self) -> dict[str, Any]:
         return {
             "order": ORDER,
             "fingerprint": self.dataset.fingerprint,
             "selection": self.selection.digest,
-            "shuffle": self.read.shuffle,
-            "seed": self.read.seed,
-            "global_batch_size": self.global_batch_size,
-            "remainder": self.read.remainder,
+            "shuffle": self.settings.shuffle,
+            "seed": self.settings.seed,
+            "global_batch_size": self.settings.global_batch_size,
+            "remainder": self.settings.remainder,
+            "streams": self.settings.streams,
+            "window": self.settings.window,
         }
 
     def _way_out(self, name: str, state: Mapping[str, Any]) -> str:
         if name == "global_batch_size" and isinstance(state.get(name), int) and state[name] % self.rank.world_size == 0:
             return f"; batch_size={state[name] // self.rank.world_size} keeps it at this world size"
+        if name in ("streams", "window") and isinstance(state.get(name), int):
+            return f"; ReadOptions({name}={state[name]}) takes it up"
         if name == "fingerprint":
             return "; the dataset was published anew or is another one: start the run again"
         return ""
@@ -119,6 +201,11 @@ class Positioned:
 
     def __len__(self) -> int:
         return self._cursor.steps
+
+    @property
+    def skipped(self) -> int:
+        """Rows of the newest iteration that `on_error="skip"` passed over so far."""
+        return self._cursor.skips.rows
 
     @property
     def epoch(self) -> int:
@@ -136,6 +223,16 @@ class Positioned:
     def state_dict(self) -> dict[str, Any]:
         """Return the position as JSON values: after batch k, the state that goes on with batch k + 1."""
         return self._cursor.state_dict()
+
+    def state_at(self, epoch: int, step: int) -> dict[str, Any]:
+        """Return the state whose next batch is `step` of `epoch`, for loops that count for themselves.
+
+        Around a torch DataLoader with worker processes such a loop is needed: they move on, and this loader does not.
+
+        Raises:
+            ValueError: a step that the plan does not have.
+        """
+        return self._cursor.state_at(epoch, step)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to the position of `state`.

@@ -10,12 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bigdata_ml.dataset import Vocabulary
-from bigdata_ml.errors import DecodeFailed, SchemaMismatch
+from bigdata_ml.errors import BigDataMLError, DecodeFailed, SchemaMismatch
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 
-__all__ = ["Columns", "decode_batch"]
+__all__ = ["Columns", "OnBadRow", "decode_batch", "raise_it"]
 
 Columns = dict[str, Any]
+OnBadRow = Callable[[int, BigDataMLError], None]
+
+
+def raise_it(_: int, error: BigDataMLError) -> None:
+    """Raise a row's error."""
+    raise error
 
 
 def decode_batch(
@@ -25,6 +31,7 @@ def decode_batch(
     *,
     image_size: tuple[int, int] | None = None,
     place: Callable[[int], str] = lambda row: f"row {row}",
+    on_bad_row: OnBadRow = raise_it,
 ) -> Columns:
     """Return the columns of `batch` as the reader hands them on.
 
@@ -39,6 +46,7 @@ def decode_batch(
         vocabularies: by field.
         image_size: (height, width) that images are resized to; None keeps each one's own.
         place: says where row i of the batch lies, for messages.
+        on_bad_row: told the row and its error; returns, and zeros are put in the value's place, or raises it, as by default.
 
     Raises:
         SchemaMismatch: a null where none is allowed, or a value that is not in a closed vocabulary.
@@ -48,31 +56,34 @@ def decode_batch(
     for field in schema:
         column = batch.column(field.name)
         if field.vocabulary:
-            columns[field.name] = _ids(column, vocabularies[field.name], field.name, place)
+            columns[field.name] = _ids(column, vocabularies[field.name], field.name, place, on_bad_row)
             continue
         if column.null_count and not field.nullable:
+            # A row group is read with this checked, so it is the caller's batch that is wrong, not a row.
             row = int(np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False))[0])
             raise SchemaMismatch(f"{place(row)} field {field.name!r}: is null, and the schema allows no null there")
         if field.null is NullPolicy.MASK:
             columns[f"{field.name}_valid"] = pc.is_valid(column).to_numpy(zero_copy_only=False)
-        columns[field.name] = _values(column, field, image_size, place)
+        columns[field.name] = _values(column, field, image_size, place, on_bad_row)
     return columns
 
 
-def _ids(column: pa.Array, vocabulary: Vocabulary, name: str, place: Callable[[int], str]) -> np.ndarray:
+def _ids(column: pa.Array, vocabulary: Vocabulary, name: str, place: Callable[[int], str], on_bad_row: OnBadRow) -> np.ndarray:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     found = pc.index_in(column, pa.array(vocabulary.values, kind))
     if vocabulary.unknown:
         return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64) + vocabulary.first_id
-    if found.null_count:
-        row = int(np.flatnonzero(pc.is_null(found).to_numpy(zero_copy_only=False))[0])
-        raise SchemaMismatch(f"{place(row)} field {name!r}: {column[row].as_py()!r} is not in the vocabulary")
-    return np.asarray(found.to_numpy(), np.int64)
+    for row in np.flatnonzero(pc.is_null(found).to_numpy(zero_copy_only=False)).tolist():
+        text = f"{place(row)} field {name!r}: {column[row].as_py()!r} is not in the vocabulary"
+        on_bad_row(row, SchemaMismatch(text))
+    return np.asarray(pc.fill_null(found, 0).to_numpy(zero_copy_only=False), np.int64)
 
 
-def _values(column: pa.Array, field: Field, image_size: tuple[int, int] | None, place: Callable[[int], str]) -> Any:
+def _values(
+    column: pa.Array, field: Field, image_size: tuple[int, int] | None, place: Callable[[int], str], on_bad_row: OnBadRow
+) -> Any:
     if field.codec is Codec.IMAGE:
-        return _images(column, field, image_size, place)
+        return _images(column, field, image_size, place, on_bad_row)
     if field.codec is Codec.RAW_IMAGE and image_size not in (None, tuple(field.type.shape[:2])):
         return np.stack([_resized(_from_array(image), image_size) for image in _tensors(column)])
     if field.codec in (Codec.TENSOR, Codec.RAW_IMAGE):
@@ -109,20 +120,24 @@ def _tensors(column: pa.FixedShapeTensorArray) -> np.ndarray:
     return values
 
 
-def _images(column: pa.Array, field: Field, image_size: tuple[int, int] | None, place: Callable[[int], str]) -> Any:
-    images = []
+def _images(
+    column: pa.Array, field: Field, image_size: tuple[int, int] | None, place: Callable[[int], str], on_bad_row: OnBadRow
+) -> Any:
+    images: list[np.ndarray | None] = []
     for row, value in enumerate(column):
         data = value.as_buffer()
         try:
-            image = _blank(field, image_size) if data is None else _decode_image(data, field.channels or 3, image_size)
+            images.append(None if data is None else _decode_image(data, field.channels or 3, image_size))
         except (OSError, ValueError, SyntaxError) as error:
-            raise DecodeFailed(f"{place(row)} field {field.name!r}: the image cannot be decoded: {error}") from error
-        images.append(image)
-    return np.stack(images) if len({image.shape for image in images}) == 1 else images
-
-
-def _blank(field: Field, image_size: tuple[int, int] | None) -> np.ndarray:
-    return np.zeros((*(image_size or (1, 1)), field.channels or 3), np.uint8)
+            bad = DecodeFailed(f"{place(row)} field {field.name!r}: the image cannot be decoded: {error}")
+            bad.__cause__ = error
+            on_bad_row(row, bad)
+            images.append(None)
+    shapes = {image.shape for image in images if image is not None}
+    # A missing image has the size of the others, if they have one.
+    shape = shapes.pop() if len(shapes) == 1 else (*(image_size or (1, 1)), field.channels or 3)
+    whole = [np.zeros(shape, np.uint8) if image is None else image for image in images]
+    return np.stack(whole) if len({image.shape for image in whole}) == 1 else whole
 
 
 def _decode_image(data: pa.Buffer, channels: int, image_size: tuple[int, int] | None) -> np.ndarray:

@@ -1,88 +1,163 @@
-"""Row groups from storage, held only as long as a batch needs them."""
+"""One row group from storage: its columns as the schema says, held against what was published."""
 
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
-from bigdata_ml.dataset import Dataset
-from bigdata_ml.errors import DatasetInvalid, SchemaMismatch
-from bigdata_ml.reader.plan import StepRows
+from bigdata_ml.dataset import Dataset, read_metadata
+from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, SchemaMismatch
+from bigdata_ml.storage import Location
 
-__all__ = ["GroupFetcher"]
+__all__ = ["GroupSource"]
+
+_FILES = 64
+_REPLACED = "the file was replaced or cut short under the reader, or is damaged: run bigdata-ml validate"
 
 
-class GroupFetcher:
-    """Reads row groups of a dataset and gathers rows from them; groups that the last batch did not touch are let go."""
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What was found when a file was first opened."""
+
+    metadata: pq.FileMetaData
+    changed: int | None
+
+
+class GroupSource:
+    """Reads row groups of a dataset.
+
+    Each file's size is compared at every opening, its footer's checksum at the first one and whenever its time of change is
+    another. The bytes of a row group are held against its checksum if the columns asked for are at least half of them;
+    otherwise Parquet's own page checksums are checked, where the file has them. Plain Parquet has no checksums of row groups.
+    """
 
     def __init__(self, dataset: Dataset, columns: Sequence[str]) -> None:
         self._dataset = dataset
-        self._schema = dataset.schema.select(columns).to_arrow()
-        self._paths = dataset.row_groups.paths
-        self._indices = dataset.row_groups.table["row_group"].to_pylist()
-        self._rows = dataset.row_groups.rows
-        self._held: dict[int, pa.Table] = {}
-        self._metadata = lru_cache(maxsize=64)(self._read_metadata)
+        self.schema = dataset.schema.select(columns).to_arrow()
+        self._groups = dataset.row_groups
+        self._files = lru_cache(maxsize=_FILES)(self._first_look)
 
-    def gather(self, rows: StepRows) -> pa.RecordBatch:
-        """Return the rows of a step, in its order.
+    def read(self, group: int) -> dict[str, pa.Array]:
+        """Return the columns of a row group, each one array.
 
         Raises:
-            DatasetInvalid: a file that is gone, cut short, unreadable or another one, naming it and the row group.
+            ChecksumMismatch: bytes that are not those that were published, or were there when the dataset was opened.
+            SchemaMismatch: a column that is missing, of another type, or null where that is not allowed.
+            DatasetInvalid: a file that is gone or cannot be read. All of them name file and row group.
         """
-        borders = np.flatnonzero(np.diff(rows.groups, prepend=-1, append=-1))
-        used = {int(group): self._group(int(group)) for group in dict.fromkeys(rows.groups.tolist())}
-        self._held = used
-        pieces = [
-            used[int(rows.groups[start])].take(pa.array(rows.rows[start:stop])) for start, stop in pairwise(borders.tolist())
-        ]
-        table = pa.concat_tables(pieces).combine_chunks()
-        columns = [pa.array([], column.type) if not column.num_chunks else column.chunk(0) for column in table.columns]
-        if any(column.num_chunks > 1 for column in table.columns):
-            raise ValueError(f"a batch of {len(rows.rows)} rows holds more than 2 GiB of text or bytes; take a smaller batch")
-        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+        record = self._groups.record(group)
+        place = self._dataset.location / record["path"]
+        where = f"{place.url} row group {record['row_group']}"
+        keys = (self._dataset.partitions or {}).get(record["path"], {})
+        wanted = [name for name in self.schema.names if name not in keys]
+        try:
+            table = self._read(place, record, wanted, where)
+        except (pa.ArrowException, OSError) as error:
+            raise DatasetInvalid(f"{where}: cannot be read ({error}); run bigdata-ml validate") from error
+        if table.num_rows != record["rows"]:
+            raise DatasetInvalid(f"{where}: has {table.num_rows} rows, the dataset was opened with {record['rows']}; {_REPLACED}")
+        for name, value in keys.items():
+            if name in self.schema.names:
+                table = table.append_column(name, pa.array([value] * table.num_rows, self.schema.field(name).type))
+        self._check(table, where)
+        table = table.select(self.schema.names).cast(self.schema)
+        return {name: _whole(table[name], f"{where} field {name!r}") for name in self.schema.names}
 
     def place(self, group: int, row: int) -> str:
         """Return where a row lies, for messages: file, row group, row."""
-        return f"{self._dataset.url}/{self._paths[group]} row group {self._indices[group]} row {row}"
+        record = self._groups.record(group)
+        return f"{self._dataset.url}/{record['path']} row group {record['row_group']} row {row}"
 
-    def _group(self, group: int) -> pa.Table:
-        if group in self._held:
-            return self._held[group]
-        path, index = self._paths[group], self._indices[group]
-        place = self._dataset.location / path
-        keys = (self._dataset.partitions or {}).get(path, {})
-        columns = [name for name in self._schema.names if name not in keys]
-        try:
+    def _read(self, place: Location, record: dict[str, Any], wanted: list[str], where: str) -> pa.Table:
+        with place.filesystem.open_input_file(place.path) as stream:
+            if stream.size() != record["file_bytes"]:
+                found = f"the file has {stream.size()} bytes, {record['file_bytes']} were published"
+                raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
+            metadata = self._metadata(place, record, where)
+            source: Any = stream
+            if record["checksum"] is not None and _covers_half(metadata.row_group(record["row_group"]), wanted):
+                stream.seek(record["offset"])
+                data = stream.read(record["length"])
+                digest = xxhash.xxh3_128_hexdigest(data)
+                if digest != record["checksum"]:
+                    found = f"its bytes have the checksum {digest}, {record['checksum']} was published"
+                    raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
+                source = pa.PythonFile(_Part(data, record["offset"], record["file_bytes"]), mode="r")
             # Not iter_batches nor a scanner: they keep the whole file (apache/arrow#39808).
-            file = pq.ParquetFile(place.path, filesystem=place.filesystem, metadata=self._metadata(path), pre_buffer=False)
-            with file:
-                table = file.read_row_group(index, columns=columns, use_threads=False)
-        except (pa.ArrowException, OSError) as error:
-            raise DatasetInvalid(f"{place.url} row group {index}: cannot be read ({error}); run bigdata-ml validate") from error
-        if table.num_rows != self._rows[group]:
-            raise DatasetInvalid(
-                f"{place.url} row group {index}: has {table.num_rows} rows, the dataset was opened with {self._rows[group]}; "
-                "the file was replaced: run bigdata-ml validate"
-            )
-        for name, value in keys.items():
-            if name in self._schema.names:
-                kind = self._schema.field(name).type
-                table = table.append_column(name, pa.array([value] * table.num_rows, kind))
-        self._check(table, f"{place.url} row group {index}")
-        return table.select(self._schema.names).cast(self._schema)
+            with pq.ParquetFile(source, metadata=metadata, pre_buffer=False, page_checksum_verification=True) as file:
+                return file.read_row_group(record["row_group"], columns=wanted, use_threads=False)
 
-    def _check(self, table: pa.Table, place: str) -> None:
-        for field in self._schema:
+    def _metadata(self, place: Location, record: dict[str, Any], where: str) -> pq.FileMetaData:
+        known = self._files(record["path"], record["file_checksum"], where)
+        if place.info().mtime_ns != known.changed:
+            self._files.cache_clear()
+            known = self._files(record["path"], record["file_checksum"], where)
+        return known.metadata
+
+    def _first_look(self, path: str, checksum: str | None, where: str) -> _File:
+        place = self._dataset.location / path
+        changed = place.info().mtime_ns
+        with place.filesystem.open_input_file(place.path) as stream:
+            metadata, found = read_metadata(stream)
+        if checksum not in (None, found):
+            raise ChecksumMismatch(f"{where}: the file's footer has the checksum {found}, {checksum} was published; {_REPLACED}")
+        return _File(metadata, changed)
+
+    def _check(self, table: pa.Table, where: str) -> None:
+        for field in self.schema:
             found = table.schema.field(field.name).type if field.name in table.column_names else "missing"
             if found != field.type:
-                raise SchemaMismatch(f"{place} field {field.name!r}: is {found}, the schema says {field.type}")
+                raise SchemaMismatch(f"{where} field {field.name!r}: is {found}, the schema says {field.type}")
             if not field.nullable and table[field.name].null_count:
-                raise SchemaMismatch(f"{place} field {field.name!r}: holds nulls, and the schema allows none there")
+                raise SchemaMismatch(f"{where} field {field.name!r}: holds nulls, and the schema allows none there")
 
-    def _read_metadata(self, path: str) -> pq.FileMetaData:
-        place = self._dataset.location / path
-        return pq.read_metadata(place.path, filesystem=place.filesystem)
+
+class _Part(io.RawIOBase):
+    """A file of which one part is in memory, at its place."""
+
+    def __init__(self, data: bytes, offset: int, size: int) -> None:
+        super().__init__()
+        self._data, self._offset, self._size, self._position = memoryview(data), offset, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        begin = self._position - self._offset
+        if size < 0 or not 0 <= begin <= begin + size <= len(self._data):
+            raise OSError(f"{size} bytes at {self._position} lie outside the row group")
+        self._position += size
+        return bytes(self._data[begin : begin + size])
+
+
+def _covers_half(group: pq.RowGroupMetaData, wanted: Sequence[str]) -> bool:
+    chunks = [group.column(index) for index in range(group.num_columns)]
+    sizes = {chunk.path_in_schema: int(chunk.total_compressed_size) for chunk in chunks}
+    names = set(wanted)
+    asked = sum(size for path, size in sizes.items() if path in names or path.split(".", 1)[0] in names)
+    return 2 * asked >= sum(sizes.values())
+
+
+def _whole(column: pa.ChunkedArray, where: str) -> pa.Array:
+    """Return a column as one array."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    joined = column.combine_chunks()
+    if isinstance(joined, pa.ChunkedArray):
+        raise DatasetInvalid(f"{where}: holds more than 2 GiB; write the dataset with smaller row groups")
+    return joined

@@ -5,10 +5,11 @@ from typing import Literal, get_args
 
 import pyarrow.compute as pc
 
-__all__ = ["Engine", "ReadOptions", "Remainder"]
+__all__ = ["Engine", "OnError", "ReadOptions", "Remainder"]
 
 Remainder = Literal["drop", "pad", "exact"]
 Engine = Literal["arrow", "petastorm"]
+OnError = Literal["raise", "skip"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +24,17 @@ class ReadOptions:
         remainder: what becomes of the rows that do not fill a last global batch. `drop` leaves them out (others each
             epoch), `pad` fills the batch with rows that are repeated and marked, `exact` is `pad` with `valid` 0 for
             repeated rows, so that metrics count each row once.
+        streams: canonical sequences that the rows are dealt to; world sizes that divide it read the same global batches.
+            It divides the global batch. None: the largest divisor of the global batch up to 16; without `shuffle` 1. Where
+            the world size does not divide that, the smallest multiple of the world size from 8 up that divides the global
+            batch, else the world size.
+        window: rows, over all ranks, among which rows are mixed across row groups, 0 or more. None: the rows of 256 MiB,
+            at most 4,194,304 and at most all.
         image_size: (height, width) in pixels that images are resized to (bilinear, antialiased); None keeps
             each image's own, which must then be the same for all rows of a batch.
+        on_error: what becomes of a row group that cannot be read or a row that cannot be decoded. `raise` stops and names
+            it; `skip` keeps its places, filled with zeros and `valid` 0, so that every other row stays where it was.
+        max_skipped: share of an epoch's rows, 0 … 1, that may be skipped; one more raises.
         engine: `arrow`, the native one, or `petastorm`.
     """
 
@@ -33,19 +43,30 @@ class ReadOptions:
     shuffle: bool = True
     seed: int = 0
     remainder: Remainder = "drop"
+    streams: int | None = None
+    window: int | None = None
     image_size: tuple[int, int] | None = None
+    on_error: OnError = "raise"
+    max_skipped: float = 0.001
     engine: Engine = "arrow"
 
     def __post_init__(self) -> None:
-        if self.remainder not in get_args(Remainder):
-            raise ValueError(f"remainder must be one of {', '.join(get_args(Remainder))}, got {self.remainder!r}")
-        if self.engine not in get_args(Engine):
-            raise ValueError(f"engine must be one of {', '.join(get_args(Engine))}, got {self.engine!r}")
+        for name, kind in (("remainder", Remainder), ("engine", Engine), ("on_error", OnError)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must lie in [0, 2^63), got {self.seed}")
         if self.columns is not None and len(set(self.columns)) != len(self.columns):
             raise ValueError(f"columns must differ, got {', '.join(self.columns)}")
         if self.columns == ():
             raise ValueError("columns must name at least one field; leave it out to read all")
+        if self.streams is not None and self.streams < 1:
+            raise ValueError(f"streams must be 1 or more, got {self.streams}")
+        if self.window is not None and self.window < 0:
+            raise ValueError(f"window must be 0 rows or more, got {self.window}")
+        if self.window and not self.shuffle:
+            raise ValueError(f"window mixes rows and shuffle=False keeps them in the dataset's order; got window={self.window}")
+        if not 0 <= self.max_skipped <= 1:
+            raise ValueError(f"max_skipped is a share of the rows and must lie in [0, 1], got {self.max_skipped}")
         if self.image_size is not None and (len(self.image_size) != 2 or min(self.image_size) < 1):
             raise ValueError(f"image_size must be (height, width) of at least 1 pixel each, got {self.image_size}")

@@ -5,42 +5,15 @@ from functools import cached_property
 
 import numpy as np
 
-from bigdata_ml.errors import WorldSizeNotAllowed
-from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.order import key_of, permutation
+from bigdata_ml.reader.order import hash_word, key_of, permutation, row_permutation
 from bigdata_ml.reader.selection import Selection
+from bigdata_ml.reader.settings import OrderSettings
+from bigdata_ml.reader.streams import Layout, Stream, cut
 
-__all__ = ["ORDER", "EpochPlan", "Rank", "StepRows"]
+__all__ = ["ORDER", "EpochPlan", "StepRows"]
 
-ORDER = "groups-1"
-_GROUPS, _ROWS = 1, 3
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rank:
-    """Which of `world_size` equal parts of each global batch this process reads."""
-
-    rank: int = 0
-    world_size: int = 1
-
-    def __post_init__(self) -> None:
-        if self.world_size < 1 or not 0 <= self.rank < self.world_size:
-            raise ValueError(f"rank must lie in [0, {self.world_size}), got {self.rank}")
-
-    def share(self, global_batch_size: int) -> slice:
-        """Return this rank's places in a global batch.
-
-        Raises:
-            WorldSizeNotAllowed: the global batch is not a multiple of the world size.
-        """
-        if global_batch_size % self.world_size:
-            allowed = [size for size in range(1, global_batch_size + 1) if global_batch_size % size == 0]
-            raise WorldSizeNotAllowed(
-                f"a global batch of {global_batch_size} rows cannot be divided among {self.world_size} ranks; "
-                f"allowed world sizes are {', '.join(map(str, allowed))}"
-            )
-        size = global_batch_size // self.world_size
-        return slice(self.rank * size, (self.rank + 1) * size)
+ORDER = "streams-1"
+_GROUPS, _DELAYS, _ROWS = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,80 +22,102 @@ class StepRows:
 
     Attributes:
         groups: index of each row's group in the dataset, int64.
-        rows: its position in the group, int64.
-        repeated: whether it fills a short last batch and was there before, bool.
+        rows: its place in the group, int64.
+        copies: 0; 1, 2 … for the first, second … repetition of a row in a short last batch, int64.
     """
 
     groups: np.ndarray
     rows: np.ndarray
-    repeated: np.ndarray
+    copies: np.ndarray
+
+    @property
+    def repeated(self) -> np.ndarray:
+        """Whether a row fills a short last batch and was there before, bool."""
+        return self.copies > 0
 
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """The order of one epoch: a pure function of selection, seed, epoch, global batch and remainder.
+    """The order of one epoch: a pure function of the selection, the settings and the epoch.
 
-    Row groups come in the order of a hash of (seed, epoch, group), the rows of a group in that of (seed, epoch, group,
-    row). The order is held whole: 16 bytes a row.
+    It holds some 24 bytes a row group and nothing a row; any step is worked out from nothing in milliseconds.
     """
 
     selection: Selection
-    read: ReadOptions
-    global_batch_size: int
+    settings: OrderSettings
     epoch: int
 
-    @property
-    def rows(self) -> int:
-        """Number of selected rows."""
-        return int(self.selection.counts.sum())
-
-    @property
+    @cached_property
     def steps(self) -> int:
         """Number of steps, the same on every rank."""
-        return steps_of(self.rows, self.global_batch_size, self.read)
-
-    def step_rows(self, step: int, share: slice) -> StepRows:
-        """Return the rows of the places `share` in global batch `step` (0 … steps − 1)."""
-        groups, rows = self._order
-        first = step * self.global_batch_size
-        places = np.arange(first, first + self.global_batch_size)[share]
-        repeated = places >= self.rows
-        # A short last batch goes on with its own rows, so that no group is read for the filling alone.
-        short = self.rows - first
-        places = np.where(repeated, first + (places - first) % max(short, 1), places)
-        return StepRows(groups[places], rows[places], repeated)
+        return self.settings.steps(self.layout.rows)
 
     @cached_property
-    def _order(self) -> tuple[np.ndarray, np.ndarray]:
-        counts = self.selection.counts
-        groups = np.flatnonzero(counts)
-        if self.read.shuffle:
-            groups = groups[permutation(key_of(self.read.seed, self.epoch, _GROUPS), len(groups))]
-        inside = [self._rows_of(int(group)) for group in groups]
-        return np.repeat(groups, counts[groups]), np.concatenate(inside) if inside else np.zeros(0, np.int64)
+    def layout(self) -> Layout:
+        """The row groups of this epoch, laid end to end and cut into streams."""
+        groups = np.flatnonzero(self.selection.counts)
+        if self.settings.shuffle:
+            groups = groups[permutation(key_of(self.settings.seed, self.epoch, _GROUPS), len(groups))]
+        return cut(self.selection.counts, groups, self.settings.streams)
 
-    def _rows_of(self, group: int) -> np.ndarray:
-        if self.selection.rows is not None:
-            rows = self.selection.rows[group]
-        else:
-            rows = np.arange(self.selection.counts[group], dtype=np.int64)
-        if self.read.shuffle:
-            rows = rows[permutation(key_of(self.read.seed, self.epoch, _ROWS, group), len(rows))]
-        return rows
+    def stream(self, index: int) -> Stream:
+        """Return stream 0 … streams − 1."""
+        begin, end = self.layout.bounds[index : index + 2].tolist()
+        key = key_of(self.settings.seed, self.epoch, _DELAYS, index)
+        return Stream(key, begin, end - begin, self.settings.delay)
 
+    def filling(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a stream repeats after its own rows so that the last step is full.
 
-def steps_of(rows: int, global_batch_size: int, read: ReadOptions) -> int:
-    """Return the steps of an epoch of that many rows: ⌊rows / batch⌋ for `drop`, ⌈rows / batch⌉ otherwise.
+        Its rows of that step, in a cycle; those of its step before if it has none there; stream 0's last ones if it has none at
+        all. So no row group is read for the filling alone, but by a rank without rows.
 
-    Raises:
-        ValueError: no step at all, with the numbers.
-    """
-    if global_batch_size < 1:
-        raise ValueError(f"global_batch_size must be at least 1, got {global_batch_size}")
-    steps = rows // global_batch_size if read.remainder == "drop" else -(-rows // global_batch_size)
-    if steps == 0:
-        raise ValueError(
-            f"{rows} selected rows make no step of {global_batch_size} rows with remainder={read.remainder!r}; "
-            "take a smaller batch, remainder='pad' or 'exact', or a predicate that leaves rows"
-        )
-    return steps
+        Returns:
+            Positions in the layout and numbers of copy (1 …), both int64 [missing].
+        """
+        size, end = self.settings.stream_batch, self.steps * self.settings.stream_batch
+        stream = self.stream(index)
+        missing = end - stream.rows
+        if missing <= 0:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        if stream.rows == 0:
+            stream = self.stream(0)
+        begin = end - size if stream.rows > end - size else max(0, stream.rows - size)
+        places = np.arange(missing)
+        last = stream.leaving(begin, stream.rows)
+        return last[places % len(last)], places // len(last) + 1
+
+    def group_rows(self, group: int) -> np.ndarray:
+        """Return the selected rows of a group in the order of this epoch, by their place in it, int32 [counts[group]]."""
+        rows = self.selection.rows(group)
+        return row_permutation(hash_word(self._rows_key, group), rows) if self.settings.shuffle else rows
+
+    def step_rows(self, step: int, streams: range) -> StepRows:
+        """Return the rows that `streams` give to global batch `step` (0 … steps − 1), stream by stream."""
+        positions, copies = (np.concatenate(part) for part in zip(*(self._leaving(step, one) for one in streams), strict=True))
+        places = self.layout.places(positions)
+        inside = positions - self.layout.starts[places]
+        groups = self.layout.groups[places]
+        rows = np.empty(len(positions), np.int64)
+        used, which = np.unique(groups, return_inverse=True)
+        order = np.argsort(which, kind="stable")
+        borders = np.searchsorted(which[order], np.arange(len(used) + 1)).tolist()
+        for number, group in enumerate(used.tolist()):
+            mine = order[borders[number] : borders[number + 1]]
+            rows[mine] = self.group_rows(group)[inside[mine]]
+        return StepRows(groups, rows, copies)
+
+    def _leaving(self, step: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+        size, stream = self.settings.stream_batch, self.stream(index)
+        begin, end = step * size, (step + 1) * size
+        own = stream.leaving(min(begin, stream.rows), min(end, stream.rows))
+        copies = np.zeros(size, np.int64)
+        if len(own) == size:
+            return own, copies
+        # Streams differ by a row at most, so only the last step lacks rows, and all that a stream lacks is there.
+        filling, copies[len(own) :] = self.filling(index)
+        return np.concatenate([own, filling]), copies
+
+    @cached_property
+    def _rows_key(self) -> int:
+        return key_of(self.settings.seed, self.epoch, _ROWS)

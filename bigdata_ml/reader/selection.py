@@ -1,7 +1,12 @@
-"""Predicate to exact rows: which rows of each row group are selected, known before the first step."""
+"""Predicate to exact rows: how many rows of each row group are selected, and which, known before the first step."""
 
+import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +19,9 @@ from bigdata_ml.errors import DatasetInvalid
 
 __all__ = ["Selection", "select"]
 
+# Part of a cached selection's name: one written under other rules is not found.
+_RULES = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -21,57 +29,203 @@ class Selection:
 
     Attributes:
         counts: selected rows of each row group, int64 [groups].
-        rows: positions of the selected rows in each group, int64 [counts[i]]; None where all rows are.
-        digest: of the predicate's outcome; equal only for the same rows.
+        masks: by group, where only some of its rows are selected: a bit a row, first row in the highest bit, uint8.
+        digest: of the outcome; equal only for the same rows.
     """
 
     counts: np.ndarray
-    rows: tuple[np.ndarray, ...] | None
+    masks: Mapping[int, np.ndarray]
     digest: str
 
+    @property
+    def total(self) -> int:
+        """Number of selected rows."""
+        return int(self.counts.sum())
 
-def select(dataset: Dataset, predicate: pc.Expression | None, *, threads: int = 8) -> Selection:
-    """Return the rows of `dataset` that satisfy `predicate`, reading only the columns it names.
+    def rows(self, group: int) -> np.ndarray:
+        """Return the selected rows of a group by their place in it, int32 [counts[group]], ascending."""
+        if group in self.masks:
+            return np.flatnonzero(np.unpackbits(self.masks[group])).astype(np.int32)
+        return np.arange(self.counts[group], dtype=np.int32)
+
+
+def select(
+    dataset: Dataset, predicate: pc.Expression | None, *, threads: int = 8, cache: str | os.PathLike[str] | None = None
+) -> Selection:
+    """Return the rows of `dataset` that satisfy `predicate`; a null is no.
+
+    Hive keys are judged without reading; then the extremes in the row-group table rule groups out; what is left is read,
+    only the columns that the predicate names. An opened dataset and its splits remember their selections.
+
+    Args:
+        dataset: what is selected from.
+        predicate: an Arrow expression, or None for all rows.
+        threads: row groups read at the same time.
+        cache: a local directory in which selections are kept under the dataset's fingerprint, for other processes.
 
     Raises:
         ValueError: the predicate names a field that is not there, compares it with another type, or is no condition.
         DatasetInvalid: a file that cannot be read, or rows on which the predicate fails.
     """
     if predicate is None:
-        return Selection(dataset.row_groups.rows, None, "all")
+        return Selection(dataset.row_groups.rows, {}, "all")
     _check_predicate(dataset, predicate)
-    jobs = list(zip(dataset.row_groups.paths, dataset.row_groups.table["row_group"].to_pylist(), strict=True))
-    with ThreadPoolExecutor(threads) as pool:
-        rows = tuple(pool.map(lambda job: _matching(dataset, job[0], job[1], predicate), jobs))
-    digest = xxhash.xxh3_128()
-    for found in rows:
-        digest.update(len(found).to_bytes(8, "little") + found.tobytes())
-    return Selection(np.array([len(found) for found in rows], np.int64), rows, digest.hexdigest())
+    name = _name_of(dataset, predicate)
+    if name not in dataset.selections:
+        place = Path(cache) / f"{name}.arrow" if cache is not None else None
+        found = _load(place, len(dataset.row_groups)) if place is not None else None
+        if found is None:
+            found = _find(dataset, predicate, threads)
+            if place is not None:
+                _keep(found, place)
+        dataset.selections[name] = found
+    selection: Selection = dataset.selections[name]
+    return selection
+
+
+def _name_of(dataset: Dataset, predicate: pc.Expression) -> str:
+    # Not the expression's text: it leaves out the middle of long lists of values.
+    (serialised,) = predicate.__reduce__()[1]
+    return str(xxhash.xxh3_128_hexdigest(f"{_RULES} {dataset.fingerprint} ".encode() + bytes(serialised)))
 
 
 def _check_predicate(dataset: Dataset, predicate: pc.Expression) -> None:
     text = f"the predicate {predicate} does not fit the fields {', '.join(dataset.schema.names)}"
     try:
-        kept = ds.dataset(dataset.schema.to_arrow().empty_table()).to_table(columns={"kept": predicate})["kept"]
+        kept = _evaluated(dataset.schema.to_arrow().empty_table(), predicate)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise ValueError(f"{text}: {error}") from error
     if kept.type != pa.bool_():
         raise ValueError(f"{text}: it must be a condition, it is of type {kept.type}")
 
 
-def _matching(dataset: Dataset, path: str, row_group: int, predicate: pc.Expression) -> np.ndarray:
+def _evaluated(table: pa.Table, predicate: pc.Expression) -> pa.ChunkedArray:
+    return ds.dataset(table).to_table(columns={"kept": predicate})["kept"]
+
+
+def _find(dataset: Dataset, predicate: pc.Expression, threads: int) -> Selection:
+    counts = dataset.row_groups.rows.copy()
+    masks: dict[int, np.ndarray] = {}
+    by_keys = _by_keys(dataset, predicate)
+    if by_keys is not None:
+        counts[~by_keys] = 0
+    else:
+        left = _surviving(dataset, predicate)
+        with ThreadPoolExecutor(threads) as pool:
+            found = dict(zip(left, pool.map(lambda group: _mask(dataset, group, predicate), left), strict=True))
+        for group in range(len(counts)):
+            mask = found.get(group)
+            taken = 0 if mask is None else int(np.count_nonzero(mask))
+            if mask is not None and 0 < taken < len(mask):
+                masks[group] = np.packbits(mask)
+            counts[group] = taken
+    return Selection(counts, masks, _digest(counts, masks))
+
+
+def _by_keys(dataset: Dataset, predicate: pc.Expression) -> np.ndarray | None:
+    """Return which groups a predicate on Hive keys alone selects, bool [groups]; None if it names other fields."""
+    if not dataset.partitions:
+        return None
+    names = list(next(iter(dataset.partitions.values())))
+    schema = dataset.schema.select(names).to_arrow()
+    paths = list(dataset.partitions)
+    columns = [pa.array([dataset.partitions[path][name] for path in paths], schema.field(name).type) for name in names]
+    try:
+        kept = _evaluated(pa.Table.from_arrays(columns, names=names), predicate)
+    except pa.ArrowInvalid:
+        return None
+    chosen = {path for path, one in zip(paths, kept.to_pylist(), strict=True) if one}
+    return np.array([path in chosen for path in dataset.row_groups.paths], bool)
+
+
+def _surviving(dataset: Dataset, predicate: pc.Expression) -> list[int]:
+    """Return the groups that keys and extremes do not rule out."""
+    schema, files = dataset.schema.to_arrow(), ds.ParquetFileFormat()
+    bounds = _bounds(dataset, schema)
+    fragments, numbers = [], {}
+    for group, path in enumerate(dataset.row_groups.paths):
+        known = _known_keys(dataset, path)
+        for name, least, most, nullable in bounds:
+            if least[group].is_valid and most[group].is_valid:
+                above, below = ds.field(name) >= least[group], ds.field(name) <= most[group]
+                missing = ds.field(name).is_null()
+                known = known & ((above | missing) & (below | missing) if nullable else above & below)
+        # Never opened: only what is known of it is asked for. Its path says which one it is.
+        fragments.append(files.make_fragment(str(group), dataset.location.filesystem, partition_expression=known))
+        numbers[str(group)] = group
+    whole = ds.FileSystemDataset(fragments, schema, files, filesystem=dataset.location.filesystem)
+    return sorted(numbers[fragment.path] for fragment in whole.get_fragments(filter=predicate))
+
+
+def _known_keys(dataset: Dataset, path: str) -> pc.Expression:
+    """Return what the Hive directories of a file say of its rows."""
+    known = pc.scalar(True)
+    for name, value in (dataset.partitions or {}).get(path, {}).items():
+        known = known & (ds.field(name).is_null() if value is None else ds.field(name) == value)
+    return known
+
+
+def _bounds(dataset: Dataset, schema: pa.Schema) -> Sequence[tuple[str, Any, Any, bool]]:
+    """Return (name, least, greatest, nullable) of the columns whose extremes are known; extremes of floats say nothing of NaN."""
+    table = dataset.row_groups.table
+    return [
+        (field.name, table[f"min.{field.name}"], table[f"max.{field.name}"], field.nullable)
+        for field in schema
+        if f"min.{field.name}" in table.column_names and not pa.types.is_floating(field.type)
+    ]
+
+
+def _mask(dataset: Dataset, group: int, predicate: pc.Expression) -> np.ndarray:
+    record = dataset.row_groups.record(group)
+    path, row_group = record["path"], record["row_group"]
     place = dataset.location / path
-    keys = (dataset.partitions or {}).get(path, {})
-    expression = pc.scalar(True)
-    for name, value in keys.items():
-        expression = expression & (ds.field(name) == value)
-    fragment = ds.ParquetFileFormat().make_fragment(
-        place.path, dataset.location.filesystem, partition_expression=expression, row_groups=[row_group]
-    )
+    known, files = _known_keys(dataset, path), ds.ParquetFileFormat()
+    fragment = files.make_fragment(place.path, dataset.location.filesystem, partition_expression=known, row_groups=[row_group])
     try:
         kept = fragment.to_table(schema=dataset.schema.to_arrow(), columns={"kept": predicate})["kept"]
     except (pa.ArrowException, OSError) as error:
         raise DatasetInvalid(
             f"{place.url} row group {row_group}: cannot be read, or the predicate {predicate} fails on its rows: {error}"
         ) from error
-    return np.flatnonzero(pc.fill_null(kept, False).to_numpy())
+    if len(kept) != record["rows"]:
+        raise DatasetInvalid(
+            f"{place.url} row group {row_group}: has {len(kept)} rows, the dataset was opened with {record['rows']}; "
+            "the file was replaced: run bigdata-ml validate"
+        )
+    return np.asarray(pc.fill_null(kept, False).to_numpy(), bool)
+
+
+def _digest(counts: np.ndarray, masks: Mapping[int, np.ndarray]) -> str:
+    digest = xxhash.xxh3_128(counts.astype("<i8").tobytes())
+    for group in sorted(masks):
+        digest.update(group.to_bytes(8, "little") + masks[group].tobytes())
+    return str(digest.hexdigest())
+
+
+def _keep(selection: Selection, place: Path) -> None:
+    """Write a selection beside its place and rename it there."""
+    masks = [selection.masks[group].tobytes() if group in selection.masks else None for group in range(len(selection.counts))]
+    table = pa.table({"count": selection.counts, "mask": pa.array(masks, pa.large_binary())})
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_name(f".{place.name}.{uuid4().hex}")
+    try:
+        with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        beside.replace(place)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _load(place: Path, groups: int) -> Selection | None:
+    """Return a kept selection, or None where there is none that can be read."""
+    try:
+        with pa.OSFile(str(place)) as stream:
+            table = pa.ipc.open_file(stream).read_all()
+        counts = table["count"].to_numpy().astype(np.int64)
+        bits = table["mask"].to_pylist()
+    except (OSError, pa.ArrowException, KeyError):
+        return None
+    if len(counts) != groups:
+        return None
+    masks = {group: np.frombuffer(one, np.uint8) for group, one in enumerate(bits) if one is not None}
+    return Selection(counts, masks, _digest(counts, masks))

@@ -1,10 +1,11 @@
 """Arrow types as short text, so that a manifest can be read by eye and by any language."""
 
 import re
+from math import prod
 
 import pyarrow as pa
 
-__all__ = ["type_from_text", "type_to_text"]
+__all__ = ["fixed_width", "type_from_text", "type_to_text"]
 
 # Without those that Parquet gives back as another type: date64, times and timestamps in seconds.
 _ALIASES = {
@@ -83,3 +84,20 @@ def type_from_text(text: str) -> pa.DataType:
     if found := _DICTIONARY.fullmatch(text):
         return pa.dictionary(pa.int32(), type_from_text(found[1]))
     raise ValueError(f"{text!r} names no type this version knows")
+
+
+def fixed_width(kind: pa.DataType) -> int | None:
+    """Return the bytes that every value of a type takes, or None where values differ: text, bytes, lists, nulls.
+
+    >>> fixed_width(pa.fixed_shape_tensor(pa.uint8(), (8, 8, 1)))
+    64
+    """
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return int(prod(kind.shape)) * (fixed_width(kind.value_type) or 0)
+    if pa.types.is_fixed_size_list(kind):
+        width = fixed_width(kind.value_type)
+        return None if width is None else int(kind.list_size) * width
+    try:
+        return max(1, int(kind.bit_width) // 8)
+    except ValueError:
+        return None

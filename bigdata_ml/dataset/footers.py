@@ -1,0 +1,148 @@
+"""Footers of Parquet files: what each file says of itself, and a digest by which a replaced file is told."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from bigdata_ml.dataset.layout import split_of
+from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.storage import Location
+
+__all__ = ["Footer", "byte_range", "read_footers", "read_metadata"]
+
+_MAGIC = b"PAR1"
+_TAIL = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What one Parquet file says of itself: its Arrow schema, its size in bytes, and a record per row group."""
+
+    path: str
+    schema: pa.Schema
+    records: tuple[dict[str, Any], ...]
+    with_nulls: frozenset[str]
+
+
+def byte_range(group: pq.RowGroupMetaData) -> tuple[int, int]:
+    """Return (offset, length) in bytes of a row group in its file: all its column chunks, dictionary pages included."""
+    begin, end = 2**63, 0
+    for index in range(group.num_columns):
+        chunk = group.column(index)
+        first = chunk.data_page_offset
+        if chunk.has_dictionary_page and chunk.dictionary_page_offset:
+            first = min(first, chunk.dictionary_page_offset)
+        begin, end = min(begin, first), max(end, first + chunk.total_compressed_size)
+    return (begin, end - begin) if group.num_columns else (4, 0)
+
+
+def read_metadata(stream: pa.NativeFile) -> tuple[pq.FileMetaData, str]:
+    """Return a file's metadata and the xxh3-128 of its bytes outside the row groups, hexadecimal, in one or two reads.
+
+    Raises:
+        OSError, pa.ArrowException: no whole Parquet file.
+    """
+    size = stream.size()
+    tail = _tail(stream, size, _TAIL)
+    if size < 12 or tail[-4:] != _MAGIC:
+        raise OSError(f"its {size} bytes do not end as a Parquet file's do")
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if length > size:
+        raise OSError(f"its footer is said to be longer than the file, {length} bytes of {size}")
+    if length > len(tail):
+        tail = _tail(stream, size, length)
+    metadata = pq.read_metadata(pa.BufferReader(tail))
+    outside, position = xxhash.xxh3_128(), 0
+    for begin, end in sorted(_ranges(metadata)):
+        # What every file begins with needs no reading of its own.
+        outside.update(_MAGIC if (position, begin) == (0, len(_MAGIC)) else _at(stream, position, begin - position))
+        position = max(position, end)
+    kept = min(len(tail), size - position)
+    if size - position > kept:
+        outside.update(_at(stream, position, size - position - kept))
+    outside.update(tail[len(tail) - kept :])
+    return metadata, str(outside.hexdigest())
+
+
+def _ranges(metadata: pq.FileMetaData) -> list[tuple[int, int]]:
+    ranges = (byte_range(metadata.row_group(index)) for index in range(metadata.num_row_groups))
+    return [(offset, offset + length) for offset, length in ranges]
+
+
+def _tail(stream: pa.NativeFile, size: int, length: int) -> bytes:
+    return _at(stream, max(0, size - length), min(size, length))
+
+
+def _at(stream: pa.NativeFile, offset: int, length: int) -> bytes:
+    if length <= 0:
+        return b""
+    stream.seek(offset)
+    return bytes(stream.read(length))
+
+
+def read_footers(root: Location, paths: Iterable[str], *, threads: int = 16) -> list[Footer]:
+    """Read the footers of those files (paths relative to `root`), `threads` at a time.
+
+    Raises:
+        DatasetInvalid: a file that is no Parquet file, naming it.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda path: _read_footer(root, path), paths))
+
+
+def _read_footer(root: Location, path: str) -> Footer:
+    place = root / path
+    try:
+        with root.filesystem.open_input_file(place.path) as stream:
+            size = stream.size()
+            metadata, outside = read_metadata(stream)
+            schema = metadata.schema.to_arrow_schema()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DatasetInvalid(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
+    records = []
+    with_nulls: set[str] = set()
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        offset, length = byte_range(group)
+        least, most, nulls = _bounds(group, schema.names)
+        with_nulls |= nulls
+        records.append(
+            {
+                "path": path,
+                "split": split_of(path),
+                "row_group": index,
+                "rows": group.num_rows,
+                "offset": offset,
+                "length": length,
+                "checksum": None,
+                "file_bytes": size,
+                "file_checksum": outside,
+                "min": least,
+                "max": most,
+            }
+        )
+    return Footer(path, schema.remove_metadata(), tuple(records), frozenset(with_nulls))
+
+
+def _bounds(group: pq.RowGroupMetaData, names: list[str]) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
+    """Return least and greatest value by column, and the columns that hold nulls or do not say."""
+    least, most, nulls = {}, {}, set()
+    for index in range(group.num_columns):
+        chunk = group.column(index)
+        name = _column_of(chunk.path_in_schema, names)
+        found = chunk.statistics
+        if found is None or not found.has_null_count or found.null_count:
+            nulls.add(name)
+        if found is not None and found.has_min_max and name == chunk.path_in_schema:
+            least[name], most[name] = found.min, found.max
+    return least, most, nulls
+
+
+def _column_of(path: str, names: list[str]) -> str:
+    """Return the column that a leaf's path lies in; names may hold dots themselves."""
+    return max((name for name in names if f"{path}.".startswith(f"{name}.")), key=len)

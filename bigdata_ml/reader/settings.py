@@ -1,0 +1,164 @@
+"""The order's settings: what `ReadOptions` leave open is chosen here, from the dataset and the global batch."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.errors import WorldSizeNotAllowed
+from bigdata_ml.reader.options import ReadOptions, Remainder
+from bigdata_ml.reader.rank import Rank, divisors
+from bigdata_ml.schema import fixed_width
+
+__all__ = ["OrderSettings", "check_budget", "order_settings", "row_bytes"]
+
+_STREAMS = 16
+_WINDOW_BYTES = 256 << 20
+_WINDOW_ROWS = 1 << 22
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderSettings:
+    """All that an order depends on, the dataset's row groups, the selection and the epoch apart.
+
+    Attributes:
+        seed: 0 … 2^63 − 1.
+        global_batch_size: rows of one step over all ranks, 1 or more.
+        streams: canonical sequences, a divisor of the global batch.
+        window: rows over all streams.
+        remainder: `drop`, `pad` or `exact`.
+        shuffle: whether the rows come in the seed's order or the dataset's.
+    """
+
+    seed: int
+    global_batch_size: int
+    streams: int
+    window: int
+    remainder: Remainder
+    shuffle: bool
+
+    @property
+    def stream_batch(self) -> int:
+        """Rows that each stream gives to a step."""
+        return self.global_batch_size // self.streams
+
+    @property
+    def delay(self) -> int:
+        """Each stream's share of the window, in rows."""
+        return self.window // self.streams
+
+    def steps(self, rows: int) -> int:
+        """Return the steps of an epoch of that many rows: ⌊rows / batch⌋ for `drop`, ⌈rows / batch⌉ otherwise.
+
+        Raises:
+            ValueError: no step at all, with the numbers.
+        """
+        size = self.global_batch_size
+        steps = rows // size if self.remainder == "drop" else -(-rows // size)
+        if steps == 0:
+            raise ValueError(
+                f"{rows} selected rows make no step of {size} rows with remainder={self.remainder!r}; "
+                "take a smaller batch, remainder='pad' or 'exact', or a predicate that leaves rows"
+            )
+        return steps
+
+
+def order_settings(dataset: Dataset, read: ReadOptions, *, rows: int, global_batch_size: int, rank: Rank) -> OrderSettings:
+    """Return the settings of the order in which `rows` selected rows of a dataset are read.
+
+    Raises:
+        ValueError: a global batch of no rows, or streams that do not divide it.
+        WorldSizeNotAllowed: a world size that does not divide the streams, or the global batch where streams are not given.
+    """
+    if global_batch_size < 1:
+        raise ValueError(f"global_batch_size must be at least 1, got {global_batch_size}")
+    streams = _given(read, global_batch_size, rank) if read.streams is not None else _chosen(read, global_batch_size, rank)
+    window = 0
+    if read.shuffle:
+        window = min(_WINDOW_ROWS, _WINDOW_BYTES // row_bytes(dataset)) if read.window is None else read.window
+    return OrderSettings(
+        seed=read.seed,
+        global_batch_size=global_batch_size,
+        streams=streams,
+        window=min(window, rows),
+        remainder=read.remainder,
+        shuffle=read.shuffle,
+    )
+
+
+def _given(read: ReadOptions, size: int, rank: Rank) -> int:
+    streams = read.streams or 1
+    if size % streams:
+        raise ValueError(
+            f"streams={streams} must divide the global batch of {size} rows; its divisors are {_listed(divisors(size))}"
+        )
+    if streams % rank.world_size:
+        raise WorldSizeNotAllowed(
+            f"{streams} streams cannot be divided among {rank.world_size} ranks; "
+            f"allowed world sizes are {_listed(divisors(streams))}"
+        )
+    return streams
+
+
+def _chosen(read: ReadOptions, size: int, rank: Rank) -> int:
+    """Return the default number of streams; another one, with a warning, where the world size does not divide it."""
+    world = rank.world_size
+    if size % world:
+        raise WorldSizeNotAllowed(
+            f"a global batch of {size} rows cannot be divided among {world} ranks; "
+            f"allowed world sizes are {_listed(divisors(size))}"
+        )
+    usual = max(one for one in divisors(size) if one <= _STREAMS) if read.shuffle else 1
+    if usual % world == 0:
+        return usual
+    fitting = [one for one in divisors(size) if one % world == 0 and one >= 8] if read.shuffle else []
+    chosen = min(fitting, default=world)
+    if read.shuffle:
+        warnings.warn(
+            f"{chosen} streams were chosen by the world size of {world}, since it does not divide the usual {usual}: this is "
+            f"another order than at world size 1. Give ReadOptions(streams={chosen}) everywhere to have the same order at the "
+            f"world sizes {_listed(divisors(chosen))}",
+            stacklevel=5,
+        )
+    return chosen
+
+
+def row_bytes(dataset: Dataset) -> int:
+    """Return the bytes a row takes in memory, on average: as many as on disk, at least those of its fields of fixed width."""
+    on_disk = int(np.sum(dataset.row_groups.table["length"].to_numpy()))
+    widths = (fixed_width(field.type) or 0 for field in dataset.schema)
+    return max(1, -(-on_disk // max(1, dataset.rows)), sum(widths))
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def check_budget(settings: OrderSettings, dataset: Dataset, counts: np.ndarray, rank: Rank, budget: int) -> None:
+    """Refuse an order for which a rank would hold more than `budget` bytes of rows.
+
+    A rank holds at most (streams / world size) × (delay + rows of the largest row group) rows, and not more than there are.
+
+    Raises:
+        ValueError: naming what would be held, and the streams and window that would fit.
+    """
+    largest, total, each = int(counts.max(initial=0)), int(counts.sum()), row_bytes(dataset)
+    world = rank.world_size
+
+    def held(streams: int, window: int) -> int:
+        return min(streams // world * (window // streams + largest), total) * each
+
+    found = held(settings.streams, settings.window)
+    if found <= budget:
+        return
+    fitting = [one for one in divisors(settings.streams) if one % world == 0 and held(one, settings.window) <= budget]
+    ways = [f"streams={max(fitting)}"] if fitting else []
+    room = budget // each * world - settings.streams * largest
+    if room > 0:
+        ways.append(f"window={room}")
+    ways.append(f"memory_budget={found} or more" if ways else f"row groups smaller than {largest} rows, or memory_budget={found}")
+    raise ValueError(
+        f"{dataset.url}: with {settings.streams} streams and a window of {settings.window} rows each of {world} ranks would hold "
+        f"{found / 2**20:.0f} MiB of rows, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take {', or '.join(ways)}"
+    )
