@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["assert_reads_each_row_once", "assert_resumes_exactly", "content_of", "ids_of"]
+__all__ = ["assert_reads_each_row_once", "assert_resumes_elsewhere", "assert_resumes_exactly", "content_of", "ids_of", "joined"]
 
 
 def assert_resumes_exactly(make_loader: Callable[[], Any], *, epochs: int = 2) -> None:
@@ -33,6 +33,31 @@ def assert_resumes_exactly(make_loader: Callable[[], Any], *, epochs: int = 2) -
         assert rest == batches[position:], f"resumed after batch {position}"
 
 
+def assert_resumes_elsewhere(make_rank: Callable[[int, int], Any], worlds: Iterable[int], *, epochs: int = 2) -> None:
+    """Stop one rank after any batch, of any epoch: any of those worlds goes on with the same global batches.
+
+    Args:
+        make_rank: makes the loader of (rank, world size).
+        worlds: numbers of ranks, each of which goes on from every state.
+        epochs: how many.
+    """
+    alone = make_rank(0, 1)
+    states, batches = [alone.state_dict()], []
+    for _ in range(epochs):
+        for batch in alone:
+            batches.append(content_of(batch))
+            states.append(alone.state_dict())
+    for world_size in worlds:
+        for position, state in enumerate(states):
+            ranks = [make_rank(rank, world_size) for rank in range(world_size)]
+            rest = []
+            for rank in ranks:
+                rank.load_state_dict(state)
+            for _ in range(ranks[0].epoch, epochs):
+                rest += [content_of(joined(parts)) for parts in zip(*ranks, strict=True)]
+            assert rest == batches[position:], f"resumed by {world_size} ranks after batch {position}"
+
+
 def assert_reads_each_row_once(make_reader: Callable[[], Any], ids: Iterable[int]) -> None:
     """An epoch holds exactly those ids, once each, apart from marked repetitions; and so does the next epoch."""
     reader, wanted = make_reader(), sorted(ids)
@@ -49,6 +74,19 @@ def ids_of(batch: pa.RecordBatch | Mapping[str, Any]) -> list[int]:
     else:
         counts = _plain(batch["valid"]) if "valid" in names else [True] * len(ids)
     return [one for one, counted in zip(ids, counts, strict=True) if counted]
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """The global batch that the ranks' batches are the parts of."""
+    if isinstance(parts[0], pa.RecordBatch):
+        return pa.concat_batches(parts)
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    if isinstance(values[0], list):
+        return [one for part in values for one in part]
+    return np.concatenate([np.asarray(one) for one in values])
 
 
 def content_of(batch: pa.RecordBatch | Mapping[str, Any]) -> Any:

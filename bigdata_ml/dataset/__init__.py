@@ -1,7 +1,6 @@
 """The contract on disk: what a job writes and a loader enforces."""
 
 from bigdata_ml.dataset.dataset import Dataset
-from bigdata_ml.dataset.footers import read_metadata
 from bigdata_ml.dataset.head import first_rows
 from bigdata_ml.dataset.manifest import Cleaning, Manifest, SplitSummary, Statistics, Vocabulary
 from bigdata_ml.dataset.publish import Contract, Staging, publish, stage
@@ -28,7 +27,6 @@ __all__ = [
     "WriteOptions",
     "first_rows",
     "publish",
-    "read_metadata",
     "stage",
     "validate",
 ]

@@ -14,7 +14,8 @@ from bigdata_ml.dataset.fingerprint import combine, hash_rows, sum_of_rows
 from bigdata_ml.dataset.footers import byte_range
 from bigdata_ml.dataset.layout import part_path
 from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.schema import Codec, Field, Schema, fixed_width, type_to_text
+from bigdata_ml.schema import Codec, Field, Schema, type_to_text
+from bigdata_ml.schema.arrow import fixed_width
 from bigdata_ml.storage import Location
 
 __all__ = ["PartFile", "PartWriter", "WriteOptions", "row_bytes"]

@@ -67,7 +67,8 @@ class Loader(Positioned, IterableDataset[Batch]):
         info = get_worker_info()
         if info is None:
             return
-        if info.num_workers > 1 and info.id == 0 and self._cursor.worker is None:
+        # Each epoch has new processes; the first ones say it for all.
+        if info.num_workers > 1 and info.id == 0 and self._cursor.worker is None and self._cursor.begins:
             warnings.warn(
                 f"each of the DataLoader's {info.num_workers} worker processes reads nearly every row group of "
                 f"{self._cursor.dataset.url}; make_loader(num_workers=…) decodes in threads and reads each once",

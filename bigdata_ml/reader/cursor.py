@@ -93,6 +93,11 @@ class Cursor:
         """Which worker this is and of how many, in a worker process of a torch DataLoader."""
         return self._worker
 
+    @property
+    def begins(self) -> bool:
+        """Whether this is where a run begins, or goes on."""
+        return self._restored or (self.epoch, self.step) == (0, 0)
+
     def begin(self) -> tuple[EpochPlan, Share]:
         """Start an iteration: return the epoch's plan and what of it is to be read."""
         worker, workers = self._worker or (0, 1)

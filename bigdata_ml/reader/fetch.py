@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from bigdata_ml.dataset import Dataset, read_metadata
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.dataset.footers import read_metadata
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, SchemaMismatch
 from bigdata_ml.storage import Location
 

@@ -156,8 +156,10 @@ class _StreamReader:
         start, begin = int(layout.starts[place]), self._begin(place)
         end = min(int(layout.starts[place + 1]), stream.begin + stream.rows)
         ranks = self._walk.ranks(begin - stream.begin, end - stream.begin)
-        rows = np.flatnonzero(ranks >= self._first)
-        places, ranks = rows + (begin - start), ranks[rows]
+        places = np.arange(begin - start, end - start)
+        if self._first:
+            left = ranks >= self._first
+            places, ranks = places[left], ranks[left]
         if len(self._filling):
             more = np.flatnonzero((self._filling >= begin) & (self._filling < end))
             places = np.concatenate([places, self._filling[more] - start])
@@ -177,8 +179,7 @@ class _StreamReader:
 
     def _mine(self, places: np.ndarray, ranks: np.ndarray) -> _Entries:
         """Keep the rows of this share's steps; under `drop` the last ones belong to none."""
-        steps = ranks // self._size
-        mine = (steps >= self._share.first) & (steps < self._plan.steps)
+        mine = ranks < self._plan.steps * self._size
         if self._share.stride > 1:
-            mine &= (steps - self._share.first) % self._share.stride == 0
-        return _Entries(self._index, places[mine], ranks[mine])
+            mine &= (ranks // self._size - self._share.first) % self._share.stride == 0
+        return _Entries(self._index, places, ranks) if mine.all() else _Entries(self._index, places[mine], ranks[mine])

@@ -9,7 +9,7 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import WorldSizeNotAllowed
 from bigdata_ml.reader.options import ReadOptions, Remainder
 from bigdata_ml.reader.rank import Rank, divisors
-from bigdata_ml.schema import fixed_width
+from bigdata_ml.schema.arrow import fixed_width
 
 __all__ = ["OrderSettings", "check_budget", "order_settings", "row_bytes"]
 

@@ -1,0 +1,165 @@
+"""The loader under torch's DataLoader and torchdata's StatefulDataLoader: the same batches, and positions that go on."""
+
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contracts import content_of, ids_of
+from loading import draw, loader
+from torch.utils.data import DataLoader
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.errors import ResumeMismatch
+
+PROCESSES = (0, 1, 2, 3)
+pytestmark = [
+    # Said once, on purpose; a test hears it where it is meant.
+    pytest.mark.filterwarnings("ignore:each of the DataLoader's:UserWarning"),
+    # torchdata 0.11 calls what torch has put away.
+    pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning"),
+    # More processes than cores are asked for on purpose.
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
+    # torch forks its worker processes; Python 3.12 says so of every process with threads.
+    pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
+]
+READ = {"seed": 4, "remainder": "exact", "window": 20}
+
+
+def plain(dataset: Dataset, processes: int, **settings: Any) -> DataLoader[Any]:
+    return DataLoader(loader(dataset, read=READ, **settings), batch_size=None, num_workers=processes)
+
+
+def stateful(dataset: Dataset, processes: int, **settings: Any) -> Any:
+    return StatefulDataLoader(loader(dataset, read=READ, **settings), batch_size=None, num_workers=processes)
+
+
+def contents(batches: Any) -> list[Any]:
+    return [content_of(batch) for batch in batches]
+
+
+@pytest.fixture
+def epochs(train: Dataset) -> list[list[Any]]:
+    """Three epochs by the loader alone, with a transform that draws."""
+    one = loader(train, read=READ, transform=draw)
+    return [contents(one) for _ in range(3)]
+
+
+@pytest.mark.parametrize("make", [plain, stateful])
+@pytest.mark.parametrize("processes", PROCESSES)
+def test_it_gives_the_loaders_batches_and_length_epoch_by_epoch(
+    train: Dataset, epochs: list[list[Any]], processes: int, make: Callable[..., Any]
+) -> None:
+    around = make(train, processes, transform=draw)
+    assert len(around) == len(epochs[0])
+    for epoch, wanted in enumerate(epochs):
+        around.dataset.set_epoch(epoch)
+        assert contents(around) == wanted
+
+
+@pytest.mark.parametrize("make", [plain, stateful])
+def test_threads_in_the_worker_processes_change_nothing(
+    train: Dataset, epochs: list[list[Any]], make: Callable[..., Any]
+) -> None:
+    assert contents(make(train, 2, transform=draw, num_workers=2)) == epochs[0]
+
+
+def test_workers_that_are_kept_go_on_with_the_next_epoch(train: Dataset, epochs: list[list[Any]]) -> None:
+    one = loader(train, read=READ, transform=draw)
+    around = DataLoader(one, batch_size=None, num_workers=2, persistent_workers=True)
+    assert [contents(around) for _ in range(3)] == epochs
+
+
+@pytest.mark.parametrize("processes", PROCESSES)
+@pytest.mark.parametrize("steps", [0, 1, 3, 7])
+def test_a_position_named_in_the_main_process_goes_on_with_any_number_of_processes(
+    train: Dataset, epochs: list[list[Any]], processes: int, steps: int
+) -> None:
+    around = plain(train, processes, transform=draw)
+    around.dataset.load_state_dict(around.dataset.state_at(1, steps))
+    assert contents(around) == (epochs[1][steps:] or epochs[2])
+
+
+@pytest.mark.parametrize("processes", PROCESSES)
+def test_stateful_dataloader_goes_on_after_every_batch(train: Dataset, epochs: list[list[Any]], processes: int) -> None:
+    around, states = stateful(train, processes, transform=draw), []
+    around.dataset.set_epoch(1)
+    for _ in around:
+        states.append(copy.deepcopy(around.state_dict()))
+    assert len(states) == len(epochs[1])
+    for position, state in enumerate(states, start=1):
+        resumed = stateful(train, processes, transform=draw)
+        resumed.dataset.set_epoch(1)
+        resumed.load_state_dict(state)
+        rest = contents(resumed)
+        # After the last batch a loader without processes stands at the next epoch; one with processes ends this one first.
+        assert rest == (epochs[1][position:] or (epochs[2] if processes == 0 else []))
+        resumed.dataset.set_epoch(2)
+        assert contents(resumed) == epochs[2]
+
+
+@pytest.mark.parametrize("processes", PROCESSES)
+def test_stateful_dataloader_neither_skips_nor_repeats_an_epoch_after_its_end(
+    train: Dataset, epochs: list[list[Any]], processes: int
+) -> None:
+    around = stateful(train, processes, transform=draw)
+    assert contents(around) == epochs[0]
+    state = around.state_dict()
+    resumed = stateful(train, processes, transform=draw)
+    resumed.load_state_dict(state)
+    if processes:
+        resumed.dataset.set_epoch(1)
+    assert contents(resumed) == epochs[1]
+
+
+def test_every_worker_says_of_its_state_that_it_is_its_own(train: Dataset) -> None:
+    around = stateful(train, 2)
+    batches = iter(around)
+    next(batches)
+    workers = around.state_dict()["_snapshot"]["_worker_snapshots"]
+    states = [worker["dataset_state"] for worker in workers.values()]
+    assert [(state["step"], state["worker"]) for state in states] == [(2, [0, 2]), (1, [1, 2])]
+    with pytest.raises(ResumeMismatch, match=r"in worker process 0 of 2 of a DataLoader.*state_at"):
+        loader(train, read=READ).load_state_dict(json.loads(json.dumps(states[0])))
+
+
+def test_more_processes_than_steps_give_each_step_once(train: Dataset) -> None:
+    around = DataLoader(loader(train, size=47, read=READ), batch_size=None, num_workers=3)
+    assert [sorted(ids_of(batch)) for batch in around] == [list(range(47))]
+
+
+def test_an_error_in_a_worker_process_reaches_the_caller(train: Dataset) -> None:
+    (Path(train.url) / "split=train/part-1.parquet").unlink()
+    with pytest.raises(Exception, match=r"part-1\.parquet row group"):
+        list(plain(train, 2))
+
+
+@pytest.mark.parametrize(("processes", "times"), [(1, 0), (2, 1)])
+def test_what_several_processes_cost_is_said_once(train: Dataset, processes: int, times: int) -> None:
+    code = f"""
+from torch.utils.data import DataLoader
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.loader import make_loader
+from bigdata_ml.reader import ReadOptions
+loader = make_loader(Dataset.open({train.url!r}).split("train"), ReadOptions(), global_batch_size=8)
+for epoch in range(3):
+    loader.set_epoch(epoch)
+    assert len(list(DataLoader(loader, batch_size=None, num_workers={processes}))) == len(loader)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.count("worker processes reads nearly every row group of") == times
+
+
+def test_two_ranks_with_processes_make_the_same_global_batches(train: Dataset) -> None:
+    def ranks() -> Iterator[Any]:
+        for rank in (0, 1):
+            one = loader(train, read=READ, rank=rank, world_size=2)
+            yield DataLoader(one, batch_size=None, num_workers=2)
+
+    alone = [ids_of(batch) for batch in loader(train, read=READ)]
+    assert [ids_of(left) + ids_of(right) for left, right in zip(*ranks(), strict=True)] == alone

@@ -1,0 +1,143 @@
+"""Values go through slots unchanged, whatever their type, offset, nulls and order."""
+
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bigdata_ml.reader.open_batches import OpenBatches
+from bigdata_ml.reader.slots import slots_for
+
+UTC = timezone.utc
+KINDS: dict[str, tuple[pa.DataType, list[Any]]] = {
+    "bool": (pa.bool_(), [True, False, False]),
+    "int8": (pa.int8(), [-1, 0, 127]),
+    "uint64": (pa.uint64(), [0, 2**64 - 1, 5]),
+    "half": (pa.float16(), [np.float16(0.5), np.float16(-2), np.float16(0)]),
+    "double": (pa.float64(), [0.5, float("inf"), -0.0]),
+    "date": (pa.date32(), [date(1960, 1, 1), date(2026, 11, 25), date(1, 1, 1)]),
+    "time": (pa.time64("us"), [time(0, 0, 1), time(23, 59), time(1)]),
+    "time32": (pa.time32("ms"), [time(0, 0, 1), time(23, 59), time(1)]),
+    "timestamp": (pa.timestamp("us", "UTC"), [datetime(2026, 1, 1, tzinfo=UTC), datetime(1900, 1, 1, tzinfo=UTC)]),
+    "duration": (pa.duration("ms"), [timedelta(days=3), timedelta(0)]),
+    "decimal": (pa.decimal128(20, 4), [Decimal("1.5000"), Decimal("-999999999999.1234")]),
+    "decimal256": (pa.decimal256(50, 2), [Decimal("1.50"), Decimal("-7.25")]),
+    "decimal32": (pa.decimal32(5, 2), [Decimal("1.50"), Decimal("-7.25")]),
+    "fixed bytes": (pa.binary(3), [b"abc", b"\0\0\0"]),
+    "text": (pa.string(), ["", "short", "longer than the twelve bytes of a view", "жук", "x" * 300]),
+    "large text": (pa.large_string(), ["", "short", "longer than the twelve bytes of a view"]),
+    "bytes": (pa.binary(), [b"", b"\xff\xd8", b"\0" * 40]),
+    "large bytes": (pa.large_binary(), [b"", b"\xff\xd8", b"\0" * 40]),
+    "list": (pa.list_(pa.float32()), [[], [1.5], [2.5, 3.5, 4.5]]),
+    "list of text": (pa.list_(pa.string()), [[], ["a", "longer than the twelve bytes"], [None]]),
+    "large list": (pa.large_list(pa.int16()), [[1], [], [2, 3]]),
+    "fixed list": (pa.list_(pa.int16(), 2), [[1, 2], [3, 4]]),
+    "categories": (pa.dictionary(pa.int32(), pa.string()), ["a", "b", "a"]),
+    "tensor": (pa.fixed_shape_tensor(pa.uint8(), (2, 2)), [[1, 2, 3, 4], [5, 6, 7, 8]]),
+    "float tensor": (pa.fixed_shape_tensor(pa.float32(), (1, 2, 1)), [[1.5, 2.5], [3.5, 4.5]]),
+    "null": (pa.null(), [None, None]),
+}
+
+
+def array_of(kind: pa.DataType, values: list[Any]) -> pa.Array:
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
+    return pa.array(values, kind)
+
+
+@pytest.mark.parametrize("nullable", [False, True])
+@pytest.mark.parametrize("name", KINDS)
+def test_values_of_every_type_come_back_as_they_were(name: str, nullable: bool) -> None:
+    kind, values = KINDS[name]
+    nullable = nullable or name == "null"
+    groups = [array_of(kind, (values + [None] * nullable) * times).slice(offset) for times, offset in ((3, 0), (4, 2), (1, 1))]
+    field, numbers = pa.field("x", kind, nullable=nullable), np.random.default_rng(0)
+    slots = slots_for(field)
+    slots.resize(64, [])
+    order = numbers.permutation(64)[: sum(map(len, groups))]
+    wanted: dict[int, Any] = {}
+    for token, group in enumerate(groups):
+        places, order = order[: len(group)], order[len(group) :]
+        rows = numbers.permutation(len(group))
+        slots.scatter(token, group, rows, places)
+        plain = group.to_pylist()
+        wanted |= {place: plain[row] for place, row in zip(places.tolist(), rows.tolist(), strict=True)}
+    slots.clear(np.array(sorted(set(range(64)) - wanted.keys())))
+    batch = slots.batch(slice(0, 64))
+    batch.validate(full=True)
+    assert batch.type == kind
+    found = batch.to_pylist()
+    assert {place: found[place] for place in wanted} == wanted
+    empty = {repr(found[place]) for place in range(64) if place not in wanted}
+    assert len(empty) == 1
+    assert (empty == {"None"}) == nullable
+
+
+@pytest.mark.parametrize("name", ["bytes", "tensor", "list", "int8", "categories"])
+def test_a_batch_has_memory_of_its_own(name: str) -> None:
+    kind, values = KINDS[name]
+    slots = slots_for(pa.field("x", kind, nullable=False))
+    slots.resize(2, [])
+    slots.scatter(0, array_of(kind, values), np.array([0, 1]), np.array([0, 1]))
+    batch = slots.batch(slice(0, 2))
+    before = batch.to_pylist()
+    slots.scatter(1, array_of(kind, values[::-1]), np.array([0, 1]), np.array([0, 1]))
+    slots.release(0)
+    assert batch.to_pylist() == before
+
+
+SCHEMA = pa.schema(
+    [pa.field("id", pa.int64(), nullable=False), pa.field("text", pa.string()), pa.field("tags", pa.list_(pa.int8()))]
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.lists(st.integers(0, 6), max_size=9), max_size=12), st.integers(1, 4))
+def test_batches_hold_the_rows_that_were_added_however_far_ahead(groups: list[list[int]], rows: int) -> None:
+    """Each group is a list of how many batches ahead its rows go; the places of a batch are filled in turn."""
+    one, filled, handed, row = OpenBatches(SCHEMA, rows), {}, 0, 0
+    for group, aheads in enumerate(groups):
+        ids, batches, places = [], [], []
+        for ahead in aheads:
+            batch = handed + ahead
+            place = filled.setdefault(batch, [])
+            if len(place) < rows:
+                ids.append(row)
+                batches.append(batch)
+                places.append(len(place))
+                place.append((group, row))
+                row += 1
+        if ids:
+            texts = [None if one % 3 == 0 else f"row {one} " * (one % 5) for one in ids]
+            columns = {
+                "id": pa.array(ids),
+                "text": pa.array(texts, pa.string()),
+                "tags": pa.array([[one % 7] for one in ids], pa.list_(pa.int8())),
+            }
+            one.add(group, columns, np.arange(len(ids)), np.array(batches), np.array(places))
+        while len(filled.get(handed, [])) == rows:
+            full, wanted = one.take(), filled.pop(handed)
+            assert list(zip(full.groups.tolist(), full.columns["id"].to_pylist(), strict=True)) == wanted
+            assert full.columns["tags"].to_pylist() == [[row % 7] for _, row in wanted]
+            assert full.columns["text"].to_pylist() == [None if row % 3 == 0 else f"row {row} " * (row % 5) for _, row in wanted]
+            handed += 1
+        assert one.held_rows == sum(map(len, filled.values()))
+
+
+def test_buffers_of_a_group_are_let_go_with_its_last_row() -> None:
+    schema = pa.schema([pa.field("text", pa.binary(), nullable=False)])
+    one, before = OpenBatches(schema, 2), pa.total_allocated_bytes()
+    for group in range(50):
+        column = pa.array([b"x" * 100_000] * 4)
+        one.add(group, {"text": column}, np.arange(4), np.array([0, 0, 1, 1]) + 2 * group, np.array([0, 1, 0, 1]))
+        del column
+        one.take()
+        assert pa.total_allocated_bytes() - before < 900_000
+        one.take()
+        assert one.held_groups == 0
+        assert pa.total_allocated_bytes() - before < 400_000
