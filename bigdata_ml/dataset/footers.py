@@ -136,7 +136,7 @@ def _bounds(group: pq.RowGroupMetaData, names: list[str]) -> tuple[dict[str, Any
         chunk = group.column(index)
         name = _column_of(chunk.path_in_schema, names)
         found = chunk.statistics
-        if found is None or not found.has_null_count or found.null_count:
+        if group.num_rows and (found is None or not found.has_null_count or found.null_count):
             nulls.add(name)
         if found is not None and found.has_min_max and name == chunk.path_in_schema:
             least[name], most[name] = found.min, found.max

@@ -217,3 +217,8 @@ def test_a_manifest_that_the_store_does_not_give_is_named(tmp_path: Path) -> Non
     (tmp_path / "_bigdata_ml/manifest.json").mkdir(parents=True)
     with pytest.raises(MetadataUnreadable, match=r"_bigdata_ml/manifest\.json: the metadata cannot be read"):
         Dataset.open(tmp_path)
+
+
+def test_an_empty_file_does_not_make_columns_nullable(tmp_path: Path) -> None:
+    files = {f"{rows}.parquet": pa.table({"id": pa.array(range(rows), pa.int64())}) for rows in (0, 3)}
+    assert not Dataset.open(write_plain(tmp_path, files)).schema["id"].nullable
