@@ -1,4 +1,4 @@
-"""The command line: `bigdata-ml inspect | head | validate | report | recipes`. It calls rooms and holds no logic.
+"""The command line: `bigdata-ml inspect | head | validate | plan | report | recipes`. It calls rooms and holds no logic.
 
 Exit codes: 0 ok, 1 something is wrong with the data, 2 the command makes no sense or finds nothing there.
 """
@@ -7,8 +7,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 from rich.console import Console
@@ -18,6 +18,7 @@ from rich.table import Table
 
 from bigdata_ml.dataset import Dataset, first_rows, validate
 from bigdata_ml.errors import BigDataMLError, DatasetInvalid
+from bigdata_ml.reader import PlanSummary, ReadOptions, summarise_plan
 from bigdata_ml.schema import type_to_text
 
 __all__ = ["main", "run_job"]
@@ -107,6 +108,59 @@ class Validate:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """Say how a dataset would be read, before it is: steps, rows dropped or repeated, reads, rows held, mixing, world sizes.
+
+    Attributes:
+        dataset: URL of the dataset.
+        global_batch_size: rows of a step over all ranks.
+        world_size: how many ranks.
+        split: which split; by default train, or the whole where there are none.
+        remainder: what becomes of the rows that do not fill a last global batch.
+        seed: of the order.
+        epoch: whose order.
+        streams: canonical sequences; by default the largest divisor of the global batch up to 16.
+        window: rows, over all ranks, among which rows are mixed across row groups; by default those of 256 MiB.
+        dataloader_workers: processes of a torch DataLoader around the loader; 0 where its own threads are used.
+        json: print JSON.
+    """
+
+    dataset: tyro.conf.Positional[str]
+    global_batch_size: int
+    world_size: int = 1
+    split: str | None = None
+    remainder: Literal["drop", "pad", "exact"] = "drop"
+    seed: int = 0
+    epoch: int = 0
+    streams: int | None = None
+    window: int | None = None
+    dataloader_workers: int = 0
+    json: bool = False
+
+    def run(self) -> int:
+        """Print it."""
+        dataset = Dataset.open(self.dataset)
+        if dataset.splits:
+            dataset = dataset.split(self.split or "train")
+        elif self.split is not None:
+            dataset.split(self.split)
+        read = ReadOptions(remainder=self.remainder, seed=self.seed, streams=self.streams, window=self.window)
+        found = summarise_plan(
+            dataset,
+            read,
+            global_batch_size=self.global_batch_size,
+            world_size=self.world_size,
+            epoch=self.epoch,
+            dataloader_workers=self.dataloader_workers,
+        )
+        if self.json:
+            sys.stdout.write(json.dumps(_finite(asdict(found)), indent=1) + "\n")
+        else:
+            _print_plan(dataset, found)
+        return 0
+
+
+@dataclass(frozen=True)
 class Report:
     """Write report.html and summary.json of all runs below a directory, from the runs' own files.
 
@@ -142,6 +196,7 @@ _Command = (
     Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Head, tyro.conf.subcommand("head")]
     | Annotated[Validate, tyro.conf.subcommand("validate")]
+    | Annotated[Plan, tyro.conf.subcommand("plan")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Recipes, tyro.conf.subcommand("recipes")]
 )
@@ -236,6 +291,46 @@ def _print_summary(dataset: Dataset) -> None:
             soft_wrap=True,
         )
     _OUT.print(f"content {found['fingerprints']['content'] or '–'}  layout {found['fingerprints']['layout']}", soft_wrap=True)
+
+
+def _print_plan(dataset: Dataset, plan: PlanSummary) -> None:
+    name = f"{dataset.url} {dataset.name}" if dataset.name else dataset.url
+    _OUT.print(name, style="bold", markup=False, soft_wrap=True)
+    last = {
+        "drop": f"{plan.dropped:,} rows left out, others each epoch",
+        "pad": f"{plan.repeated:,} places filled with repeated rows, marked",
+        "exact": f"{plan.repeated:,} places filled with repeated rows of valid 0",
+    }
+    amplified = (
+        "" if plan.read_amplification <= 1.1 else ": few row groups a stream; take fewer streams, or write smaller row groups"
+    )
+    mixing, several = plan.mixing, f"; up to {plan.dataloader_reads:,} by {plan.dataloader_workers} processes a rank"
+    effective = "all its rows'" if mixing.effective_groups == float("inf") else f"{mixing.effective_groups:,.1f}"
+    lines = {
+        "rows": f"{plan.rows:,} in {plan.row_groups:,} row groups",
+        "order": f"{plan.order}, seed {plan.seed}, epoch {plan.epoch}, {plan.streams} streams, window {plan.window:,} rows",
+        "steps": f"{plan.steps:,} on every rank, of {plan.global_batch_size:,} rows: {plan.rank_batch_size:,} a rank",
+        "remainder": f"{plan.remainder}: {last[plan.remainder]}",
+        "world sizes": f"{', '.join(map(str, plan.world_sizes))} read the same global batches; asked for: {plan.world_size}",
+        "reads": f"{plan.reads:,} row groups by all ranks{several if plan.dataloader_workers > 1 else ''}, "
+        f"{plan.read_amplification:.3f} × their rows{amplified}",
+        "rows held": f"{mixing.held_mean:,.0f} a rank on average, {mixing.held_peak:,} at most, "
+        f"about {_mebibytes(plan.held_bytes)} (never above {_mebibytes(plan.held_bytes_bound)})",
+        "mixing": f"{effective} effective, {mixing.distinct_groups:,.1f} distinct row groups a global batch"
+        + ("" if mixing.steps == plan.steps else f" (by {mixing.steps:,} steps)"),
+    }
+    for title, line in lines.items():
+        _OUT.print(f"  {title:<12} {line}", markup=False, soft_wrap=True)
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"
+
+
+def _finite(found: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity."""
+    mixing = found["mixing"]
+    return {**found, "mixing": {name: None if value == float("inf") else value for name, value in mixing.items()}}
 
 
 def _file_sizes(dataset: Dataset) -> dict[str, int]:

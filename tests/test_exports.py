@@ -24,7 +24,9 @@ ROOMS = {
         "publish", "stage", "validate",
     ],
     "prepare": ["ImageJob", "SplitRule", "TableJob", "assign_split", "prepare_images", "prepare_table", "spark_session"],
-    "reader": ["Cursor", "EpochPlan", "Rank", "ReadOptions", "Reader", "decode_batch", "open_reader"],
+    "reader": [
+        "Cursor", "EpochPlan", "PlanSummary", "Rank", "ReadOptions", "Reader", "decode_batch", "open_reader", "summarise_plan",
+    ],
     "report": [
         "Baseline", "Cost", "DatasetRecord", "EpochRecord", "Epochs", "Meter", "Report", "RunDirectory", "RunRecord", "cost_of",
         "peak_rss_mb", "summarise", "write_baseline", "write_report",

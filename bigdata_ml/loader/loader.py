@@ -19,6 +19,7 @@ from bigdata_ml.reader.arrow import Gathering, check_columns
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Positioned, Ready
 from bigdata_ml.reader.decode import Columns
 from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.schema import Codec
 
 __all__ = ["Loader", "make_loader"]
 
@@ -78,16 +79,19 @@ class Loader(Positioned, IterableDataset[Batch]):
 
     def _inline(self, gathering: Gathering) -> Iterator[Ready[Batch]]:
         for _ in gathering.steps:
-            yield self._finish(gathering, gathering.next())
+            yield self._read_and_finish(gathering)
 
     def _threaded(self, gathering: Gathering) -> Iterator[Ready[Batch]]:
-        # One thread reads, in order, so that a row group is read once; the others decode.
+        # One thread reads, in order, so that a row group is read once; the others decode. Where there is nothing to decode but
+        # numbers and text it does that too: threads that take turns at Python's lock for small steps hinder each other.
         waiting: deque[Future[Ready[Batch]]] = deque()
         with ThreadPoolExecutor(1, "read") as read, ThreadPoolExecutor(self._num_workers, "decode") as decode:
             try:
                 for _ in gathering.steps:
-                    gathered = read.submit(gathering.next)
-                    waiting.append(decode.submit(self._finish_gathered, gathering, gathered))
+                    if self._is_light:
+                        waiting.append(read.submit(self._read_and_finish, gathering))
+                    else:
+                        waiting.append(decode.submit(self._finish_gathered, gathering, read.submit(gathering.next)))
                     if len(waiting) > self._prefetch:
                         yield waiting.popleft().result()
                 while waiting:
@@ -95,6 +99,13 @@ class Loader(Positioned, IterableDataset[Batch]):
             finally:
                 read.shutdown(wait=False, cancel_futures=True)
                 decode.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def _is_light(self) -> bool:
+        return self._transform is None and all(field.codec not in (Codec.IMAGE, Codec.RAW_IMAGE) for field in self._schema)
+
+    def _read_and_finish(self, gathering: Gathering) -> Ready[Batch]:
+        return self._finish(gathering, gathering.next())
 
     def _finish_gathered(self, gathering: Gathering, gathered: "Future[Gathered]") -> Ready[Batch]:
         return self._finish(gathering, gathered.result())

@@ -5,6 +5,17 @@ from bigdata_ml.reader.cursor import Cursor
 from bigdata_ml.reader.decode import decode_batch
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import EpochPlan
+from bigdata_ml.reader.plan_summary import PlanSummary, summarise_plan
 from bigdata_ml.reader.rank import Rank
 
-__all__ = ["Cursor", "EpochPlan", "Rank", "ReadOptions", "Reader", "decode_batch", "open_reader"]
+__all__ = [
+    "Cursor",
+    "EpochPlan",
+    "PlanSummary",
+    "Rank",
+    "ReadOptions",
+    "Reader",
+    "decode_batch",
+    "open_reader",
+    "summarise_plan",
+]

@@ -56,8 +56,8 @@ class Gatherer:
         self._on_unreadable = on_unreadable
         self._streams = {index: _StreamReader(plan, index, share) for index in share.streams}
         self._size = plan.settings.stream_batch
-        self.open = OpenBatches(source.schema, self._size * len(share.streams))
         self.steps = range(share.first, plan.steps, share.stride)
+        self.open = OpenBatches(source.schema, self._size * len(share.streams), ahead=self._ahead())
         self._done = 0
         self.reads = 0
 
@@ -96,6 +96,12 @@ class Gatherer:
         batches = (ranks // self._size - self._share.first) // self._share.stride
         rows = self._plan.group_rows(group)[places].astype(np.int64)
         self.open.add(group, columns, rows, batches, lines * self._size + ranks % self._size)
+
+    def _ahead(self) -> int:
+        """Return the batches that rows usually lie ahead: those of a row group leave over its length and the window's."""
+        rows = min(int(self._plan.selection.counts.max()), self._plan.layout.rows // self._plan.settings.streams)
+        usual = (rows + self._plan.settings.delay) // (self._size * self._share.stride) + 2
+        return max(1, min(usual, len(self.steps)))
 
     def _copies(self, step: int) -> np.ndarray:
         copies = np.zeros(self._size * len(self._share.streams), np.int64)

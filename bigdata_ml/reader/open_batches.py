@@ -1,16 +1,19 @@
 """The batches that are being filled: rows are scattered into them as row groups arrive, each is handed out when it is full."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from bigdata_ml.reader.slots import slots_for
+from bigdata_ml.reader.slot_columns import slot_column
+from bigdata_ml.reader.slots import Slots
 
 __all__ = ["FullBatch", "OpenBatches"]
 
-_MARKS = {"group": np.int64, "row": np.int64, "token": np.int64}
+# Parts of a slot beside its columns' (whose names begin with the column's number): where its row came from.
+_MARKS = {name: np.dtype(np.int32) for name in ("group", "row", "token")}
 _SKIPPED = -1
 
 
@@ -36,19 +39,20 @@ class OpenBatches:
     Args:
         schema: of the columns.
         rows: rows of a batch.
-        first: number of the batch that is handed out first.
+        ahead: batches that there is room for at once, so that growing is rare.
     """
 
-    def __init__(self, schema: pa.Schema, rows: int, *, first: int = 0) -> None:
+    def __init__(self, schema: pa.Schema, rows: int, *, ahead: int = 1) -> None:
         self._schema = schema
         self._rows = rows
-        self._next = first
-        self._last = first - 1
+        self._next = 0
         self._capacity = 0
-        self._columns = {field.name: slots_for(field) for field in schema}
-        self._marks = {name: np.zeros(0, dtype) for name, dtype in _MARKS.items()}
+        self._columns = [slot_column(field) for field in schema]
+        parts = {(number, name): part for number, one in enumerate(self._columns) for name, part in one.parts.items()}
+        self._slots = Slots({**_MARKS, **{f"{number} {name}": part for (number, name), part in parts.items()}})
         self._pending: dict[int, int] = {}
         self._tokens: list[int] = []
+        self._make_room(ahead - 1)
 
     @property
     def held_rows(self) -> int:
@@ -58,7 +62,7 @@ class OpenBatches:
     @property
     def nbytes(self) -> int:
         """Bytes of all slots; the buffers of row groups with long text or bytes come on top."""
-        return sum(column.nbytes for column in self._columns.values()) + sum(mark.nbytes for mark in self._marks.values())
+        return self._slots.nbytes
 
     @property
     def held_groups(self) -> int:
@@ -80,16 +84,16 @@ class OpenBatches:
         self._make_room(int(batches.max()))
         slots = batches % self._capacity * self._rows + places
         token = self._tokens.pop() if self._tokens else len(self._pending)
-        self._marks["group"][slots] = group
-        self._marks["row"][slots] = rows
-        # A group that could not be read is marked by the sign.
-        self._marks["token"][slots] = token if columns is not None else _SKIPPED - token
-        for name, column in self._columns.items():
-            if columns is None:
-                column.clear(slots)
-            else:
-                column.scatter(token, columns[name], rows, slots)
         self._pending[token] = len(rows)
+        if columns is None:
+            # The marks differ from row to row, and so they come as arrays; a group that could not be read is marked by the sign.
+            marks = {"group": np.full(len(rows), group), "row": rows, "token": _SKIPPED - token}
+            self._slots.scatter({**marks, **self._named(one.nothing() for one in self._columns)}, np.arange(len(rows)), slots)
+            return
+        split = (one.split(token, columns[name]) for one, name in zip(self._columns, self._schema.names, strict=True))
+        size = len(next(iter(columns.values())))
+        marks = {"group": group, "row": np.arange(size), "token": token}
+        self._slots.scatter({**marks, **self._named(split)}, rows, slots)
 
     def take(self) -> FullBatch:
         """Return the next batch, all of whose rows were added, and let go of row groups that it was the last to need.
@@ -98,21 +102,26 @@ class OpenBatches:
             ValueError: more text or bytes than a batch can hold.
         """
         begin = self._next % self._capacity * self._rows
-        part = slice(begin, begin + self._rows)
+        parts = self._slots.take(slice(begin, begin + self._rows))
         try:
-            columns = pa.RecordBatch.from_arrays(
-                [self._columns[name].batch(part) for name in self._schema.names], schema=self._schema
-            )
+            arrays = [
+                column.array({name: parts[f"{number} {name}"] for name in column.parts})
+                for number, column in enumerate(self._columns)
+            ]
+            columns = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         except (pa.ArrowInvalid, pa.ArrowCapacityError) as error:
             raise ValueError(
                 f"a batch of {self._rows} rows cannot be made, most likely because it holds more than 2 GiB of text or bytes: "
                 f"{error}; take a smaller batch"
             ) from error
-        tokens = self._marks["token"][part]
-        full = FullBatch(self._marks["group"][part].copy(), self._marks["row"][part].copy(), tokens < 0, columns)
-        self._release(np.where(tokens < 0, _SKIPPED - tokens, tokens))
+        skipped = parts["token"] < 0
+        full = FullBatch(parts["group"].astype(np.int64), parts["row"].astype(np.int64), skipped, columns)
+        self._release(np.where(skipped, _SKIPPED - parts["token"], parts["token"]))
         self._next += 1
         return full
+
+    def _named(self, split: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        return {f"{number} {name}": part for number, parts in enumerate(split) for name, part in parts.items()}
 
     def _release(self, tokens: np.ndarray) -> None:
         for token, count in enumerate(np.bincount(tokens).tolist()):
@@ -122,27 +131,18 @@ class OpenBatches:
             if not self._pending[token]:
                 del self._pending[token]
                 self._tokens.append(token)
-                for column in self._columns.values():
+                for column in self._columns:
                     column.release(token)
 
     def _make_room(self, batch: int) -> None:
-        self._last = max(self._last, batch)
-        wanted = self._last - self._next + 1
+        wanted = batch - self._next + 1
         if wanted <= self._capacity:
             return
-        capacity = max(wanted, min(2 * self._capacity, wanted + 8))
-        moves = [
-            (self._slice(one, self._capacity), self._slice(one, capacity))
-            for one in range(self._next, self._next + self._capacity)
-            if self._capacity
-        ]
-        for column in self._columns.values():
-            column.resize(capacity * self._rows, moves)
-        for name, mark in self._marks.items():
-            grown = np.empty(capacity * self._rows, mark.dtype)
-            for old, new in moves:
-                grown[new] = mark[old]
-            self._marks[name] = grown
+        capacity = wanted + self._capacity // 8
+        kept = range(self._next, self._next + self._capacity)
+        self._slots.resize(
+            capacity * self._rows, [(self._slice(one, self._capacity), self._slice(one, capacity)) for one in kept]
+        )
         self._capacity = capacity
 
     def _slice(self, batch: int, capacity: int) -> slice:

@@ -1,7 +1,7 @@
 """The order's settings: what `ReadOptions` leave open is chosen here, from the dataset and the global batch."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from bigdata_ml.reader.options import ReadOptions, Remainder
 from bigdata_ml.reader.rank import Rank, divisors
 from bigdata_ml.schema.arrow import fixed_width
 
-__all__ = ["OrderSettings", "check_budget", "order_settings", "row_bytes"]
+__all__ = ["OrderSettings", "check_budget", "held_bound", "order_settings", "row_bytes"]
 
 _STREAMS = 16
 _WINDOW_BYTES = 256 << 20
@@ -135,24 +135,24 @@ def _listed(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def check_budget(settings: OrderSettings, dataset: Dataset, counts: np.ndarray, rank: Rank, budget: int) -> None:
-    """Refuse an order for which a rank would hold more than `budget` bytes of rows.
+def held_bound(settings: OrderSettings, counts: np.ndarray, world_size: int) -> int:
+    """Return how many rows a rank holds at most: streams / world size × (delay + rows of the largest group), or all there are."""
+    rows = settings.streams // world_size * (settings.delay + int(counts.max(initial=0)))
+    return min(rows, int(counts.sum()))
 
-    A rank holds at most (streams / world size) × (delay + rows of the largest row group) rows, and not more than there are.
+
+def check_budget(settings: OrderSettings, dataset: Dataset, counts: np.ndarray, rank: Rank, budget: int) -> None:
+    """Refuse an order for which a rank would hold more than `budget` bytes of rows, by `held_bound` and `row_bytes`.
 
     Raises:
         ValueError: naming what would be held, and the streams and window that would fit.
     """
-    largest, total, each = int(counts.max(initial=0)), int(counts.sum()), row_bytes(dataset)
-    world = rank.world_size
-
-    def held(streams: int, window: int) -> int:
-        return min(streams // world * (window // streams + largest), total) * each
-
-    found = held(settings.streams, settings.window)
+    largest, each, world = int(counts.max(initial=0)), row_bytes(dataset), rank.world_size
+    found = held_bound(settings, counts, world) * each
     if found <= budget:
         return
-    fitting = [one for one in divisors(settings.streams) if one % world == 0 and held(one, settings.window) <= budget]
+    fewer = (replace(settings, streams=one) for one in divisors(settings.streams) if one % world == 0)
+    fitting = [one.streams for one in fewer if held_bound(one, counts, world) * each <= budget]
     ways = [f"streams={max(fitting)}"] if fitting else []
     room = budget // each * world - settings.streams * largest
     if room > 0:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bigdata_ml.reader.open_batches import OpenBatches
-from bigdata_ml.reader.slots import slots_for
+from bigdata_ml.reader.slots import Slots
 
 UTC = timezone.utc
 KINDS: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -56,39 +56,55 @@ def test_values_of_every_type_come_back_as_they_were(name: str, nullable: bool) 
     kind, values = KINDS[name]
     nullable = nullable or name == "null"
     groups = [array_of(kind, (values + [None] * nullable) * times).slice(offset) for times, offset in ((3, 0), (4, 2), (1, 1))]
-    field, numbers = pa.field("x", kind, nullable=nullable), np.random.default_rng(0)
-    slots = slots_for(field)
-    slots.resize(64, [])
-    order = numbers.permutation(64)[: sum(map(len, groups))]
-    wanted: dict[int, Any] = {}
-    for token, group in enumerate(groups):
+    schema, numbers = pa.schema([pa.field("x", kind, nullable=nullable)]), np.random.default_rng(0)
+    batches, order = OpenBatches(schema, 8), numbers.permutation(64)
+    wanted: list[Any] = [None] * 64
+    for number, group in enumerate(groups):
         places, order = order[: len(group)], order[len(group) :]
-        rows = numbers.permutation(len(group))
-        slots.scatter(token, group, rows, places)
-        plain = group.to_pylist()
-        wanted |= {place: plain[row] for place, row in zip(places.tolist(), rows.tolist(), strict=True)}
-    slots.clear(np.array(sorted(set(range(64)) - wanted.keys())))
-    batch = slots.batch(slice(0, 64))
-    batch.validate(full=True)
-    assert batch.type == kind
-    found = batch.to_pylist()
-    assert {place: found[place] for place in wanted} == wanted
-    empty = {repr(found[place]) for place in range(64) if place not in wanted}
-    assert len(empty) == 1
-    assert (empty == {"None"}) == nullable
+        rows, plain = numbers.permutation(len(group)), group.to_pylist()
+        batches.add(number, {"x": group}, rows, places // 8, places % 8)
+        for place, row in zip(places.tolist(), rows.tolist(), strict=True):
+            wanted[place] = plain[row]
+    batches.add(9, None, np.arange(len(order)), order // 8, order % 8)
+    full = [batches.take() for _ in range(8)]
+    for one in full:
+        one.columns.validate(full=True)
+        assert one.columns.schema == schema
+    skipped = np.concatenate([one.skipped for one in full])
+    found = [value for one in full for value in one.columns["x"].to_pylist()]
+    assert set(np.flatnonzero(skipped).tolist()) == set(order.tolist())
+    assert [value for value, skip in zip(found, skipped, strict=True) if not skip] == [
+        value for value, skip in zip(wanted, skipped, strict=True) if not skip
+    ]
+    nothing = {repr(value) for value, skip in zip(found, skipped, strict=True) if skip}
+    assert len(nothing) == 1
+    assert (nothing == {"None"}) == nullable
 
 
 @pytest.mark.parametrize("name", ["bytes", "tensor", "list", "int8", "categories"])
 def test_a_batch_has_memory_of_its_own(name: str) -> None:
     kind, values = KINDS[name]
-    slots = slots_for(pa.field("x", kind, nullable=False))
-    slots.resize(2, [])
-    slots.scatter(0, array_of(kind, values), np.array([0, 1]), np.array([0, 1]))
-    batch = slots.batch(slice(0, 2))
+    batches = OpenBatches(pa.schema([pa.field("x", kind, nullable=False)]), 2)
+    ones, twos = array_of(kind, values[:2]), array_of(kind, values[1::-1])
+    batches.add(0, {"x": ones}, np.array([0, 1]), np.array([0, 0]), np.array([0, 1]))
+    batch = batches.take().columns
     before = batch.to_pylist()
-    slots.scatter(1, array_of(kind, values[::-1]), np.array([0, 1]), np.array([0, 1]))
-    slots.release(0)
+    batches.add(1, {"x": twos}, np.array([0, 1]), np.array([1, 1]), np.array([0, 1]))
     assert batch.to_pylist() == before
+    assert [row["x"] for row in batches.take().columns.to_pylist()] == [row["x"] for row in before][::-1]
+
+
+def test_wide_and_narrow_parts_of_some_rows_go_to_their_slots() -> None:
+    slots = Slots({"narrow": np.dtype(np.int16), "wide": np.dtype((np.int64, (20,))), "same": np.dtype(bool)})
+    slots.resize(6, [])
+    wide = np.arange(100).reshape(5, 20)
+    slots.scatter({"narrow": np.arange(5), "wide": wide, "same": True}, np.array([4, 0, 4]), np.array([5, 2, 3]))
+    slots.scatter({"narrow": np.arange(5), "wide": wide, "same": False}, np.array([3, 2, 1]), np.array([0, 1, 4]))
+    slots.resize(12, [(slice(0, 6), slice(6, 12))])
+    found = slots.take(slice(6, 12))
+    assert found["narrow"].tolist() == [3, 2, 0, 4, 1, 4]
+    assert found["wide"][:, 0].tolist() == [60, 40, 0, 80, 20, 80]
+    assert found["same"].tolist() == [False, False, True, True, False, True]
 
 
 SCHEMA = pa.schema(
