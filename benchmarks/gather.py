@@ -29,10 +29,7 @@ class Held:
         numbers = np.random.default_rng(0)
         self.schema = pa.schema([pa.field(f"c{one}", kind, nullable=False) for one, kind in enumerate(KINDS)])
         self._variants = [
-            {
-                field.name: pa.array(numbers.integers(0, 2**30, ROWS).astype(field.type.to_pandas_dtype()))
-                for field in self.schema
-            }
+            {field.name: pa.array(numbers.integers(0, 2**30, ROWS).astype(field.type.to_pandas_dtype())) for field in self.schema}
             for _ in range(8)
         ]
 
@@ -47,7 +44,7 @@ def scattered(plan: EpochPlan, held: Held) -> int:
     return sum(gatherer.next().batch.num_rows for _ in gatherer.steps)
 
 
-def taken(plan: EpochPlan, held: Held, steps: list[StepRows]) -> int:
+def taken(held: Held, steps: list[StepRows]) -> int:
     """The obvious way: `take` from the chunked table of the row groups a batch needs."""
     rows = 0
     for step in steps:
@@ -58,7 +55,7 @@ def taken(plan: EpochPlan, held: Held, steps: list[StepRows]) -> int:
     return rows
 
 
-def taken_whole(plan: EpochPlan, held: Held, steps: list[StepRows]) -> int:
+def taken_whole(held: Held, steps: list[StepRows]) -> int:
     """`take` from one chunk: the row groups a batch needs are joined first, whenever they change."""
     rows, kept, table = 0, np.zeros(0), None
     for step in steps:
@@ -69,7 +66,7 @@ def taken_whole(plan: EpochPlan, held: Held, steps: list[StepRows]) -> int:
     return rows
 
 
-def by_group(plan: EpochPlan, held: Held, steps: list[StepRows]) -> int:
+def by_group(held: Held, steps: list[StepRows]) -> int:
     """numpy, group by group and column by column, into the batch's arrays."""
     rows = 0
     for step in steps:
@@ -84,7 +81,7 @@ def by_group(plan: EpochPlan, held: Held, steps: list[StepRows]) -> int:
     return rows
 
 
-def unmixed(plan: EpochPlan, held: Held) -> int:
+def unmixed(held: Held) -> int:
     """The bound: rows of one group permuted and cut, never mixed across groups."""
     rows, waiting = 0, deque(range(GROUPS))
     while waiting:
@@ -106,15 +103,17 @@ def main() -> None:
     found = in_turn(
         {
             "scattered as groups arrive (ours, its planning included)": lambda: scattered(plan, held) / 1e6,
-            "taken from chunked arrays": lambda: taken(plan, held, steps[40:60]) / 1e6,
-            "taken from one chunk, joined when groups change": lambda: taken_whole(plan, held, steps[40:60]) / 1e6,
-            "numpy by group and column": lambda: by_group(plan, held, steps[40:60]) / 1e6,
-            "bound: permuted within groups only": lambda: unmixed(plan, held) / 1e6,
+            "taken from chunked arrays": lambda: taken(held, steps[40:60]) / 1e6,
+            "taken from one chunk, joined when groups change": lambda: taken_whole(held, steps[40:60]) / 1e6,
+            "numpy by group and column": lambda: by_group(held, steps[40:60]) / 1e6,
+            "bound: permuted within groups only": lambda: unmixed(held) / 1e6,
         },
         runs=runs,
         unit="M rows/s",
     )
-    ours, chunked = (next(value for name, value in found.items() if name.startswith(start)) for start in ("scattered", "taken from ch"))
+    ours, chunked = (
+        next(value for name, value in found.items() if name.startswith(start)) for start in ("scattered", "taken from ch")
+    )
     print(f"{sum(kind.bit_width for kind in KINDS) // 8} bytes a row, {len(KINDS)} columns")
     for name, value in found.items():
         print(f"{name:<60} {value}")

@@ -222,3 +222,69 @@ def test_head_of_a_truncated_file_is_a_finding_that_names_it(run: Run, published
     code, _, err = run("head", published)
     assert code == 1
     assert f"DatasetInvalid: {path} row group 0" in err
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    """Plain Parquet: 1,000 rows in row groups of 10."""
+    (tmp_path / "numbers").mkdir()
+    pq.write_table(pa.table({"id": range(1000)}), tmp_path / "numbers/a.parquet", row_group_size=10)
+    return tmp_path / "numbers"
+
+
+def test_plan_says_how_a_dataset_would_be_read(run: Run, numbers: Path) -> None:
+    code, out, err = run(
+        "plan", numbers, "--global-batch-size", 48, "--world-size", 4, "--window", 160, "--dataloader-workers", 2
+    )
+    assert (code, err) == (0, "")
+    for text in (
+        "1,000 in 100 row groups",
+        "streams-1, seed 0, epoch 0, 16 streams, window 160 rows",
+        "20 on every rank, of 48 rows: 12 a rank",
+        "drop: 40 rows left out, others each epoch",
+        "1, 2, 4, 8, 16 read the same global batches; asked for: 4",
+        "row groups by all ranks; up to",
+        "few row groups a stream",
+        "effective",
+    ):
+        assert text in out
+
+
+@pytest.mark.parametrize(("remainder", "repeated"), [("drop", 0), ("pad", 8), ("exact", 8)])
+def test_plan_says_it_as_json_too(run: Run, numbers: Path, remainder: str, repeated: int) -> None:
+    code, out, _ = run("plan", numbers, "--global-batch-size", 48, "--remainder", remainder, "--streams", 4, "--json")
+    found = json.loads(out)
+    assert (code, found["repeated"], found["world_sizes"], found["rank_batch_size"]) == (0, repeated, [1, 2, 4], 48)
+    assert found["mixing"]["held_peak"] * 8 <= found["held_bytes"] <= found["held_bytes_bound"]
+
+
+def test_a_plan_in_which_no_two_rows_of_a_batch_share_a_group_has_no_finite_mixing(run: Run, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": range(100)}), tmp_path / "a.parquet", row_group_size=1)
+    _, out, _ = run("plan", tmp_path, "--global-batch-size", 10, "--json")
+    assert json.loads(out)["mixing"]["effective_groups"] is None
+    assert "all its rows' effective" in run("plan", tmp_path, "--global-batch-size", 10)[1]
+
+
+def test_plan_takes_the_train_split_or_the_one_asked_for(run: Run, published: Path) -> None:
+    assert "7 in 1 row groups" in run("plan", published, "--global-batch-size", 2)[1]
+    assert "3 in 1 row groups" in run("plan", published, "--global-batch-size", 2, "--split", "test")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            ("--global-batch-size", "48", "--world-size", "5"),
+            "48 rows cannot be divided among 5 ranks; allowed world sizes are 1, 2",
+        ),
+        (("--global-batch-size", "48", "--streams", "5"), "streams=5 must divide the global batch"),
+        (("--global-batch-size", "2000"), "1000 selected rows make no step of 2000 rows with remainder='drop'"),
+        (("--global-batch-size", "0"), "global_batch_size must be at least 1"),
+        (("--global-batch-size", "8", "--split", "train"), "has no split 'train'; it has none"),
+        (("--global-batch-size", "8", "--epoch", "-1"), "epoch must be 0 or more"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_a_line_and_two(run: Run, numbers: Path, arguments: tuple[str, ...], text: str) -> None:
+    code, out, err = run("plan", numbers, *arguments)
+    assert (code, out) == (2, "")
+    assert text in err

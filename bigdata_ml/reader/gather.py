@@ -12,7 +12,7 @@ from bigdata_ml.reader.open_batches import OpenBatches
 from bigdata_ml.reader.plan import EpochPlan, StepRows
 from bigdata_ml.reader.streams import StreamWalk
 
-__all__ = ["Gathered", "Gatherer", "Share", "Unreadable"]
+__all__ = ["Entries", "Gathered", "Gatherer", "Share", "StreamReader", "Unreadable"]
 
 Unreadable = Callable[[int, DatasetInvalid], None]
 
@@ -36,7 +36,7 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entries:
+class Entries:
     """Rows of one stream in one row group: places in the group in the epoch's order, and the ranks at which they leave."""
 
     stream: int
@@ -54,7 +54,7 @@ class Gatherer:
     def __init__(self, plan: EpochPlan, share: Share, source: GroupSource, *, on_unreadable: Unreadable | None = None) -> None:
         self._plan, self._share, self._source = plan, share, source
         self._on_unreadable = on_unreadable
-        self._streams = {index: _StreamReader(plan, index, share) for index in share.streams}
+        self._streams = {index: StreamReader(plan, index, share) for index in share.streams}
         self._size = plan.settings.stream_batch
         self.steps = range(share.first, plan.steps, share.stride)
         self.open = OpenBatches(source.schema, self._size * len(share.streams), ahead=self._ahead())
@@ -70,7 +70,7 @@ class Gatherer:
             ValueError: more text or bytes than a batch can hold.
         """
         step = self.steps[self._done]
-        needed: dict[int, list[_Entries]] = {}
+        needed: dict[int, list[Entries]] = {}
         for stream in self._streams.values():
             for group, entries in stream.needed(step):
                 needed.setdefault(group, []).append(entries)
@@ -81,7 +81,7 @@ class Gatherer:
         rows = StepRows(full.groups, full.rows, self._copies(step))
         return Gathered(rows, full.skipped, full.columns)
 
-    def _add(self, group: int, parts: list[_Entries]) -> None:
+    def _add(self, group: int, parts: list[Entries]) -> None:
         self.reads += 1
         columns = None
         try:
@@ -113,7 +113,7 @@ class Gatherer:
         return copies
 
 
-class _StreamReader:
+class StreamReader:
     """Says which row groups a stream needs for a step, each once, and which of their rows are still to come."""
 
     def __init__(self, plan: EpochPlan, index: int, share: Share) -> None:
@@ -130,7 +130,7 @@ class _StreamReader:
         self._walk = StreamWalk(self._stream, first, lowest=self._begin(self._next) - self._stream.begin)
         self._due = self._due_step()
 
-    def needed(self, step: int) -> list[tuple[int, _Entries]]:
+    def needed(self, step: int) -> list[tuple[int, Entries]]:
         """Return (group, its rows) of the row groups that must be there before `step` is full and were not named before."""
         if step < self._due:
             return []
@@ -157,7 +157,7 @@ class _StreamReader:
         # What has left before is needed once more where it fills the last step.
         return steps - 1 if rank == stream.rows and len(self._filling) else rank // self._size
 
-    def _entries(self, place: int) -> _Entries:
+    def _entries(self, place: int) -> Entries:
         layout, stream = self._plan.layout, self._stream
         start, begin = int(layout.starts[place]), self._begin(place)
         end = min(int(layout.starts[place + 1]), stream.begin + stream.rows)
@@ -176,16 +176,16 @@ class _StreamReader:
         """Return where this stream's rows of a group begin in the layout."""
         return max(int(self._plan.layout.starts[place]), self._stream.begin)
 
-    def _borrowed(self) -> list[tuple[int, _Entries]]:
+    def _borrowed(self) -> list[tuple[int, Entries]]:
         """The rows of a stream that has none of its own."""
         layout = self._plan.layout
         (place,) = np.unique(layout.places(self._filling)).tolist()
         entries = self._mine(self._filling - layout.starts[place], np.arange(len(self._filling)))
         return [(int(layout.groups[place]), entries)] if len(entries.ranks) else []
 
-    def _mine(self, places: np.ndarray, ranks: np.ndarray) -> _Entries:
+    def _mine(self, places: np.ndarray, ranks: np.ndarray) -> Entries:
         """Keep the rows of this share's steps; under `drop` the last ones belong to none."""
         mine = ranks < self._plan.steps * self._size
         if self._share.stride > 1:
             mine &= (ranks // self._size - self._share.first) % self._share.stride == 0
-        return _Entries(self._index, places, ranks) if mine.all() else _Entries(self._index, places[mine], ranks[mine])
+        return Entries(self._index, places, ranks) if mine.all() else Entries(self._index, places[mine], ranks[mine])

@@ -151,13 +151,17 @@ def check_budget(settings: OrderSettings, dataset: Dataset, counts: np.ndarray, 
     found = held_bound(settings, counts, world) * each
     if found <= budget:
         return
-    fewer = (replace(settings, streams=one) for one in divisors(settings.streams) if one % world == 0)
-    fitting = [one.streams for one in fewer if held_bound(one, counts, world) * each <= budget]
+    fewer = [one for one in divisors(settings.streams) if one % world == 0]
+    fitting = [one for one in fewer if held_bound(replace(settings, streams=one), counts, world) * each <= budget]
+    # The window for which so many streams would fit, 0 or less if none does.
+    room = {one: budget // each * world - one * largest for one in fewer}
     ways = [f"streams={max(fitting)}"] if fitting else []
-    room = budget // each * world - settings.streams * largest
-    if room > 0:
-        ways.append(f"window={room}")
-    ways.append(f"memory_budget={found} or more" if ways else f"row groups smaller than {largest} rows, or memory_budget={found}")
+    if room[settings.streams] > 0:
+        ways.append(f"window={room[settings.streams]}")
+    both = [one for one in fewer if room[one] > 0]
+    if not ways and both:
+        ways.append(f"streams={max(both)} and window={room[max(both)]}")
+    ways.append(f"memory_budget={found}" if ways else f"row groups smaller than {largest} rows, or memory_budget={found}")
     raise ValueError(
         f"{dataset.url}: with {settings.streams} streams and a window of {settings.window} rows each of {world} ranks would hold "
         f"{found / 2**20:.0f} MiB of rows, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take {', or '.join(ways)}"

@@ -1,16 +1,21 @@
 """Batches of tensors: shapes, positions, threads, errors."""
 
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.fs as pafs
 import pytest
 import torch
-from contracts import assert_reads_each_row_once, assert_resumes_exactly, content_of, ids_of
+from contracts import assert_reads_each_row_once, assert_resumes_elsewhere, assert_resumes_exactly, content_of, ids_of
+from fsspec.implementations.local import LocalFileSystem
 from loading import Sample, draw, loader
 from tiny import publish_columns, write_plain
 
@@ -19,6 +24,7 @@ from bigdata_ml.errors import DatasetInvalid, DecodeFailed, ResumeMismatch, Sche
 from bigdata_ml.loader import compose, make_loader, random_crop, random_flip
 from bigdata_ml.reader import ReadOptions
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
+from bigdata_ml.storage import Location
 
 WORKERS, REMAINDERS = (0, 2, 3), ("drop", "pad", "exact")
 
@@ -26,6 +32,17 @@ WORKERS, REMAINDERS = (0, 2, 3), ("drop", "pad", "exact")
 @pytest.mark.parametrize(("num_workers", "remainder"), list(product(WORKERS, REMAINDERS)))
 def test_it_resumes_exactly(train: Dataset, num_workers: int, remainder: str) -> None:
     assert_resumes_exactly(lambda: loader(train, size=10, read={"remainder": remainder, "seed": 2}, num_workers=num_workers))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_any_world_size_and_number_of_threads_goes_on_with_the_same_global_batches(train: Dataset, num_workers: int) -> None:
+    read, transform = {"remainder": "exact", "window": 20}, compose(random_crop(padding=2), random_flip(), draw)
+
+    def make(rank: int, world_size: int) -> Any:
+        threads = num_workers if world_size > 1 else 3
+        return loader(train, size=12, read=read, rank=rank, world_size=world_size, transform=transform, num_workers=threads)
+
+    assert_resumes_elsewhere(make, (2, 3, 12))
 
 
 @pytest.mark.parametrize("num_workers", WORKERS)
@@ -56,6 +73,28 @@ def test_every_row_is_read_once_an_epoch(train: Dataset, num_workers: int, remai
 def test_threads_do_not_change_the_batches(train: Dataset, num_workers: int) -> None:
     alone = [content_of(batch) for batch in loader(train, transform=draw)]
     assert [content_of(batch) for batch in loader(train, transform=draw, num_workers=num_workers, prefetch=1)] == alone
+
+
+def test_slow_reading_and_decoding_do_not_change_the_batches(train: Dataset) -> None:
+    clock = np.random.default_rng()
+
+    def dawdle(sample: Sample, rng: np.random.Generator) -> Sample:
+        time.sleep(clock.random() / 500)
+        return draw(sample, rng)
+
+    class SlowFiles(LocalFileSystem):  # type: ignore[misc]
+        cachable = False
+
+        def _open(self, path: str, *args: object, **settings: object) -> object:
+            time.sleep(clock.random() / 100)
+            return super()._open(path, *args, **settings)
+
+    place = train.location
+    slow = replace(train, location=Location(place.url, pafs.PyFileSystem(pafs.FSSpecHandler(SlowFiles())), place.path))
+    alone = [content_of(batch) for batch in loader(train, read={"window": 20}, transform=draw)]
+    for num_workers in (1, 4, 16):
+        found = loader(slow, read={"window": 20}, transform=dawdle, num_workers=num_workers)
+        assert [content_of(batch) for batch in found] == alone
 
 
 def test_a_batch_is_a_dict_of_tensors_as_the_schema_says(train: Dataset) -> None:
