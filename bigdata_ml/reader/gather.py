@@ -37,10 +37,16 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Rows of one stream in one row group: places in the group in the epoch's order, and the ranks at which they leave."""
+    """Rows of one stream in one row group.
+
+    Attributes:
+        stream: which one.
+        places: of the rows in the group, in the epoch's order: a stretch, or int64 [rows].
+        ranks: at which they leave, int64 [rows].
+    """
 
     stream: int
-    places: np.ndarray
+    places: slice | np.ndarray
     ranks: np.ndarray
 
 
@@ -90,11 +96,11 @@ class Gatherer:
             if self._on_unreadable is None:
                 raise
             self._on_unreadable(group, error)
-        places = np.concatenate([one.places for one in parts])
+        ordered = self._plan.group_rows(group)
+        rows = np.concatenate([ordered[one.places] for one in parts])
         ranks = np.concatenate([one.ranks for one in parts])
         lines = np.repeat([one.stream - self._share.streams.start for one in parts], [len(one.ranks) for one in parts])
         batches = (ranks // self._size - self._share.first) // self._share.stride
-        rows = self._plan.group_rows(group)[places].astype(np.int64)
         self.open.add(group, columns, rows, batches, lines * self._size + ranks % self._size)
 
     def _ahead(self) -> int:
@@ -162,15 +168,21 @@ class StreamReader:
         start, begin = int(layout.starts[place]), self._begin(place)
         end = min(int(layout.starts[place + 1]), stream.begin + stream.rows)
         ranks = self._walk.ranks(begin - stream.begin, end - stream.begin)
+        if self._is_inside(begin - stream.begin, end - stream.begin):
+            return Entries(self._index, slice(begin - start, end - start), ranks)
         places = np.arange(begin - start, end - start)
-        if self._first:
-            left = ranks >= self._first
-            places, ranks = places[left], ranks[left]
         if len(self._filling):
             more = np.flatnonzero((self._filling >= begin) & (self._filling < end))
             places = np.concatenate([places, self._filling[more] - start])
             ranks = np.concatenate([ranks, stream.rows + more])
         return self._mine(places, ranks)
+
+    def _is_inside(self, begin: int, end: int) -> bool:
+        """Whether rows begin … end − 1 of the stream all belong to this share, each once, as those far from both ends do."""
+        if self._share.stride > 1 or (len(self._filling) and end > self._filling.min() - self._stream.begin):
+            return False
+        last, delay = self._plan.steps * self._size, self._stream.delay
+        return (not self._first or begin - delay >= self._first) and (end + delay <= last or self._stream.rows <= last)
 
     def _begin(self, place: int) -> int:
         """Return where this stream's rows of a group begin in the layout."""
@@ -185,7 +197,7 @@ class StreamReader:
 
     def _mine(self, places: np.ndarray, ranks: np.ndarray) -> Entries:
         """Keep the rows of this share's steps; under `drop` the last ones belong to none."""
-        mine = ranks < self._plan.steps * self._size
+        mine = (ranks >= self._first) & (ranks < self._plan.steps * self._size)
         if self._share.stride > 1:
             mine &= (ranks // self._size - self._share.first) % self._share.stride == 0
-        return Entries(self._index, places, ranks) if mine.all() else Entries(self._index, places[mine], ranks[mine])
+        return Entries(self._index, places[mine], ranks[mine])

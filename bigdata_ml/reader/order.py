@@ -51,12 +51,17 @@ def row_permutation(key: int, rows: np.ndarray) -> np.ndarray:
 
     By the upper 16 bits of each row's hash, ties in the given order: numpy sorts 16 bits by radix, several times faster.
     """
-    return rows[np.argsort((hash_words(key, rows) >> _U64(48)).astype(np.uint16), kind="stable")]
+    upper = np.empty(len(rows), np.uint16)
+    for start in range(0, len(rows), _CHUNK):
+        hashed = hash_words(key, rows[start : start + _CHUNK])
+        hashed >>= _U64(48)
+        upper[start : start + _CHUNK] = hashed
+    return rows[np.argsort(upper, kind="stable")]
 
 
 def block_of(delay: int) -> int:
-    """Return how many ranks of a stream are best planned at once: sorting them costs 2 × `delay` more."""
-    return max(8 * delay, 4096)
+    """Return how many ranks of a stream one sort can give: 8 × `delay` at least; it sorts 2 × `delay` more."""
+    return (1 << 16 << _shift(delay)) - 4 * delay
 
 
 def delayed(key: int, size: int, delay: int, begin: int, end: int) -> np.ndarray:
@@ -78,8 +83,7 @@ def delayed(key: int, size: int, delay: int, begin: int, end: int) -> np.ndarray
     if end - begin > block:
         starts = range(begin, end, block)
         return np.concatenate([delayed(key, size, delay, start, min(end, start + block)) for start in starts])
-    # The shift depends on the window alone, so every slicing gives one order, and makes the numbers of a block 16 bits wide.
-    shift = max(0, (block + 4 * delay).bit_length() - 16)
+    shift = _shift(delay)
     low, high = max(0, begin - delay), min(size, end + delay)
     numbers = np.empty(high - low, np.uint16)
     for start in range(low, high, _CHUNK):
@@ -95,6 +99,11 @@ def delayed(key: int, size: int, delay: int, begin: int, end: int) -> np.ndarray
     order = np.argsort(numbers, kind="stable")[begin - low : end - low]
     order += low
     return order
+
+
+def _shift(delay: int) -> int:
+    """Return the shift of a window, of that alone, so that every slicing gives one order; 8 windows fit into 16 bits."""
+    return max(0, (max(8 * delay, 4096) + 4 * delay).bit_length() - 16)
 
 
 def _finalised(value: int) -> int:

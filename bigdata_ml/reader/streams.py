@@ -9,8 +9,8 @@ from bigdata_ml.reader.order import block_of, delayed
 __all__ = ["Layout", "Stream", "StreamWalk", "cut"]
 
 _UNKNOWN = np.iinfo(np.int64).min
-# Blocks of the walk are no longer than this unless the window asks for it: 8 bytes a row.
-_BLOCK = 1 << 19
+# Rows planned at once, unless the window asks for more.
+_BLOCK = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class StreamWalk:
         # The largest position that has left by each rank.
         self._reached = _Sliding(first)
         self._ranks = _Sliding(lowest)
-        self._block = max(4096, min(block_of(stream.delay), max(2 * stream.delay, _BLOCK)))
+        self._block = min(block_of(stream.delay), max(4 * stream.delay, _BLOCK))
 
     def due(self, position: int) -> int:
         """Return the first rank, from the walk's first on, at which a row at `position` or above leaves; `rows` if none does.
@@ -122,14 +122,16 @@ class StreamWalk:
         positions = delayed(stream.key, stream.rows, stream.delay, begin, end)
         # Rows that are not known yet leave after the block, or left before the walk began.
         self._ranks.grow(min(stream.rows, end + stream.delay))
-        self._ranks.put(positions, np.arange(begin, end, dtype=np.int64))
-        positions[0] = max(positions[0], self._reached.values[-1]) if begin > self._first else positions[0]
-        self._reached.extend(np.maximum.accumulate(positions))
+        self._ranks.put(positions, np.arange(begin, end))
+        if begin > self._first:
+            positions[0] = max(positions[0], self._reached.values[-1])
+        self._reached.grow(end)
+        self._reached.values[begin - self._reached.base :] = np.maximum.accumulate(positions)
         self._planned = end
 
 
 class _Sliding:
-    """An int64 array whose indices begin at `base`, cut off at the front as it is used up."""
+    """An array of int64 whose indices begin at `base`, cut off at the front as it is used up."""
 
     def __init__(self, base: int) -> None:
         self.base = base
@@ -139,22 +141,22 @@ class _Sliding:
         return self.values[begin - self.base : end - self.base]
 
     def put(self, indices: np.ndarray, values: np.ndarray) -> None:
-        kept = indices >= self.base
-        if kept.all():
-            self.values[indices - self.base] = values
-        else:
-            self.values[indices[kept] - self.base] = values[kept]
+        if indices.min() < self.base:
+            kept = indices >= self.base
+            indices, values = indices[kept], values[kept]
+        self.values[indices - self.base] = values
 
     def grow(self, end: int) -> None:
-        missing = end - self.base - len(self.values)
-        if missing > 0:
-            self.extend(np.full(missing, _UNKNOWN, np.int64))
-
-    def extend(self, values: np.ndarray) -> None:
-        self.values = np.concatenate([self.values, values])
+        """Make room up to `end`, with `_UNKNOWN` in it."""
+        kept, size = len(self.values), end - self.base
+        if size > kept:
+            grown = np.empty(size, np.int64)
+            grown[:kept] = self.values
+            grown[kept:] = _UNKNOWN
+            self.values = grown
 
     def forget(self, begin: int) -> None:
-        """Drop what lies below `begin`; the memory goes with the next extension."""
+        """Drop what lies below `begin`; the memory goes when more room is made."""
         if begin > self.base:
             self.values = self.values[begin - self.base :]
             self.base = begin
