@@ -65,6 +65,7 @@ class Gatherer:
         self.steps = range(share.first, plan.steps, share.stride)
         self.open = OpenBatches(source.schema, self._size * len(share.streams), ahead=self._ahead())
         self._done = 0
+        self._failure: BaseException | None = None
         self.reads = 0
 
     def next(self) -> Gathered:
@@ -74,8 +75,17 @@ class Gatherer:
             IndexError: the epoch has no more.
             DatasetInvalid: a row group that cannot be read, unless `on_unreadable` was given, which is then told.
             ValueError: more text or bytes than a batch can hold.
+            Whatever was raised once is raised by every call after it, since rows are missing then.
         """
-        step = self.steps[self._done]
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._gather(self.steps[self._done])
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def _gather(self, step: int) -> Gathered:
         needed: dict[int, list[Entries]] = {}
         for stream in self._streams.values():
             for group, entries in stream.needed(step):

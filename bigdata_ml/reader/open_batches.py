@@ -86,9 +86,10 @@ class OpenBatches:
         token = self._tokens.pop() if self._tokens else len(self._pending)
         self._pending[token] = len(rows)
         if columns is None:
-            # The marks differ from row to row, and so they come as arrays; a group that could not be read is marked by the sign.
-            marks = {"group": np.full(len(rows), group), "row": rows, "token": _SKIPPED - token}
-            self._slots.scatter({**marks, **self._named(one.nothing() for one in self._columns)}, np.arange(len(rows)), slots)
+            # A group that could not be read is marked by the sign.
+            marks = {"group": group, "row": rows, "token": _SKIPPED - token}
+            nothing = (one.nothing(len(rows)) for one in self._columns)
+            self._slots.scatter({**marks, **self._named(nothing)}, np.arange(len(rows)), slots)
             return
         split = (one.split(token, columns[name]) for one, name in zip(self._columns, self._schema.names, strict=True))
         size = len(next(iter(columns.values())))

@@ -37,9 +37,9 @@ class SlotColumn:
             parts["valid"] = pc.is_valid(column).to_numpy(zero_copy_only=False)
         return parts
 
-    def nothing(self) -> dict[str, Any]:
-        """Return the parts of zero, of empty text or an empty list, or of null where the field is nullable."""
-        return {name: np.zeros((), part) for name, part in self.parts.items()}
+    def nothing(self, rows: int) -> Parts:
+        """Return the parts of so many zeros, empty texts or empty lists, or nulls where the field is nullable."""
+        return {name: np.zeros(rows, part) for name, part in self.parts.items()}
 
     def release(self, token: int) -> None:
         """Let go of what is held of a row group."""
@@ -144,8 +144,8 @@ class _Held(SlotColumn):
         self._columns[token] = column
         return {"token": np.full(len(column), token), "row": np.arange(len(column))}
 
-    def nothing(self) -> dict[str, Any]:
-        return {**super().nothing(), "token": -1}
+    def nothing(self, rows: int) -> Parts:
+        return {**super().nothing(rows), "token": np.full(rows, -1)}
 
     def release(self, token: int) -> None:
         self._columns.pop(token, None)

@@ -44,7 +44,7 @@ class Slots:
         """Put rows into slots.
 
         Args:
-            parts: all parts by name: arrays, or one value for all rows.
+            parts: all parts by name: arrays, or one number for all rows.
             rows: places in those arrays, int64 [count].
             slots: int64 [count].
         """
@@ -72,7 +72,7 @@ class Slots:
 
 
 def _grown(array: np.ndarray, slots: int, moves: list[tuple[slice, slice]]) -> np.ndarray:
-    grown = np.empty((slots, *array.shape[1:]), array.dtype)
+    grown = np.zeros((slots, *array.shape[1:]), array.dtype)
     for old, new in moves:
         grown[new] = array[old]
     return grown

@@ -1,10 +1,12 @@
 """Batches gathered from row groups are those of the plan, from any step on, holding and reading no more than promised."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import gatherer, listed, make_plan, plans, shares, worlds
 
+from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.reader.plan import EpochPlan
 
 
@@ -108,3 +110,15 @@ def test_the_slots_follow_the_rows_that_are_held_not_the_epoch() -> None:
     assert sizes[1] < 1.5 * sizes[0]
     # At most twice the window, the groups and two batches; five columns and marks of 8 bytes a row.
     assert sizes[1] <= 2 * (2000 + 4 * 200 + 2 * 64) * 40
+
+
+def test_after_a_group_that_could_not_be_read_nothing_more_is_handed_out() -> None:
+    one, source = gatherer(make_plan([10] * 30, size=20, streams=2, window=60))
+    one.next()
+    source.read = lambda group: (_ for _ in ()).throw(DatasetInvalid(f"group {group}"))  # type: ignore[method-assign]
+    with pytest.raises(DatasetInvalid, match=r"group \d+") as first:
+        list(iter(one.next, None))
+    for _ in range(40):
+        with pytest.raises(DatasetInvalid) as again:
+            one.next()
+        assert again.value is first.value

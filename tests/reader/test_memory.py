@@ -1,0 +1,77 @@
+"""Memory follows what is held, in bytes: the window and the row groups, never the file or the epoch."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tiny import write_plain
+
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.reader import ReadOptions, open_reader
+
+BYTES = 1000
+
+
+@pytest.fixture(scope="module")
+def heavy(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """4,000 rows of 1,000 bytes that do not compress, in one file of row groups of 50."""
+    noise = np.random.default_rng(0).integers(0, 255, (4000, BYTES), np.uint8)
+    rows = pa.table({"id": range(4000), "noise": [bytes(one) for one in noise]})
+    return Dataset.open(write_plain(tmp_path_factory.mktemp("heavy"), {"x.parquet": rows}, row_group_size=50))
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The same bytes in row groups of 1 to 400 rows."""
+    numbers, files, first = np.random.default_rng(1), {}, 0
+    for number, rows in enumerate(numbers.integers(1, 400, 20).tolist()):
+        noise = [numbers.bytes(BYTES) for _ in range(rows)]
+        files[f"{number:02}.parquet"] = pa.table({"id": range(first, first + rows), "noise": noise})
+        first += rows
+    return Dataset.open(write_plain(tmp_path_factory.mktemp("uneven"), files, row_group_size=1000))
+
+
+def peak(dataset: Dataset, size: int, **read: Any) -> int:
+    """The most bytes that Arrow holds after a step, the batch included."""
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in open_reader(dataset, ReadOptions(**read), global_batch_size=size):
+        most = max(most, pa.total_allocated_bytes() - before)
+    return most
+
+
+def test_without_a_window_only_the_row_groups_of_a_batch_are_held(heavy: Dataset) -> None:
+    # Two groups and a batch, 50 KB each, of 4 MB in all.
+    assert peak(heavy, 50, streams=1, window=0) < 250_000
+    assert peak(heavy, 50, shuffle=False) < 250_000
+
+
+@pytest.mark.parametrize(("streams", "window"), [(1, 500), (2, 500), (5, 1000)])
+def test_with_a_window_at_most_its_rows_and_a_group_a_stream_at_both_ends_are_held(
+    heavy: Dataset, streams: int, window: int
+) -> None:
+    assert window * BYTES / 2 < peak(heavy, 50, streams=streams, window=window) < (window + 2 * 50 * streams + 100) * BYTES * 1.1
+
+
+@pytest.mark.parametrize(("streams", "window"), [(1, 300), (3, 600)])
+def test_uneven_row_groups_hold_no_more_than_the_largest_would(uneven: Dataset, streams: int, window: int) -> None:
+    largest = int(uneven.row_groups.rows.max())
+    assert peak(uneven, 30, streams=streams, window=window) < (window + 2 * largest * streams + 60) * BYTES * 1.1
+
+
+def test_a_second_epoch_holds_no_more_than_the_first(heavy: Dataset) -> None:
+    one, most = open_reader(heavy, ReadOptions(window=400, streams=1), global_batch_size=50), []
+    before = pa.total_allocated_bytes()
+    for _ in range(4):
+        most.append(max(pa.total_allocated_bytes() - before for _ in one))
+    assert max(most) < 1.2 * most[0]
+    assert pa.total_allocated_bytes() - before < 100_000
+
+
+def test_an_iteration_that_is_left_early_lets_go_of_everything(heavy: Dataset) -> None:
+    before = pa.total_allocated_bytes()
+    batches = iter(open_reader(heavy, ReadOptions(window=2000), global_batch_size=50))
+    next(batches)
+    assert pa.total_allocated_bytes() - before > 500_000
+    del batches
+    assert pa.total_allocated_bytes() - before < 100_000
