@@ -8,7 +8,7 @@ BIN := $(abspath $(VENV))/bin
 IN_VENV := PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python3"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-install lint format constraints clean
+.PHONY: help demo test test-install bench lint format constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ test: ## Run the tests, except those that need the network
 test-install: ## Install into new environments, by uv and by pip (needs the network)
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests/test_install.py --durations=10
+
+bench: ## Measure the order: planning, gathering, going on
+	@scripts/install.sh dev
+	$(IN_VENV) python benchmarks/order.py
+	$(IN_VENV) python benchmarks/gather.py
+	$(IN_VENV) python benchmarks/resume.py
 
 lint: ## Check style, types, imports between rooms, and spelling
 	@scripts/install.sh dev

@@ -26,6 +26,7 @@ class _File:
     """What was found when a file was first opened."""
 
     metadata: pq.FileMetaData
+    checksum: str
     changed: int | None
 
 
@@ -94,20 +95,21 @@ class GroupSource:
                 return file.read_row_group(record["row_group"], columns=wanted, use_threads=False)
 
     def _metadata(self, place: Location, record: dict[str, Any], where: str) -> pq.FileMetaData:
-        known = self._files(record["path"], record["file_checksum"], where)
+        known = self._files(record["path"])
         if place.info().mtime_ns != known.changed:
             self._files.cache_clear()
-            known = self._files(record["path"], record["file_checksum"], where)
+            known = self._files(record["path"])
+        if record["file_checksum"] not in (None, known.checksum):
+            found = f"the file's footer has the checksum {known.checksum}, {record['file_checksum']} was published"
+            raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
         return known.metadata
 
-    def _first_look(self, path: str, checksum: str | None, where: str) -> _File:
+    def _first_look(self, path: str) -> _File:
         place = self._dataset.location / path
         changed = place.info().mtime_ns
         with place.filesystem.open_input_file(place.path) as stream:
-            metadata, found = read_metadata(stream)
-        if checksum not in (None, found):
-            raise ChecksumMismatch(f"{where}: the file's footer has the checksum {found}, {checksum} was published; {_REPLACED}")
-        return _File(metadata, changed)
+            metadata, checksum = read_metadata(stream)
+        return _File(metadata, checksum, changed)
 
     def _check(self, table: pa.Table, where: str) -> None:
         for field in self.schema:

@@ -21,6 +21,8 @@ __all__ = ["Selection", "select"]
 
 # Part of a cached selection's name: one written under other rules is not found.
 _RULES = 1
+# Row groups of a file that are read together.
+_TOGETHER = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def _find(dataset: Dataset, predicate: pc.Expression, threads: int) -> Selection
     else:
         left = _surviving(dataset, predicate)
         with ThreadPoolExecutor(threads) as pool:
-            found = dict(zip(left, pool.map(lambda group: _mask(dataset, group, predicate), left), strict=True))
+            parts = pool.map(lambda groups: _masks(dataset, groups, predicate), _together(dataset, left))
+            found = dict(zip(left, (mask for part in parts for mask in part), strict=True))
         for group in range(len(counts)):
             mask = found.get(group)
             taken = 0 if mask is None else int(np.count_nonzero(mask))
@@ -175,24 +178,42 @@ def _bounds(dataset: Dataset, schema: pa.Schema) -> Sequence[tuple[str, Any, Any
     ]
 
 
-def _mask(dataset: Dataset, group: int, predicate: pc.Expression) -> np.ndarray:
-    record = dataset.row_groups.record(group)
-    path, row_group = record["path"], record["row_group"]
-    place = dataset.location / path
-    known, files = _known_keys(dataset, path), ds.ParquetFileFormat()
-    fragment = files.make_fragment(place.path, dataset.location.filesystem, partition_expression=known, row_groups=[row_group])
+def _together(dataset: Dataset, groups: list[int]) -> list[list[int]]:
+    """Return the groups in lists of the same file: Arrow reads the file's footer for each list."""
+    paths = dataset.row_groups.paths
+    found: list[list[int]] = []
+    for group in groups:
+        if found and len(found[-1]) < _TOGETHER and paths[found[-1][0]] == paths[group]:
+            found[-1].append(group)
+        else:
+            found.append([group])
+    return found
+
+
+def _masks(dataset: Dataset, groups: list[int], predicate: pc.Expression) -> list[np.ndarray]:
+    """Return which rows of each of some groups of one file satisfy the predicate, bool [rows of the group]."""
+    records = [dataset.row_groups.record(group) for group in groups]
+    path, numbers = records[0]["path"], [record["row_group"] for record in records]
+    place, files = dataset.location / path, ds.ParquetFileFormat()
+    fragment = files.make_fragment(
+        place.path, dataset.location.filesystem, partition_expression=_known_keys(dataset, path), row_groups=numbers
+    )
     try:
         kept = fragment.to_table(schema=dataset.schema.to_arrow(), columns={"kept": predicate})["kept"]
     except (pa.ArrowException, OSError) as error:
+        if len(groups) > 1:
+            # One by one, to say which.
+            return [_masks(dataset, [group], predicate)[0] for group in groups]
         raise DatasetInvalid(
-            f"{place.url} row group {row_group}: cannot be read, or the predicate {predicate} fails on its rows: {error}"
+            f"{place.url} row group {numbers[0]}: cannot be read, or the predicate {predicate} fails on its rows: {error}"
         ) from error
-    if len(kept) != record["rows"]:
+    ends = np.cumsum([record["rows"] for record in records])
+    if len(kept) != ends[-1]:
         raise DatasetInvalid(
-            f"{place.url} row group {row_group}: has {len(kept)} rows, the dataset was opened with {record['rows']}; "
-            "the file was replaced: run bigdata-ml validate"
+            f"{place.url} row groups {', '.join(map(str, numbers))}: have {len(kept)} rows, the dataset was opened with "
+            f"{ends[-1]}; the file was replaced: run bigdata-ml validate"
         )
-    return np.asarray(pc.fill_null(kept, False).to_numpy(), bool)
+    return np.split(np.asarray(pc.fill_null(kept, False).to_numpy(), bool), ends[:-1])
 
 
 def _digest(counts: np.ndarray, masks: Mapping[int, np.ndarray]) -> str:

@@ -136,11 +136,10 @@ def test_more_processes_than_steps_give_each_step_once(train: Dataset) -> None:
 def test_an_error_in_a_worker_process_reaches_the_caller(train: Dataset) -> None:
     (Path(train.url) / "split=train/part-1.parquet").unlink()
     with pytest.raises(Exception, match=r"part-1\.parquet row group"):
-        list(plain(train, 2))
+        list(plain(train, 1))
 
 
-@pytest.mark.parametrize(("processes", "times"), [(1, 0), (2, 1)])
-def test_what_several_processes_cost_is_said_once(train: Dataset, processes: int, times: int) -> None:
+def test_what_several_processes_cost_is_said_once(train: Dataset) -> None:
     code = f"""
 from torch.utils.data import DataLoader
 from bigdata_ml.dataset import Dataset
@@ -149,10 +148,10 @@ from bigdata_ml.reader import ReadOptions
 loader = make_loader(Dataset.open({train.url!r}).split("train"), ReadOptions(), global_batch_size=8)
 for epoch in range(3):
     loader.set_epoch(epoch)
-    assert len(list(DataLoader(loader, batch_size=None, num_workers={processes}))) == len(loader)
+    assert len(list(DataLoader(loader, batch_size=None, num_workers=2))) == len(loader)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.count("worker processes reads nearly every row group of") == times
+    assert done.stderr.count("worker processes reads nearly every row group of") == 1
 
 
 def test_two_ranks_with_processes_make_the_same_global_batches(train: Dataset) -> None:

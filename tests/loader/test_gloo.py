@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 import time
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from contracts import ids_of
 from tiny import write_plain
@@ -19,7 +20,7 @@ from bigdata_ml.loader import make_loader
 from bigdata_ml.reader import ReadOptions
 
 RANKS, SIZE, REMAINDERS = 4, 16, ("drop", "pad", "exact")
-# Files of ids by name, and the ids that the predicate keeps.
+# Row groups of ids by name (files where one of them is empty), and the ids that the predicate keeps.
 SHAPES: dict[str, tuple[list[int], tuple[int, int]]] = {
     "fewer_groups_than_ranks": ([30, 31], (0, 61)),
     "one_group": ([77], (0, 77)),
@@ -38,11 +39,14 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     root, found = tmp_path_factory.mktemp("shapes"), []
     for name, (sizes, ids) in SHAPES.items():
         ends = np.cumsum([0, *sizes]).tolist()
-        files = {
-            f"{number:04}.parquet": pa.table({"id": pa.array(range(ends[number], ends[number + 1]), pa.int64())})
-            for number in range(len(sizes))
-        }
-        write_plain(root / name, files, row_group_size=max(1, *sizes))
+        pieces = [pa.table({"id": pa.array(range(*ids), pa.int64())}) for ids in pairwise(ends)]
+        if name == "empty_files":
+            write_plain(root / name, {f"{number}.parquet": rows for number, rows in enumerate(pieces)}, row_group_size=100)
+        else:
+            (root / name).mkdir()
+            with pq.ParquetWriter(root / name / "one.parquet", pieces[0].schema) as writer:
+                for rows in pieces:
+                    writer.write_table(rows)
         for number, remainder in enumerate(REMAINDERS):
             if remainder != "drop" or ids[1] - ids[0] >= SIZE:
                 job = {"name": f"{name}-{remainder}", "url": str(root / name), "ids": ids, "remainder": remainder}

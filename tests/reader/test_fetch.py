@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from counting import counted
 from tiny import make_rows, publish_columns, publish_dataset
 
 from bigdata_ml.dataset import Dataset, RowGroups
@@ -165,3 +166,12 @@ def test_nullable_columns_come_with_their_nulls(tmp_path: Path) -> None:
     fields = Schema((Field(name="x", type=pa.int8(), null=NullPolicy.MASK),))
     dataset = publish_columns(tmp_path / "d", fields, {"x": [1, None, 3]})
     assert source(dataset).read(0)["x"].to_pylist() == [1, None, 3]
+
+
+def test_a_files_footer_is_read_once_whatever_its_row_groups(plain: Dataset) -> None:
+    dataset, opened = counted(plain)
+    one = source(dataset)
+    for group in range(3):
+        one.read(group)
+    # Once for its footer, and once for each of the three row groups.
+    assert opened == {"a.parquet": 4}

@@ -157,7 +157,7 @@ def test_a_predicate_reads_only_its_own_columns(tmp_path: Path) -> None:
 
 def test_a_file_that_was_replaced_is_not_selected_from(plain: Dataset) -> None:
     write_plain(Path(plain.url), {"a.parquet": pa.table({"id": range(7), "price": [1.0] * 7})})
-    with pytest.raises(DatasetInvalid, match=r"a\.parquet row group 1: .*"):
+    with pytest.raises(DatasetInvalid, match=r"a\.parquet row groups? .*"):
         select(plain, pc.field("price") > 0)
 
 
