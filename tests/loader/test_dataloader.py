@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 from contracts import content_of, ids_of
 from loading import draw, loader
@@ -16,6 +17,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import ResumeMismatch
+from bigdata_ml.loader import compose, random_crop, random_flip
 
 PROCESSES = (0, 1, 2, 3)
 pytestmark = [
@@ -126,6 +128,13 @@ def test_every_worker_says_of_its_state_that_it_is_its_own(train: Dataset) -> No
     assert [(state["step"], state["worker"]) for state in states] == [(2, [0, 2]), (1, [1, 2])]
     with pytest.raises(ResumeMismatch, match=r"in worker process 0 of 2 of a DataLoader.*state_at"):
         loader(train, read=READ).load_state_dict(json.loads(json.dumps(states[0])))
+
+
+def test_worker_processes_may_be_spawned(train: Dataset) -> None:
+    read, transform = {**READ, "predicate": pc.field("id") > 3}, compose(random_crop(padding=1), random_flip())
+    one, other = (loader(train, read=read, transform=transform) for _ in range(2))
+    around = DataLoader(other, batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    assert contents(around) == contents(one)
 
 
 def test_more_processes_than_steps_give_each_step_once(train: Dataset) -> None:
