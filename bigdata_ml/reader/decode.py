@@ -114,9 +114,9 @@ def _scalars(column: pa.Array, field: Field) -> Any:
 def _tensors(column: pa.FixedShapeTensorArray) -> np.ndarray:
     if not column.null_count:
         return np.asarray(column.to_numpy_ndarray())
-    values = np.zeros((len(column), *column.type.shape), column.type.value_type.to_pandas_dtype())
-    known = pc.is_valid(column).to_numpy(zero_copy_only=False)
-    values[known] = column.drop_null().to_numpy_ndarray()
+    known, there = pc.is_valid(column).to_numpy(zero_copy_only=False), column.drop_null().to_numpy_ndarray()
+    values = np.zeros((len(column), *column.type.shape), there.dtype)
+    values[known] = there
     return values
 
 

@@ -207,13 +207,17 @@ def _masks(dataset: Dataset, groups: list[int], predicate: pc.Expression) -> lis
         raise DatasetInvalid(
             f"{place.url} row group {numbers[0]}: cannot be read, or the predicate {predicate} fails on its rows: {error}"
         ) from error
-    ends = np.cumsum([record["rows"] for record in records])
-    if len(kept) != ends[-1]:
+    if len(kept) != sum(record["rows"] for record in records):
         raise DatasetInvalid(
             f"{place.url} row groups {', '.join(map(str, numbers))}: have {len(kept)} rows, the dataset was opened with "
-            f"{ends[-1]}; the file was replaced: run bigdata-ml validate"
+            f"{sum(record['rows'] for record in records)}; the file was replaced: run bigdata-ml validate"
         )
-    return np.split(np.asarray(pc.fill_null(kept, False).to_numpy(), bool), ends[:-1])
+    # pyarrow makes a set of the numbers, and reads in that set's order, whatever ours was.
+    order = [info.id for info in fragment.row_groups]
+    rows = {record["row_group"]: record["rows"] for record in records}
+    ends = np.cumsum([rows[number] for number in order])
+    masks = dict(zip(order, np.split(np.asarray(pc.fill_null(kept, False).to_numpy(), bool), ends[:-1]), strict=True))
+    return [masks[number] for number in numbers]
 
 
 def _digest(counts: np.ndarray, masks: Mapping[int, np.ndarray]) -> str:

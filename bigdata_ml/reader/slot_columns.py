@@ -186,9 +186,11 @@ def _dtype_of(kind: pa.DataType) -> np.dtype[Any]:
         return np.dtype((_dtype_of(kind.value_type), tuple(kind.shape)))
     if pa.types.is_boolean(kind):
         return np.dtype(bool)
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return np.dtype(str(kind.to_pandas_dtype()().dtype))
     width = kind.bit_width // 8
+    if pa.types.is_integer(kind):
+        return np.dtype(str(kind))
+    if pa.types.is_floating(kind):
+        return np.dtype(f"f{width}")
     return np.dtype(f"i{width}") if pa.types.is_temporal(kind) else np.dtype(f"V{width}")
 
 

@@ -166,3 +166,14 @@ def test_a_file_that_was_truncated_is_named(plain: Dataset) -> None:
     place.write_bytes(place.read_bytes()[:50])
     with pytest.raises(DatasetInvalid, match=r"a\.parquet row group \d: cannot be read, or the predicate .* fails on its rows"):
         select(plain, pc.field("price") > 0)
+
+
+def test_rows_of_any_row_groups_that_are_left_are_found_in_their_own(tmp_path: Path) -> None:
+    """pyarrow reads the row groups of a fragment in the order of a set of their numbers: 8 before 2."""
+    values = np.arange(1000) // 7
+    dataset = Dataset.open(write_plain(tmp_path, {"a.parquet": pa.table({"x": values, "y": range(1000)})}, row_group_size=7))
+    numbers = np.random.default_rng(0)
+    for size in (1, 2, 3, 20, 70, 142):
+        groups = numbers.choice(143, size, replace=False).tolist()
+        predicate = pc.field("x").isin(groups) & (pc.field("y") >= 3) & pc.field("y").isin(range(0, 1000, 3))
+        assert rows_of(dataset, predicate) == brute(dataset, predicate)
