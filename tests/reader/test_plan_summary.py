@@ -17,7 +17,7 @@ from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.plan_summary import Reads, measure_mixing, measure_reads
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(plans(), st.data())
 def test_reads_are_those_that_the_ranks_make(plan: EpochPlan, data: st.DataObject) -> None:
     world_size = data.draw(st.sampled_from(worlds(plan)))
@@ -30,7 +30,7 @@ def test_reads_are_those_that_the_ranks_make(plan: EpochPlan, data: st.DataObjec
     assert measure_reads(plan, counts, world_size) == Reads(len(groups), int(counts[groups].sum()))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(plans(), st.data())
 def test_rows_held_are_those_that_the_ranks_hold(plan: EpochPlan, data: st.DataObject) -> None:
     world_size = data.draw(st.sampled_from(worlds(plan)))

@@ -47,7 +47,7 @@ def test_it_resumes_exactly_after_every_batch(train: Dataset, engine: str, remai
 @pytest.mark.parametrize(("engine", "remainder"), list(product(ENGINES, REMAINDERS)))
 def test_any_world_size_goes_on_with_the_same_global_batches(train: Dataset, engine: str, remainder: str) -> None:
     make = lambda rank, world_size: reader(train, rank, world_size, engine=engine, remainder=remainder, window=20)  # noqa: E731
-    assert_resumes_elsewhere(make, (1, 2, 3, 4, 6, 12))
+    assert_resumes_elsewhere(make, (2, 3, 12))
 
 
 def test_a_selection_is_resumed_as_well(train: Dataset) -> None:

@@ -112,7 +112,7 @@ SCHEMA = pa.schema(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.lists(st.integers(0, 6), max_size=9), max_size=12), st.integers(1, 4))
 def test_batches_hold_the_rows_that_were_added_however_far_ahead(groups: list[list[int]], rows: int) -> None:
     """Each group is a list of how many batches ahead its rows go; the places of a batch are filled in turn."""
