@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +102,8 @@ def _read_footer(root: Location, path: str) -> Footer:
         with root.filesystem.open_input_file(place.path) as stream:
             size = stream.size()
             metadata, outside = read_metadata(stream)
-            schema = metadata.schema.to_arrow_schema()
+            # As a reader of the file sees it: extension types included.
+            schema = pq.ParquetFile(stream, metadata=metadata).schema_arrow
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
     records = []
@@ -139,7 +141,9 @@ def _bounds(group: pq.RowGroupMetaData, names: list[str]) -> tuple[dict[str, Any
         if group.num_rows and (found is None or not found.has_null_count or found.null_count):
             nulls.add(name)
         if found is not None and found.has_min_max and name == chunk.path_in_schema:
-            least[name], most[name] = found.min, found.max
+            # Dates beyond Python's, nanoseconds without pandas: such extremes rule nothing out.
+            with suppress(OverflowError, ValueError, pa.ArrowException):
+                least[name], most[name] = found.min, found.max
     return least, most, nulls
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
 from bigdata_ml.dataset import Dataset
@@ -128,10 +129,10 @@ class Loader(Positioned, IterableDataset[Batch]):
             place=lambda row: gathering.source.place(int(rows.groups[row]), int(rows.rows[row])),
             on_bad_row=on_bad_row,
         )
-        if self._transform is not None:
-            columns = self._transformed(gathering, gathered, columns, self._transform)
         skipped = gathered.skipped.copy()
         skipped[list(bad)] = True
+        if self._transform is not None:
+            columns = self._transformed(gathering, gathered, columns, skipped, self._transform)
         if skipped.any():
             columns = blanked(columns, skipped)
         repeated = rows.repeated
@@ -141,17 +142,20 @@ class Loader(Positioned, IterableDataset[Batch]):
         reasons = gathering.skipped(gathered) + [text for row, text in bad.items() if not repeated[row]]
         return Ready(to_tensors({**columns, **marks}), reasons)
 
-    def _transformed(self, gathering: Gathering, gathered: Gathered, columns: Columns, transform: Transform) -> Columns:
+    def _transformed(
+        self, gathering: Gathering, gathered: Gathered, columns: Columns, skipped: np.ndarray, transform: Transform
+    ) -> Columns:
+        """Transform every row that was not skipped; one that was takes a transformed row's place, to be blanked."""
         rows = gathered.rows
         samples = to_samples(columns, len(rows.rows))
-        places = zip(rows.groups.tolist(), rows.rows.tolist(), rows.copies.tolist(), strict=True)
         seed, epoch = self._cursor.read.seed, gathering.plan.epoch
-        return from_samples(
-            [
-                transform(sample, row_generator(seed, epoch, group, row, copy))
-                for sample, (group, row, copy) in zip(samples, places, strict=True)
-            ]
-        )
+        done = {}
+        # Where all rows were skipped the first one's zeros say what shape a row has.
+        for row in np.flatnonzero(~skipped).tolist() or [0]:
+            group, place, copy = int(rows.groups[row]), int(rows.rows[row]), int(rows.copies[row])
+            done[row] = transform(samples[row], row_generator(seed, epoch, group, place, copy))
+        some = next(iter(done.values()))
+        return from_samples([done.get(row, some) for row in range(len(samples))])
 
 
 def make_loader(

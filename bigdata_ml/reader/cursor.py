@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import index
 from typing import Any, Generic, TypeVar
 
 from bigdata_ml.dataset import Dataset
@@ -68,14 +69,15 @@ class Cursor:
         check_budget(self.settings, dataset, self.selection.counts, rank, memory_budget)
         self.epoch = 0
         self.step = 0
-        self.skips = self._new_skips()
         self._worker: tuple[int, int] | None = None
+        self.skips = self._new_skips()
         self._restored = False
         self._ended = False
         self._iteration = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the start of `epoch` (0 …); the epoch of a restored state keeps its step."""
+        epoch = index(epoch)
         if epoch < 0:
             raise ValueError(f"epoch must be 0 or more, got {epoch}")
         if not (self._restored and epoch == self.epoch):
@@ -159,9 +161,9 @@ class Cursor:
                 )
         epoch, step, last = state.get("epoch"), state.get("step"), self.steps - 1
         if "worker" in state:
-            if self._worker is None or list(state["worker"]) != list(self._worker):
+            if self._worker is None or state["worker"] != list(self._worker):
                 raise ResumeMismatch(
-                    f"the state was taken in worker process {state['worker'][0]} of {state['worker'][1]} of a DataLoader, and "
+                    f"the state was taken in the worker process {state['worker']} (number, of how many) of a DataLoader, and "
                     "goes on only there; state_at(epoch, step) in the main process gives one that goes on with any number of them"
                 )
             last += self._worker[1]
@@ -173,7 +175,8 @@ class Cursor:
         self._iteration += 1
 
     def _new_skips(self) -> SkipCount:
-        return SkipCount(self.dataset.url, rows=self.selection.total / self.rank.world_size, share=self.read.max_skipped)
+        rows = self.selection.total / self.rank.world_size / (self._worker[1] if self._worker else 1)
+        return SkipCount(self.dataset.url, rows=rows, share=self.read.max_skipped)
 
     def _identity(self) -> dict[str, Any]:
         return {

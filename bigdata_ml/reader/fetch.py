@@ -3,7 +3,6 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +16,7 @@ from bigdata_ml.storage import Location
 
 __all__ = ["GroupSource"]
 
-_FILES = 64
+_FILES = 1024
 _REPLACED = "the file was replaced or cut short under the reader, or is damaged: run bigdata-ml validate"
 
 
@@ -35,14 +34,14 @@ class GroupSource:
 
     Each file's size is compared at every opening, its footer's checksum at the first one and whenever its time of change is
     another. The bytes of a row group are held against its checksum if the columns asked for are at least half of them;
-    otherwise Parquet's own page checksums are checked, where the file has them. Plain Parquet has no checksums of row groups.
+    Parquet's own page checksums are checked where the file has them. Plain Parquet has no checksums of row groups.
     """
 
     def __init__(self, dataset: Dataset, columns: Sequence[str]) -> None:
         self._dataset = dataset
         self.schema = dataset.schema.select(columns).to_arrow()
         self._groups = dataset.row_groups
-        self._files = lru_cache(maxsize=_FILES)(self._first_look)
+        self._files: dict[str, _File] = {}
 
     def read(self, group: int) -> dict[str, pa.Array]:
         """Return the columns of a row group, each one array.
@@ -95,17 +94,19 @@ class GroupSource:
                 return file.read_row_group(record["row_group"], columns=wanted, use_threads=False)
 
     def _metadata(self, place: Location, record: dict[str, Any], where: str) -> pq.FileMetaData:
-        known = self._files(record["path"])
-        if place.info().mtime_ns != known.changed:
-            self._files.cache_clear()
-            known = self._files(record["path"])
+        known = self._files.get(record["path"])
+        # A filesystem that tells no time of change is asked for the footer every time.
+        if known is None or known.changed is None or place.info().mtime_ns != known.changed:
+            known = self._first_look(place)
+            self._files[record["path"]] = known
+            if len(self._files) > _FILES:
+                self._files.pop(next(iter(self._files)), None)
         if record["file_checksum"] not in (None, known.checksum):
             found = f"the file's footer has the checksum {known.checksum}, {record['file_checksum']} was published"
             raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
         return known.metadata
 
-    def _first_look(self, path: str) -> _File:
-        place = self._dataset.location / path
+    def _first_look(self, place: Location) -> _File:
         changed = place.info().mtime_ns
         with place.filesystem.open_input_file(place.path) as stream:
             metadata, checksum = read_metadata(stream)
@@ -151,8 +152,8 @@ class _Part(io.RawIOBase):
 def _covers_half(group: pq.RowGroupMetaData, wanted: Sequence[str]) -> bool:
     chunks = [group.column(index) for index in range(group.num_columns)]
     sizes = {chunk.path_in_schema: int(chunk.total_compressed_size) for chunk in chunks}
-    names = set(wanted)
-    asked = sum(size for path, size in sizes.items() if path in names or path.split(".", 1)[0] in names)
+    names = tuple(f"{name}." for name in wanted)
+    asked = sum(size for path, size in sizes.items() if f"{path}.".startswith(names))
     return 2 * asked >= sum(sizes.values())
 
 
@@ -160,7 +161,8 @@ def _whole(column: pa.ChunkedArray, where: str) -> pa.Array:
     """Return a column as one array."""
     if column.num_chunks == 1:
         return column.chunk(0)
-    joined = column.combine_chunks()
-    if isinstance(joined, pa.ChunkedArray):
-        raise DatasetInvalid(f"{where}: holds more than 2 GiB; write the dataset with smaller row groups")
-    return joined
+    try:
+        joined = column.combine_chunks()
+    except (pa.ArrowInvalid, pa.ArrowCapacityError) as error:
+        raise DatasetInvalid(f"{where}: holds more than 2 GiB; write the dataset with smaller row groups") from error
+    return joined.chunk(0) if isinstance(joined, pa.ChunkedArray) and joined.num_chunks == 1 else joined

@@ -91,10 +91,14 @@ class OpenBatches:
             nothing = (one.nothing(len(rows)) for one in self._columns)
             self._slots.scatter({**marks, **self._named(nothing)}, np.arange(len(rows)), slots)
             return
-        split = (one.split(token, columns[name]) for one, name in zip(self._columns, self._schema.names, strict=True))
         size = len(next(iter(columns.values())))
-        marks = {"group": group, "row": np.arange(size), "token": token}
-        self._slots.scatter({**marks, **self._named(split)}, rows, slots)
+        numbers, places = np.arange(size), rows
+        if 2 * len(rows) < size:
+            # Few rows of the group are wanted: what is held of it must not be all of it.
+            columns = {name: column.take(pa.array(rows)) for name, column in columns.items()}
+            numbers, places = rows, np.arange(len(rows))
+        split = (one.split(token, columns[name]) for one, name in zip(self._columns, self._schema.names, strict=True))
+        self._slots.scatter({"group": group, "row": numbers, "token": token, **self._named(split)}, places, slots)
 
     def take(self) -> FullBatch:
         """Return the next batch, all of whose rows were added, and let go of row groups that it was the last to need.

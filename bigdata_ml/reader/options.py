@@ -1,6 +1,7 @@
 """What is read and in which order, as one frozen value."""
 
 from dataclasses import dataclass
+from operator import index
 from typing import Literal, get_args
 
 import pyarrow.compute as pc
@@ -54,6 +55,10 @@ class ReadOptions:
         for name, kind in (("remainder", Remainder), ("engine", Engine), ("on_error", OnError)):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}")
+        for name in ("seed", "streams", "window"):
+            if getattr(self, name) is not None:
+                # numpy's whole numbers are welcome, and become Python's: a state is JSON.
+                object.__setattr__(self, name, index(getattr(self, name)))
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must lie in [0, 2^63), got {self.seed}")
         if self.columns is not None and len(set(self.columns)) != len(self.columns):

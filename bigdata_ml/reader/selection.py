@@ -1,8 +1,10 @@
 """Predicate to exact rows: how many rows of each row group are selected, and which, known before the first step."""
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,8 @@ def select(
         dataset: what is selected from.
         predicate: an Arrow expression, or None for all rows.
         threads: row groups read at the same time.
-        cache: a local directory in which selections are kept under the dataset's fingerprint, for other processes.
+        cache: a local directory in which selections are kept under the dataset's fingerprint, for other processes; not used
+            for plain Parquet, whose fingerprint does not tell bytes apart.
 
     Raises:
         ValueError: the predicate names a field that is not there, compares it with another type, or is no condition.
@@ -74,7 +77,7 @@ def select(
     _check_predicate(dataset, predicate)
     name = _name_of(dataset, predicate)
     if name not in dataset.selections:
-        place = Path(cache) / f"{name}.arrow" if cache is not None else None
+        place = Path(cache) / f"{name}.arrow" if cache is not None and dataset.manifest is not None else None
         found = _load(place, len(dataset.row_groups)) if place is not None else None
         if found is None:
             found = _find(dataset, predicate, threads)
@@ -87,7 +90,10 @@ def select(
 
 def _name_of(dataset: Dataset, predicate: pc.Expression) -> str:
     # Not the expression's text: it leaves out the middle of long lists of values.
-    (serialised,) = predicate.__reduce__()[1]
+    try:
+        (serialised,) = predicate.__reduce__()[1]
+    except pa.ArrowNotImplementedError as error:
+        raise ValueError(f"the predicate {predicate} must name its fields: {error}") from error
     return str(xxhash.xxh3_128_hexdigest(f"{_RULES} {dataset.fingerprint} ".encode() + bytes(serialised)))
 
 
@@ -122,6 +128,8 @@ def _find(dataset: Dataset, predicate: pc.Expression, threads: int) -> Selection
             if mask is not None and 0 < taken < len(mask):
                 masks[group] = np.packbits(mask)
             counts[group] = taken
+    if (counts == dataset.row_groups.rows).all():
+        return Selection(counts, {}, "all")
     return Selection(counts, masks, _digest(counts, masks))
 
 
@@ -169,12 +177,15 @@ def _known_keys(dataset: Dataset, path: str) -> pc.Expression:
 
 
 def _bounds(dataset: Dataset, schema: pa.Schema) -> Sequence[tuple[str, Any, Any, bool]]:
-    """Return (name, least, greatest, nullable) of the columns whose extremes are known; extremes of floats say nothing of NaN."""
+    """Return (name, least, greatest, nullable) of the columns whose extremes are known.
+
+    Those of floats say nothing of NaN, and pyarrow cuts those of times to microseconds.
+    """
     table = dataset.row_groups.table
     return [
         (field.name, table[f"min.{field.name}"], table[f"max.{field.name}"], field.nullable)
         for field in schema
-        if f"min.{field.name}" in table.column_names and not pa.types.is_floating(field.type)
+        if f"min.{field.name}" in table.column_names and not pa.types.is_floating(field.type) and not pa.types.is_time(field.type)
     ]
 
 
@@ -231,14 +242,16 @@ def _keep(selection: Selection, place: Path) -> None:
     """Write a selection beside its place and rename it there."""
     masks = [selection.masks[group].tobytes() if group in selection.masks else None for group in range(len(selection.counts))]
     table = pa.table({"count": selection.counts, "mask": pa.array(masks, pa.large_binary())})
-    place.parent.mkdir(parents=True, exist_ok=True)
     beside = place.with_name(f".{place.name}.{uuid4().hex}")
     try:
+        place.parent.mkdir(parents=True, exist_ok=True)
         with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
         beside.replace(place)
-    finally:
-        beside.unlink(missing_ok=True)
+    except OSError as error:
+        warnings.warn(f"the selection cannot be kept at {place} ({error}); every process finds it anew", stacklevel=2)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def _load(place: Path, groups: int) -> Selection | None:

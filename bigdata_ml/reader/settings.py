@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
+from operator import index
 
 import numpy as np
 
@@ -71,6 +72,7 @@ def order_settings(dataset: Dataset, read: ReadOptions, *, rows: int, global_bat
         ValueError: a global batch of no rows, or streams that do not divide it.
         WorldSizeNotAllowed: a world size that does not divide the streams, or the global batch where streams are not given.
     """
+    global_batch_size = index(global_batch_size)
     if global_batch_size < 1:
         raise ValueError(f"global_batch_size must be at least 1, got {global_batch_size}")
     streams = _given(read, global_batch_size, rank) if read.streams is not None else _chosen(read, global_batch_size, rank)

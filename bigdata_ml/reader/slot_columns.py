@@ -173,7 +173,8 @@ def slot_column(field: pa.Field) -> SlotColumn:
     """Return how a field's values are held."""
     kind = field.type
     if isinstance(kind, pa.FixedShapeTensorType):
-        return _Fixed(field)
+        # Arrow packs booleans into bits.
+        return _Held(field) if pa.types.is_boolean(kind.value_type) else _Fixed(field)
     if any(check(kind) for check in (pa.types.is_string, pa.types.is_binary, pa.types.is_large_string, pa.types.is_large_binary)):
         return _Views(field)
     if pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind):

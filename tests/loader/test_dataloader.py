@@ -126,7 +126,7 @@ def test_every_worker_says_of_its_state_that_it_is_its_own(train: Dataset) -> No
     workers = around.state_dict()["_snapshot"]["_worker_snapshots"]
     states = [worker["dataset_state"] for worker in workers.values()]
     assert [(state["step"], state["worker"]) for state in states] == [(2, [0, 2]), (1, [1, 2])]
-    with pytest.raises(ResumeMismatch, match=r"in worker process 0 of 2 of a DataLoader.*state_at"):
+    with pytest.raises(ResumeMismatch, match=r"in the worker process \[0, 2\] .*of a DataLoader.*state_at"):
         loader(train, read=READ).load_state_dict(json.loads(json.dumps(states[0])))
 
 
