@@ -222,3 +222,11 @@ def test_a_manifest_that_the_store_does_not_give_is_named(tmp_path: Path) -> Non
 def test_an_empty_file_does_not_make_columns_nullable(tmp_path: Path) -> None:
     files = {f"{rows}.parquet": pa.table({"id": pa.array(range(rows), pa.int64())}) for rows in (0, 3)}
     assert not Dataset.open(write_plain(tmp_path, files)).schema["id"].nullable
+
+
+def test_a_column_of_an_extension_type_is_refused_at_opening_not_at_reading(tmp_path: Path) -> None:
+    import duckdb
+
+    duckdb.sql(f"copy (select uuid() as u from range(10)) to '{tmp_path}/a.parquet' (format parquet)")
+    with pytest.raises(SchemaMismatch, match=r"a\.parquet: .*uuid.* cannot be held"):
+        Dataset.open(tmp_path)

@@ -209,3 +209,24 @@ def test_a_row_draws_the_same_whatever_else_is_selected(train: Dataset) -> None:
 
     every, some = drawn(), drawn(predicate=pc.field("id") > 20)
     assert some == {row: value for row, value in every.items() if row > 20}
+
+
+def test_a_transform_never_sees_a_skipped_row(tmp_path: Path) -> None:
+    fields = Schema((Field(name="id", type=pa.int64()), Field(name="image", type=pa.binary(), codec=Codec.IMAGE, channels=1)))
+
+    def picture(height: int) -> bytes:
+        sink = io.BytesIO()
+        Image.new("L", (8, height), 7).save(sink, "PNG")
+        return sink.getvalue()
+
+    def cut(sample: Sample, rng: np.random.Generator) -> Sample:
+        assert sample["image"].shape[0] >= 8
+        return {**sample, "image": sample["image"][:8]}
+
+    dataset = publish_columns(
+        tmp_path / "d", fields, {"id": range(4), "image": [picture(8), picture(9), b"no image", picture(12)]}
+    )
+    (batch,) = loader(dataset, size=4, read={**SKIP, "max_skipped": 0.3, "shuffle": False}, transform=cut)
+    assert batch["image"].shape == (4, 8, 8, 1)
+    assert batch["valid"].tolist() == [True, True, False, True]
+    assert batch["image"][2].sum() == 0

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from tiny import write_plain
 
@@ -75,3 +76,8 @@ def test_an_iteration_that_is_left_early_lets_go_of_everything(heavy: Dataset) -
     assert pa.total_allocated_bytes() - before > 500_000
     del batches
     assert pa.total_allocated_bytes() - before < 100_000
+
+
+def test_of_row_groups_with_few_selected_rows_only_those_are_held(heavy: Dataset) -> None:
+    chosen = pc.field("id").isin(range(0, 4000, 50))
+    assert peak(heavy, 10, predicate=chosen, streams=1, window=60) < 70 * 2 * BYTES + 50 * BYTES

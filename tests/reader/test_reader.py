@@ -246,3 +246,14 @@ def test_two_readers_of_one_dataset_do_not_disturb_each_other(plain: Dataset) ->
     alone = [content_of(batch) for batch in reader(plain)]
     pairs = list(zip(reader(plain), reader(plain), strict=True))
     assert [content_of(one) for one, _ in pairs] == [content_of(other) for _, other in pairs] == alone
+
+
+def test_numpys_whole_numbers_are_taken_and_become_pythons(plain: Dataset) -> None:
+    import json
+
+    import numpy as np
+
+    one = reader(plain, size=np.int64(4), seed=np.int64(3), streams=np.int32(2), window=np.int64(5))
+    one.set_epoch(np.int64(1))
+    assert json.loads(json.dumps(one.state_dict()))["epoch"] == 1
+    assert one.state_dict() == {**reader(plain, seed=3, streams=2, window=5).state_dict(), "epoch": 1}

@@ -177,3 +177,30 @@ def test_rows_of_any_row_groups_that_are_left_are_found_in_their_own(tmp_path: P
         groups = numbers.choice(143, size, replace=False).tolist()
         predicate = pc.field("x").isin(groups) & (pc.field("y") >= 3) & pc.field("y").isin(range(0, 1000, 3))
         assert rows_of(dataset, predicate) == brute(dataset, predicate)
+
+
+def test_extremes_that_are_cut_to_microseconds_rule_nothing_out(tmp_path: Path) -> None:
+    rows = pa.table({"t": pa.array([1, 2, 3, 700, 1500, 1700], pa.time64("ns"))})
+    dataset = Dataset.open(write_plain(tmp_path, {"a.parquet": rows}))
+    assert select(dataset, pc.field("t") == pa.scalar(1700, pa.time64("ns"))).total == 1
+
+
+def test_a_predicate_that_selects_every_row_is_no_other_selection(plain: Dataset) -> None:
+    assert select(plain, pc.field("id") >= 0).digest == select(plain, None).digest
+
+
+def test_plain_parquet_is_not_kept_in_a_directory_since_its_fingerprint_does_not_tell_bytes(
+    plain: Dataset, tmp_path: Path
+) -> None:
+    select(plain, pc.field("id") > 3, cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_directory_that_cannot_be_written_to_is_said_and_nothing_more(tiny: Dataset) -> None:
+    with pytest.warns(UserWarning, match="the selection cannot be kept at /proc/nothere"):
+        assert select(tiny, pc.field("id") > 3, cache="/proc/nothere").total > 0
+
+
+def test_a_predicate_without_names_is_refused(plain: Dataset) -> None:
+    with pytest.raises(ValueError, match="must name its fields"):
+        select(plain, pc.field(0) > 3)
