@@ -4,6 +4,7 @@ Numbers and tensors are held themselves, text and bytes as Arrow's views of 16 b
 longer ones stay in the row group's own buffer), everything else as its row group and row.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ _INLINE = 12
 Parts = dict[str, np.ndarray]
 
 
-class SlotColumn:
+class SlotColumn(ABC):
     """One column; subclasses say which parts a value of it has.
 
     Attributes:
@@ -41,15 +42,15 @@ class SlotColumn:
         """Return the parts of so many zeros, empty texts or empty lists, or nulls where the field is nullable."""
         return {name: np.zeros(rows, part) for name, part in self.parts.items()}
 
-    def release(self, token: int) -> None:
-        """Let go of what is held of a row group."""
+    def release(self, token: int) -> None:  # noqa: B027
+        """Let go of what is held of a row group; numbers hold nothing."""
 
+    @abstractmethod
     def array(self, parts: Parts) -> pa.Array:
         """Return an array of the field's type; it takes the parts' memory over."""
-        raise NotImplementedError
 
-    def _split(self, token: int, column: pa.Array) -> Parts:
-        raise NotImplementedError
+    @abstractmethod
+    def _split(self, token: int, column: pa.Array) -> Parts: ...
 
     def _validity(self, parts: Parts) -> pa.Buffer | None:
         if not self._field.nullable or parts["valid"].all():
