@@ -46,7 +46,7 @@ class Dataset:
     manifest: Manifest | None
     name: str | None = None
     partitions: Mapping[str, Mapping[str, Any]] | None = None
-    selections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    selections: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def open(cls, url: str | PathLike[str]) -> "Dataset":

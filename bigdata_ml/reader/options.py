@@ -6,6 +6,8 @@ from typing import Literal, get_args
 
 import pyarrow.compute as pc
 
+from bigdata_ml.reader.row_filter import RowFilter
+
 __all__ = ["Engine", "OnError", "ReadOptions", "Remainder"]
 
 Remainder = Literal["drop", "pad", "exact"]
@@ -19,7 +21,7 @@ class ReadOptions:
 
     Attributes:
         columns: fields to read, in this order; None reads all.
-        predicate: Arrow expression that rows must satisfy (`pc.field("month") < 6`); a null is no.
+        predicate: Arrow expression that rows must satisfy (`pc.field("month") < 6`; a null is no), or a `RowFilter`.
         shuffle: whether rows come in the seed's order, another one each epoch, or in the dataset's.
         seed: of that order, 0 … 2^63 − 1.
         remainder: what becomes of the rows that do not fill a last global batch. `drop` leaves them out (others each
@@ -40,7 +42,7 @@ class ReadOptions:
     """
 
     columns: tuple[str, ...] | None = None
-    predicate: pc.Expression | None = None
+    predicate: pc.Expression | RowFilter | None = None
     shuffle: bool = True
     seed: int = 0
     remainder: Remainder = "drop"
