@@ -48,6 +48,16 @@ def test_without_shuffling_rows_come_in_the_datasets_order(plain: Dataset) -> No
     assert ids(plain, shuffle=False, epoch=3) == list(range(23))
 
 
+def test_groups_alone_are_shuffled_their_rows_come_as_they_lie_in_the_file(plain: Dataset) -> None:
+    orders = [ids(plain, shuffle="groups", seed=seed, epoch=epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    groups = [[0, 1, 2, 3], [4, 5, 6, 7], [8], [9, 10, 11], [12, 13, 14, 15], [16, 17, 18, 19], [20, 21, 22]]
+    for order in orders:
+        places = sorted(groups, key=lambda rows: order.index(rows[0]))
+        assert order == [one for rows in places for one in rows]
+    assert len({tuple(order) for order in orders}) == 3
+    assert orders[0][:8] == [12, 13, 14, 15, 4, 5, 6, 7]
+
+
 def test_the_world_size_does_not_change_the_global_batches(plain: Dataset) -> None:
     wanted = steps(plain, 1, 8, seed=3)
     assert all(steps(plain, world_size, 8, seed=3) == wanted for world_size in (2, 4, 8))
