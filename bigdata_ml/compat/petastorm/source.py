@@ -160,7 +160,7 @@ def as_frame(rows: Rows) -> Any:
 
     columns = {}
     for name, values in rows.columns.items():
-        values = np.asarray(values)  # noqa: PLW2901
+        values = np.asarray(values)
         text = values.dtype.kind == "U"
         columns[name] = pd.Series(list(values) if values.ndim > 1 else values, dtype=object if text or values.ndim > 1 else None)
     return pd.DataFrame(columns)
