@@ -18,7 +18,8 @@ import xxhash
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.reader.row_filter import RowFilter, kept_rows
+from bigdata_ml.reader.fetch import GroupSource
+from bigdata_ml.reader.row_filter import RowFilter
 
 __all__ = ["Selection", "select"]
 
@@ -53,6 +54,10 @@ class Selection:
             return np.flatnonzero(np.unpackbits(self.masks[group])).astype(np.int32)
         return np.arange(self.counts[group], dtype=np.int32)
 
+    def mask(self, group: int, rows: int) -> np.ndarray:
+        """Return which of the `rows` rows of a group of which some are selected these are, bool [rows]."""
+        return np.unpackbits(self.masks[group], count=rows).astype(bool)
+
 
 def select(
     dataset: Dataset,
@@ -82,7 +87,7 @@ def select(
     if isinstance(predicate, RowFilter):
         key = (predicate, dataset.fingerprint)
         if key not in dataset.selections:
-            dataset.selections[key] = _selection(dataset, *kept_rows(dataset, predicate, threads=threads))
+            dataset.selections[key] = _filtered(dataset, predicate, threads=threads, cache=cache)
         chosen: Selection = dataset.selections[key]
         return chosen
     _check_predicate(dataset, predicate)
@@ -136,6 +141,34 @@ def _find(dataset: Dataset, predicate: pc.Expression, threads: int) -> Selection
     for group, mask in found.items():
         counts[group] = np.count_nonzero(mask)
     return _selection(dataset, counts, found)
+
+
+def _filtered(dataset: Dataset, condition: RowFilter, *, threads: int, cache: str | os.PathLike[str] | None) -> Selection:
+    """Return what a row filter selects."""
+    base = select(dataset, condition.expression, threads=threads, cache=cache)
+    counts = base.counts.copy()
+    if condition.groups is not None:
+        asked = np.zeros(len(counts), bool)
+        asked[list(condition.groups)] = True
+        counts[~asked] = 0
+    left, keep = np.flatnonzero(counts).tolist(), condition.keep
+    masks = {group: base.mask(group, int(dataset.row_groups.rows[group])) for group in left if group in base.masks}
+    if keep is not None:
+        source = GroupSource(dataset, condition.columns)
+
+        def look(group: int) -> np.ndarray:
+            batch = pa.RecordBatch.from_arrays(list(source.read(group).values()), schema=source.schema)
+            found = np.asarray(keep(batch))
+            if found.dtype != np.bool_ or found.shape != (batch.num_rows,):
+                gave = f"it gave {found.dtype} {list(found.shape)}"
+                raise ValueError(f"{source.place(group, 0)}: the condition must give bool [{batch.num_rows}], {gave}")
+            return found & masks[group] if group in masks else found
+
+        with ThreadPoolExecutor(threads) as pool:
+            masks = dict(zip(left, pool.map(look, left), strict=True))
+        for group, mask in masks.items():
+            counts[group] = np.count_nonzero(mask)
+    return _selection(dataset, counts, masks)
 
 
 def _selection(dataset: Dataset, counts: np.ndarray, found: Mapping[int, np.ndarray]) -> Selection:

@@ -71,6 +71,11 @@ class Source:
         """Selected rows of each row group, int64 [groups]."""
         return select(self.dataset, self.condition).counts
 
+    @property
+    def is_light(self) -> bool:
+        """Whether there is next to nothing to decode: plain columns, and no transform."""
+        return self.transform is None and self.batched
+
     def cursor(self, batch_size: int, *, window: int = 0, remainder: Remainder = "exact") -> Cursor:
         """Return a position at the start of an order with `batch_size` rows a rank and step, mixed over `window` rows a rank."""
         ranks, shuffle = self.rank.world_size, self.shuffle
@@ -86,8 +91,10 @@ class Source:
         return Cursor(self.dataset, read, self.rank, batch_size * ranks)
 
     def pass_over(self, cursor: Cursor, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iterator[_Batch]:
-        """Yield what `make`, called from decoding threads, makes of each step's rows of an epoch; rows that fill the last step are
-        left out unless the remainder is `pad`."""
+        """Yield what `make`, called from decoding threads, makes of each step's rows of an epoch.
+
+        Rows that fill the last step are left out unless the remainder is `pad`.
+        """
 
         def finish(gathering: Gathering, gathered: Gathered) -> Ready[_Batch]:
             return Ready(make(self._rows(gathering, gathered, cursor.read.remainder)), [])
@@ -133,9 +140,8 @@ def _transformed_rows(rows: Rows, spec: TransformSpec, schema: Unischema) -> Row
     for row in made:
         missing = [name for name in schema.fields if name not in row]
         if missing:
-            raise ValueError(
-                f"the transform's row lacks {', '.join(missing)}, which its TransformSpec says it has; the row has {', '.join(row)}"
-            )
+            said = f"lacks {', '.join(missing)}, which its TransformSpec says it has"
+            raise ValueError(f"the transform's row {said}; it has {', '.join(row)}")
     return Rows({name: [row[name] for row in made] for name in schema.fields}, len(made))
 
 

@@ -36,9 +36,9 @@ def row_columns(batch: pa.RecordBatch, schema: Unischema, *, place: Place) -> Co
 def batch_columns(batch: pa.RecordBatch, schema: Unischema) -> Columns:
     """Return a batch's fields as `make_batch_reader` hands them out: numpy arrays with rows as their first dimension.
 
-    Numbers and booleans keep their dtype; with nulls numbers are floating with NaN, booleans objects with None. Text is numpy text;
-    with nulls it is objects with None. Lists of one length are a matrix [rows, *shape]; of several lengths, objects, an array a row.
-    Timestamps are datetime64, dates, decimals and bytes objects.
+    Numbers and booleans keep their dtype; with nulls numbers are floating with NaN, booleans objects with None. Text is numpy
+    text; with nulls it is objects with None. Lists of one length are a matrix [rows, *shape]; of several lengths, objects, an
+    array a row. Timestamps are datetime64, dates, decimals and bytes objects.
     """
     return {name: _column(batch.column(name), field) for name, field in schema.fields.items()}
 
