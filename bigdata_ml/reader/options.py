@@ -7,6 +7,8 @@ from typing import Literal, get_args
 import numpy as np
 import pyarrow.compute as pc
 
+from bigdata_ml.reader.weights import RowWeights
+
 __all__ = ["Engine", "OnError", "ReadOptions", "Remainder", "Shuffle"]
 
 Remainder = Literal["drop", "pad", "exact"]
@@ -22,6 +24,7 @@ class ReadOptions:
     Attributes:
         columns: fields to read, in this order; None reads all.
         predicate: Arrow expression that rows must satisfy (`pc.field("month") < 6`); a null is no.
+        weights: how often each selected row comes in an epoch; None: once. The number of steps is then each epoch's own.
         shuffle: whether rows come in the seed's order, another one each epoch, or in the dataset's. `groups`: row groups in
             the seed's order, another one each epoch, the rows of each as they lie in the file, one group after the other.
         seed: of that order, 0 … 2^63 − 1.
@@ -44,6 +47,7 @@ class ReadOptions:
 
     columns: tuple[str, ...] | None = None
     predicate: pc.Expression | None = None
+    weights: RowWeights | None = None
     shuffle: Shuffle = True
     seed: int = 0
     remainder: Remainder = "drop"
