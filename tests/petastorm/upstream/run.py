@@ -64,7 +64,18 @@ class Stack:
 
     def _once(self, files: list[str], site: Path, results: Path, log: Path) -> int:
         tests = [str(site / "petastorm" / file) for file in files]
-        options = ["-p", "stand_ins", "-p", "no:cacheprovider", "--assert=plain", f"--timeout={SECONDS_A_TEST}", "-W", "ignore", "-q"]
+        options = [
+            "-p",
+            "stand_ins",
+            "-p",
+            "no:cacheprovider",
+            "--assert=plain",
+            "--continue-on-collection-errors",
+            f"--timeout={SECONDS_A_TEST}",
+            "-W",
+            "ignore",
+            "-q",
+        ]
         # Nothing of this repository's settings, or of a pytest.ini on the way, is meant for these tests.
         pytest = ["-m", "pytest", *options, "-c", os.devnull, "--rootdir", str(site), *tests]
         bridge = ["-m", "bigdata_ml.petastorm_bridge"] if self.bridged else []
@@ -196,7 +207,9 @@ def main() -> int:
             if outcome == "failed":
                 why = (explanation(test) or "NOT EXPLAINED") if stack is new else stack.said[test].splitlines()[-1]
                 print(f"{stack.name}: {test}: {why}")
-    (folder / "results.json").write_text(json.dumps([vars(stack) | {"collected": sorted(stack.collected)} for stack in stacks], indent=1))
+    (folder / "results.json").write_text(
+        json.dumps([vars(stack) | {"collected": sorted(stack.collected)} for stack in stacks], indent=1)
+    )
     wrong = complaints(new, old if old in stacks else None) if new in stacks else []
     print("\n".join(["", *wrong]) if wrong else "every failure is explained")
     return 1 if wrong else 0

@@ -65,6 +65,10 @@ def pytest_sessionstart(session):
     process_pool._KEEP_TRYING_WHILE_ZMQ_AGAIN_IS_RAIZED_TIMEOUT_S = 60
 
 
+def pytest_ignore_collect(collection_path, config):
+    return True if any(fnmatchcase(str(collection_path), pattern) for pattern in LEFT_OUT) else None
+
+
 def pytest_collection_modifyitems(config, items):
     def is_left_out(item):
         return any(fnmatchcase(item.nodeid, pattern) for pattern in LEFT_OUT)
