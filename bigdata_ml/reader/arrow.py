@@ -14,6 +14,7 @@ from bigdata_ml.reader.gather import Gathered, Gatherer, Share
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.rank import Rank
+from bigdata_ml.reader.straight import StraightGatherer, is_straight
 from bigdata_ml.schema import NullPolicy
 
 __all__ = ["Gathering", "Reader", "check_columns", "open_reader"]
@@ -27,7 +28,11 @@ class Gathering:
         self.source = GroupSource(cursor.dataset, cursor.read.columns or cursor.dataset.schema.names)
         self._unreadable: dict[int, str] = {}
         skip = self._remember if cursor.read.on_error == "skip" else None
-        self._gatherer = Gatherer(plan, share, self.source, on_unreadable=skip)
+        self._gatherer: Gatherer | StraightGatherer
+        if skip is None and is_straight(plan, share):
+            self._gatherer = StraightGatherer(plan, share, self.source)
+        else:
+            self._gatherer = Gatherer(plan, share, self.source, on_unreadable=skip)
         self.steps = self._gatherer.steps
 
     def next(self) -> Gathered:
