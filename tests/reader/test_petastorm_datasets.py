@@ -16,6 +16,8 @@ from bigdata_ml.reader import ReadOptions, decode_batch, open_reader
 DATA = Path(__file__).parent.parent / "data" / "petastorm"
 VERSIONS = [*sorted(one.name for one in DATA.iterdir() if one.name[0] == "0"), "upstream/0.4.0", "upstream/0.7.6"]
 
+OURS = {"str_": "str", "bool_": "bool", "datetime64": "int64", "Decimal": "float64"}
+
 
 def read(dataset: Dataset) -> dict[str, Any]:
     """All rows' decoded columns, in the order of their ids."""

@@ -1,0 +1,270 @@
+"""The command line: `bigdata-ml inspect | head | validate | adopt | plan | report | recipes`. It calls rooms and holds no logic.
+
+Exit codes: 0 ok, 1 something is wrong with the data, 2 the command makes no sense or finds nothing there.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from bigdata_ml.cli.printing import ERR, OUT, finite, print_plan, print_summary, readable, short, summary_of
+from bigdata_ml.dataset import Dataset, adopt, first_rows, validate
+from bigdata_ml.errors import BigDataMLError, DatasetInvalid
+from bigdata_ml.reader import ReadOptions, summarise_plan
+
+__all__ = ["main", "run_job"]
+
+_Job = TypeVar("_Job")
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Say what a dataset holds: rows, splits, fields, classes, the cleaning's verdict, fingerprints.
+
+    Attributes:
+        dataset: URL of the dataset.
+        json: print JSON.
+    """
+
+    dataset: tyro.conf.Positional[str]
+    json: bool = False
+
+    def run(self) -> int:
+        """Print it."""
+        dataset = Dataset.open(self.dataset)
+        if self.json:
+            sys.stdout.write(json.dumps(summary_of(dataset), indent=1) + "\n")
+        else:
+            print_summary(dataset)
+        return 0
+
+
+@dataclass(frozen=True)
+class Head:
+    """Print the first rows as they are stored.
+
+    Attributes:
+        dataset: URL of the dataset.
+        rows: how many.
+        split: of which split; by default of the whole.
+        json: print a line of JSON a row.
+    """
+
+    dataset: tyro.conf.Positional[str]
+    rows: int = 5
+    split: str | None = None
+    json: bool = False
+
+    def run(self) -> int:
+        """Print them."""
+        dataset = Dataset.open(self.dataset)
+        dataset = dataset.split(self.split) if self.split else dataset
+        rows = [readable(row) for row in first_rows(dataset, self.rows)]
+        if self.json:
+            for row in rows:
+                sys.stdout.write(json.dumps(row, default=str) + "\n")
+            return 0
+        table = Table(*map(escape, dataset.schema.names))
+        for row in rows:
+            table.add_row(*(escape(short(value)) for value in row.values()))
+        OUT.print(table)
+        return 0
+
+
+@dataclass(frozen=True)
+class Validate:
+    """Hold a dataset against its manifest, byte by byte; a line per finding.
+
+    Attributes:
+        dataset: URL of the dataset.
+        json: print a line of JSON a finding.
+    """
+
+    dataset: tyro.conf.Positional[str]
+    json: bool = False
+
+    def run(self) -> int:
+        """Print the findings."""
+        with Progress(console=ERR, transient=True, disable=not sys.stderr.isatty()) as progress:
+            bar = progress.add_task("files", total=None)
+            findings = validate(self.dataset, on_file=lambda done, total: progress.update(bar, completed=done, total=total))
+        for found in findings:
+            line = json.dumps({"code": found.code, "place": found.place, "text": found.text}) if self.json else str(found)
+            sys.stdout.write(line + "\n")
+        if not findings and not self.json:
+            OUT.print(f"{self.dataset}: nothing wrong found", markup=False, soft_wrap=True)
+        return 1 if findings else 0
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """Add a manifest to Parquet files where they lie, Petastorm's or anybody's; no data is written again.
+
+    Attributes:
+        dataset: URL of the dataset.
+        replace: have a manifest that is there give way to a new one.
+        use_unischema: read the fields' types from the schema that Petastorm wrote, if there is one; without it encoded columns
+            are bytes.
+    """
+
+    dataset: tyro.conf.Positional[str]
+    replace: bool = False
+    use_unischema: bool = True
+
+    def run(self) -> int:
+        """Add it and say what it says."""
+        with Progress(console=ERR, transient=True, disable=not sys.stderr.isatty()) as progress:
+            bar = progress.add_task("files", total=None)
+            adopt(
+                self.dataset,
+                replace=self.replace,
+                use_unischema=self.use_unischema,
+                on_file=lambda done, total: progress.update(bar, completed=done, total=total),
+            )
+        print_summary(Dataset.open(self.dataset))
+        return 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Say how a dataset would be read, before it is: steps, rows dropped or repeated, reads, rows held, mixing, world sizes.
+
+    Attributes:
+        dataset: URL of the dataset.
+        global_batch_size: rows of a step over all ranks.
+        world_size: how many ranks.
+        split: which split; by default train, or the whole where there are none.
+        remainder: what becomes of the rows that do not fill a last global batch.
+        seed: of the order.
+        epoch: whose order.
+        streams: canonical sequences; by default the largest divisor of the global batch up to 16.
+        window: rows, over all ranks, among which rows are mixed across row groups; by default those of 256 MiB.
+        dataloader_workers: processes of a torch DataLoader around the loader; 0 where its own threads are used.
+        json: print JSON.
+    """
+
+    dataset: tyro.conf.Positional[str]
+    global_batch_size: int
+    world_size: int = 1
+    split: str | None = None
+    remainder: Literal["drop", "pad", "exact"] = "drop"
+    seed: int = 0
+    epoch: int = 0
+    streams: int | None = None
+    window: int | None = None
+    dataloader_workers: int = 0
+    json: bool = False
+
+    def run(self) -> int:
+        """Print it."""
+        dataset = Dataset.open(self.dataset)
+        if dataset.splits:
+            dataset = dataset.split(self.split or "train")
+        elif self.split is not None:
+            dataset.split(self.split)
+        read = ReadOptions(remainder=self.remainder, seed=self.seed, streams=self.streams, window=self.window)
+        found = summarise_plan(
+            dataset,
+            read,
+            global_batch_size=self.global_batch_size,
+            world_size=self.world_size,
+            epoch=self.epoch,
+            dataloader_workers=self.dataloader_workers,
+        )
+        if self.json:
+            sys.stdout.write(json.dumps(finite(asdict(found)), indent=1) + "\n")
+        else:
+            print_plan(dataset, found)
+        return 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write report.html and summary.json of all runs below a directory, from the runs' own files.
+
+    Attributes:
+        run_dir: the directory.
+    """
+
+    run_dir: tyro.conf.Positional[str]
+
+    def run(self) -> int:
+        """Write them and say where."""
+        from bigdata_ml.report import write_report
+
+        report = write_report(self.run_dir)
+        OUT.print(f"{report.report_path}\n{report.summary_path}", markup=False, soft_wrap=True)
+        return 0
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """List the training recipes."""
+
+    def run(self) -> int:
+        """Print them."""
+        from bigdata_ml.train import RECIPES
+
+        for name, recipe in RECIPES.items():
+            OUT.print(f"[bold]{name}[/bold]  {(recipe.__doc__ or '').strip().splitlines()[0]}")
+        return 0
+
+
+_Command = (
+    Annotated[Inspect, tyro.conf.subcommand("inspect")]
+    | Annotated[Head, tyro.conf.subcommand("head")]
+    | Annotated[Validate, tyro.conf.subcommand("validate")]
+    | Annotated[Adopt, tyro.conf.subcommand("adopt")]
+    | Annotated[Plan, tyro.conf.subcommand("plan")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Recipes, tyro.conf.subcommand("recipes")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `bigdata-ml` with the given arguments, or the process's own; returns the exit code."""
+    command: Any = tyro.cli(_Command, prog="bigdata-ml", args=arguments, description=__doc__)
+    return _guarded(command.run)
+
+
+def run_job(config: type[_Job], body: Callable[[_Job], object], arguments: Sequence[str] | None = None) -> int:
+    """Parse a job's frozen config from the command line and run it; returns the exit code.
+
+    Args:
+        config: dataclass whose fields are the flags.
+        body: what runs.
+        arguments: the flags; by default the process's own.
+    """
+    job = tyro.cli(config, args=arguments, config=(tyro.conf.UseAppendAction,))
+    return _guarded(lambda: body(job))
+
+
+def _guarded(body: Callable[[], object]) -> int:
+    """Run it; an error of ours is a line on stderr and an exit code.
+
+    With BIGDATA_ML_TRACEBACK set, it shows where it was found.
+    """
+    try:
+        result = body()
+    except BigDataMLError as error:
+        if os.environ.get("BIGDATA_ML_TRACEBACK"):
+            raise
+        ERR.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
+        return 1 if isinstance(error, DatasetInvalid) else 2
+    except (ValueError, TypeError) as error:
+        if os.environ.get("BIGDATA_ML_TRACEBACK"):
+            raise
+        ERR.print(f"error: {error} (BIGDATA_ML_TRACEBACK=1 shows where)", markup=False, soft_wrap=True)
+        return 2
+    except ModuleNotFoundError as error:
+        ERR.print(f"error: {error}; install the extra of bigdata_ml that has it", markup=False, soft_wrap=True)
+        return 2
+    return result if isinstance(result, int) else 0
