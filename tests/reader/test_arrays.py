@@ -64,10 +64,7 @@ def test_an_npy_file_gives_what_numpy_reads(values: np.ndarray) -> None:
         (npy(np.arange(3))[:-1], "promises"),
         (npy(np.arange(3)) + b"x", "promises"),
         (npy(np.arange(3)).replace(b"(3,), }", b"(1<<9,)"), "header cannot be read"),
-        (
-            npy(np.arange(3)).replace(b"'shape': (3,), }            ", b"'shape': (99999999999999,)}"[:28].ljust(28)),
-            "promises|header",
-        ),
+        (npy(np.arange(3)).replace(b"(3,), }           ", b"(999999999999,), }"), "promises"),
     ],
 )
 def test_a_file_that_is_no_array_is_refused(data: bytes, match: str) -> None:
