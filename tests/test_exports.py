@@ -11,7 +11,7 @@ ROOMS = {
         "BigDataMLError", "ChecksumMismatch", "DatasetInvalid", "DatasetNotFound", "DecodeFailed", "EngineUnavailable",
         "JobRefused", "MetadataUnreadable", "ResumeMismatch", "SchemaMismatch", "StorageUnavailable", "WorldSizeNotAllowed",
     ],
-    "storage": ["SCHEMES", "Location", "is_hidden", "locate"],
+    "storage": ["SCHEMES", "FilePart", "Location", "is_hidden", "locate"],
     "schema": ["Codec", "Field", "NullPolicy", "Schema", "type_from_text", "type_to_text"],
     "pages": [
         "Block", "Card", "Figure", "Gallery", "Picture", "Section", "Series", "Table", "Text", "bar_chart", "confusion_matrix",
