@@ -23,7 +23,7 @@ def test_every_reader_of_a_small_dataset_gives_every_row(api: Any, tmp_path: Pat
 
 
 class LastMoment:
-    """A ventilator that hands out its item at the last moment that its protocol allows: while it is asked whether it has finished."""
+    """A ventilator that hands out its item at the last moment it may: while it is asked whether it has finished."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
