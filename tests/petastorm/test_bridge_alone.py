@@ -28,8 +28,11 @@ def is_own_submodule(name, key):
     # A package gets an attribute when one of its own modules is imported for the first time.
     return key not in before[name] and sys.modules.get(f"{name}.{key}") is after[name][key]
 
-changed = {name: sorted(key for key in {**before[name], **after[name]}
-                        if before[name].get(key) is not after[name].get(key) and not is_own_submodule(name, key)) for name in NAMES}
+def changed_names(name):
+    names = [key for key in {**before[name], **after[name]} if before[name].get(key) is not after[name].get(key)]
+    return sorted(key for key in names if not is_own_submodule(name, key))
+
+changed = {name: changed_names(name) for name in NAMES}
 print(json.dumps([{name: keys for name, keys in changed.items() if keys},
                   [name for name in set(sys.modules) - modules if name.startswith(("distutils", "numpy.", "pyarrow."))]]))
 """

@@ -153,7 +153,10 @@ def test_a_schema_pickled_by_python_2_and_an_old_spark_is_read(petastorm: Any) -
     from petastorm.unischema import UnischemaField
 
     # What pyspark before 3.3 made of a named tuple, in the text protocol of Python 2.
-    old = b"cpyspark.serializers\n_restore\n(S'UnischemaField'\n(S'name'\nS'numpy_dtype'\nS'shape'\nS'codec'\nS'nullable'\nt(S'id'\ncnumpy\nunicode_\n(tNI00\nttR."
+    old = (
+        b"cpyspark.serializers\n_restore\n(S'UnischemaField'\n(S'name'\nS'numpy_dtype'\nS'shape'\nS'codec'\nS'nullable'\nt"
+        b"(S'id'\ncnumpy\nunicode_\n(tNI00\nttR."
+    )
     field = depickle_legacy_package_name_compatible(old)
     assert (type(field), field.name, field.numpy_dtype, field.shape) == (UnischemaField, "id", np.str_, ())
 

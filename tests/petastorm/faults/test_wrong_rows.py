@@ -70,7 +70,7 @@ def test_an_empty_part_does_not_end_the_rows(api: Any, tmp_path: Path) -> None:
         assert [int(row.id) for row in reader] == list(range(10))
 
 
-@pytest.mark.solved_by("bridge", "native")
+@pytest.mark.solved_by("native")
 def test_an_empty_part_gives_no_batch(api: Any, tmp_path: Path) -> None:
     ids = pa.table({"id": np.arange(10)})
     url = petastorm_dataset(tmp_path / "batches", [ids.slice(0, 5), ids.slice(0, 0), ids.slice(5)])
