@@ -119,6 +119,8 @@ class Plan:
         remainder: what becomes of the rows that do not fill a last global batch.
         seed: of the order.
         epoch: whose order.
+        shuffle: `all`, `groups` (whole row groups, their rows as they lie in the file), `rows` (only rows, inside row groups and
+            the window) or `none` (the dataset's order).
         streams: canonical sequences; by default the largest divisor of the global batch up to 16.
         window: rows, over all ranks, among which rows are mixed across row groups; by default those of 256 MiB.
         dataloader_workers: processes of a torch DataLoader around the loader; 0 where its own threads are used.
@@ -132,6 +134,7 @@ class Plan:
     remainder: Literal["drop", "pad", "exact"] = "drop"
     seed: int = 0
     epoch: int = 0
+    shuffle: Literal["all", "groups", "rows", "none"] = "all"
     streams: int | None = None
     window: int | None = None
     dataloader_workers: int = 0
@@ -144,7 +147,13 @@ class Plan:
             dataset = dataset.split(self.split or "train")
         elif self.split is not None:
             dataset.split(self.split)
-        read = ReadOptions(remainder=self.remainder, seed=self.seed, streams=self.streams, window=self.window)
+        read = ReadOptions(
+            remainder=self.remainder,
+            seed=self.seed,
+            shuffle=self.shuffle == "all" if self.shuffle in ("all", "none") else self.shuffle,
+            streams=self.streams,
+            window=self.window,
+        )
         found = summarise_plan(
             dataset,
             read,
@@ -304,11 +313,18 @@ def _print_plan(dataset: Dataset, plan: PlanSummary) -> None:
     amplified = (
         "" if plan.read_amplification <= 1.1 else ": few row groups a stream; take fewer streams, or write smaller row groups"
     )
+    seeded = f"seed {plan.seed}, epoch {plan.epoch}"
+    shuffled = {
+        True: seeded,
+        False: "not shuffled",
+        "groups": f"row groups shuffled, {seeded}",
+        "rows": f"rows shuffled, {seeded}",
+    }[plan.shuffle]
     mixing, several = plan.mixing, f"; up to {plan.dataloader_reads:,} by {plan.dataloader_workers} processes a rank"
     effective = "all its rows'" if mixing.effective_groups == float("inf") else f"{mixing.effective_groups:,.1f}"
     lines = {
         "rows": f"{plan.rows:,} in {plan.row_groups:,} row groups",
-        "order": f"{plan.order}, seed {plan.seed}, epoch {plan.epoch}, {plan.streams} streams, window {plan.window:,} rows",
+        "order": f"{plan.order}, {shuffled}, {plan.streams} streams, window {plan.window:,} rows",
         "steps": f"{plan.steps:,} on every rank, of {plan.global_batch_size:,} rows: {plan.rank_batch_size:,} a rank",
         "remainder": f"{plan.remainder}: {last[plan.remainder]}",
         "world sizes": f"{', '.join(map(str, plan.world_sizes))} read the same global batches; asked for: {plan.world_size}",

@@ -250,6 +250,17 @@ def test_plan_says_how_a_dataset_would_be_read(run: Run, numbers: Path) -> None:
         assert text in out
 
 
+@pytest.mark.parametrize(
+    ("shuffle", "text"),
+    [
+        ("groups", "streams-1, row groups shuffled, seed 0, epoch 0, 1 streams, window 0 rows"),
+        ("none", "streams-1, not shuffled, 1 streams, window 0 rows"),
+    ],
+)
+def test_plan_says_what_is_shuffled(run: Run, numbers: Path, shuffle: str, text: str) -> None:
+    assert text in run("plan", numbers, "--global-batch-size", 48, "--shuffle", shuffle)[1]
+
+
 @pytest.mark.parametrize(("remainder", "repeated"), [("drop", 0), ("pad", 8), ("exact", 8)])
 def test_plan_says_it_as_json_too(run: Run, numbers: Path, remainder: str, repeated: int) -> None:
     code, out, _ = run("plan", numbers, "--global-batch-size", 48, "--remainder", remainder, "--streams", 4, "--json")

@@ -1,7 +1,8 @@
 """Opens a dataset: two small reads where there is a manifest, the files' footers where there is none."""
 
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -46,14 +47,14 @@ class Dataset:
     manifest: Manifest | None
     name: str | None = None
     partitions: Mapping[str, Mapping[str, Any]] | None = None
-    selections: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    selections: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def open(cls, url: str | PathLike[str]) -> "Dataset":
+    def open(cls, url: str | PathLike[str] | Location) -> "Dataset":
         """Open the dataset at `url`; any directory of Parquet files opens.
 
         Args:
-            url: see `bigdata_ml.storage.locate`.
+            url: see `bigdata_ml.storage.locate`; or a place that it, or `locate_by_fsspec`, gave.
 
         Raises:
             DatasetNotFound: nothing is there, or no Parquet files.
@@ -65,14 +66,30 @@ class Dataset:
         >>> Dataset.open("examples/tiny").split("train").rows        # doctest: +SKIP
         1250
         """
-        root = locate(url)
+        root = url if isinstance(url, Location) else locate(url)
         if not root.exists():
             raise DatasetNotFound(f"{root.url}: nothing is there; check the path, or run a preparation job to make it")
         if not root.is_directory():
             raise DatasetNotFound(f"{root.url}: a dataset is a directory of Parquet files, this is a file")
         if (root / MANIFEST).exists():
             return _open_published(root)
-        return _open_plain(root)
+        return _open_plain(root, _parquet_files(root))
+
+    @classmethod
+    def open_files(cls, files: Sequence[Location]) -> "Dataset":
+        """Open some Parquet files of one filesystem, in the order given, as a dataset without a manifest.
+
+        `key=value` directories between their common directory and a file are Hive keys.
+
+        Raises:
+            ValueError: no file.
+            DatasetInvalid: a file that is no Parquet file, or files whose schemas differ.
+        """
+        if not files:
+            raise ValueError("a dataset of files needs at least one")
+        shared = posixpath.commonpath([file.parent.path for file in files])
+        url = files[0].url.removesuffix(posixpath.relpath(files[0].path, shared)).rstrip("/")
+        return _open_plain(Location(url, files[0].filesystem, shared), [posixpath.relpath(file.path, shared) for file in files])
 
     @property
     def url(self) -> str:
@@ -141,12 +158,16 @@ def _metadata_of(place: Location) -> bytes:
         raise MetadataUnreadable(f"{place.url}: the metadata cannot be read: {error}") from error
 
 
-def _open_plain(root: Location) -> Dataset:
+def _parquet_files(root: Location) -> list[str]:
     if (root / "_delta_log").exists():
         raise DatasetInvalid(f"{root.url}: a Delta table, whose files also hold rows that were deleted; write it out as Parquet")
     paths = [path for path, info in root.walk() if info.type == pafs.FileType.File and path.endswith((".parquet", ".parq"))]
     if not paths:
         raise DatasetNotFound(f"{root.url}: no Parquet files there; a dataset is a directory with files named *.parquet")
+    return paths
+
+
+def _open_plain(root: Location, paths: list[str]) -> Dataset:
     footers = read_footers(root, paths)
     for footer in footers[1:]:
         _check_same(root, footers[0], footer)

@@ -3,9 +3,7 @@
 import inspect
 import os
 import warnings
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from bigdata_ml.reader.arrow import Gathering, check_columns
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Positioned, Ready
 from bigdata_ml.reader.decode import Columns
 from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.pipeline import finished
 from bigdata_ml.schema import Codec
 
 __all__ = ["Loader", "make_loader"]
@@ -48,7 +47,8 @@ class Loader(Positioned, IterableDataset[Batch]):
         self._find_worker()
         plan, share = self._cursor.begin()
         gathering = Gathering(self._cursor, plan, share)
-        return self._cursor.follow(self._inline(gathering) if self._num_workers == 0 else self._threaded(gathering))
+        workers, prefetch, light = self._num_workers, self._prefetch, self._is_light
+        return self._cursor.follow(finished(gathering, self._finish, num_workers=workers, prefetch=prefetch, light=light))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position as JSON values: after batch k, the state that goes on with batch k + 1."""
@@ -78,38 +78,9 @@ class Loader(Positioned, IterableDataset[Batch]):
             )
         self._cursor.work_as(info.id, info.num_workers)
 
-    def _inline(self, gathering: Gathering) -> Iterator[Ready[Batch]]:
-        for _ in gathering.steps:
-            yield self._read_and_finish(gathering)
-
-    def _threaded(self, gathering: Gathering) -> Iterator[Ready[Batch]]:
-        # One thread reads, in order, so that a row group is read once; the others decode. Where there is nothing to decode but
-        # numbers and text it does that too: threads that take turns at Python's lock for small steps hinder each other.
-        waiting: deque[Future[Ready[Batch]]] = deque()
-        with ThreadPoolExecutor(1, "read") as read, ThreadPoolExecutor(self._num_workers, "decode") as decode:
-            try:
-                for _ in gathering.steps:
-                    if self._is_light:
-                        waiting.append(read.submit(self._read_and_finish, gathering))
-                    else:
-                        waiting.append(decode.submit(self._finish_gathered, gathering, read.submit(gathering.next)))
-                    if len(waiting) > self._prefetch:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                read.shutdown(wait=False, cancel_futures=True)
-                decode.shutdown(wait=False, cancel_futures=True)
-
     @property
     def _is_light(self) -> bool:
         return self._transform is None and all(field.codec not in (Codec.IMAGE, Codec.RAW_IMAGE) for field in self._schema)
-
-    def _read_and_finish(self, gathering: Gathering) -> Ready[Batch]:
-        return self._finish(gathering, gathering.next())
-
-    def _finish_gathered(self, gathering: Gathering, gathered: "Future[Gathered]") -> Ready[Batch]:
-        return self._finish(gathering, gathered.result())
 
     def _finish(self, gathering: Gathering, gathered: Gathered) -> Ready[Batch]:
         rows, read = gathered.rows, self._cursor.read

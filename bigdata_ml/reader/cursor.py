@@ -81,8 +81,12 @@ class Cursor:
         if epoch < 0:
             raise ValueError(f"epoch must be 0 or more, got {epoch}")
         if not (self._restored and epoch == self.epoch):
-            self.epoch, self.step, self._restored, self._ended = epoch, 0, False, False
-            self._iteration += 1
+            self.go_to(epoch)
+
+    def go_to(self, epoch: int) -> None:
+        """Go to the start of `epoch` (0 …), that of a restored state too."""
+        self.epoch, self.step, self._restored, self._ended = epoch, 0, False, False
+        self._iteration += 1
 
     def work_as(self, worker: int, workers: int) -> None:
         """From now on make every `workers`th step of what is left, as worker `worker` of a torch DataLoader does."""

@@ -4,13 +4,17 @@ from dataclasses import dataclass
 from operator import index
 from typing import Literal, get_args
 
+import numpy as np
 import pyarrow.compute as pc
 
-__all__ = ["Engine", "OnError", "ReadOptions", "Remainder"]
+from bigdata_ml.reader.row_filter import RowFilter
+
+__all__ = ["Engine", "OnError", "ReadOptions", "Remainder", "Shuffle"]
 
 Remainder = Literal["drop", "pad", "exact"]
 Engine = Literal["arrow", "petastorm"]
 OnError = Literal["raise", "skip"]
+Shuffle = bool | Literal["groups", "rows"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,18 +23,20 @@ class ReadOptions:
 
     Attributes:
         columns: fields to read, in this order; None reads all.
-        predicate: Arrow expression that rows must satisfy (`pc.field("month") < 6`); a null is no.
-        shuffle: whether rows come in the seed's order, another one each epoch, or in the dataset's.
+        predicate: Arrow expression that rows must satisfy (`pc.field("month") < 6`; a null is no), or a `RowFilter`.
+        shuffle: whether rows come in the seed's order, another one each epoch, or in the dataset's. `groups`: row groups in
+            the seed's order, another one each epoch, the rows of each as they lie in the file, one group after the other.
+            `rows`: row groups in the dataset's order, the rows of each, and of those in the window, in the seed's.
         seed: of that order, 0 … 2^63 − 1.
         remainder: what becomes of the rows that do not fill a last global batch. `drop` leaves them out (others each
             epoch), `pad` fills the batch with rows that are repeated and marked, `exact` is `pad` with `valid` 0 for
             repeated rows, so that metrics count each row once.
         streams: canonical sequences that the rows are dealt to; world sizes that divide it read the same global batches.
-            It divides the global batch. None: the largest divisor of the global batch up to 16; without `shuffle` 1. Where
+            It divides the global batch. None: the largest divisor of the global batch up to 16; 1 unless `shuffle` is True. Where
             the world size does not divide that, the smallest multiple of the world size from 8 up that divides the global
             batch, else the world size.
         window: rows, over all ranks, among which rows are mixed across row groups, 0 or more. None: the rows of 256 MiB,
-            at most 4,194,304 and at most all.
+            at most 4,194,304 and at most all; 0 where rows keep their files' order.
         image_size: (height, width) in pixels that images are resized to (bilinear, antialiased); None keeps
             each image's own, which must then be the same for all rows of a batch.
         on_error: what becomes of a row group that cannot be read or a row that cannot be decoded. `raise` stops and names
@@ -40,8 +46,8 @@ class ReadOptions:
     """
 
     columns: tuple[str, ...] | None = None
-    predicate: pc.Expression | None = None
-    shuffle: bool = True
+    predicate: pc.Expression | RowFilter | None = None
+    shuffle: Shuffle = True
     seed: int = 0
     remainder: Remainder = "drop"
     streams: int | None = None
@@ -59,6 +65,10 @@ class ReadOptions:
             if getattr(self, name) is not None:
                 # numpy's whole numbers are welcome, and become Python's: a state is JSON.
                 object.__setattr__(self, name, index(getattr(self, name)))
+        if self.shuffle not in ("groups", "rows"):
+            if not isinstance(self.shuffle, (bool, np.bool_)):
+                raise ValueError(f"shuffle must be True, False, 'groups' or 'rows', got {self.shuffle!r}")
+            object.__setattr__(self, "shuffle", bool(self.shuffle))
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must lie in [0, 2^63), got {self.seed}")
         if self.columns is not None and len(set(self.columns)) != len(self.columns):
@@ -69,8 +79,10 @@ class ReadOptions:
             raise ValueError(f"streams must be 1 or more, got {self.streams}")
         if self.window is not None and self.window < 0:
             raise ValueError(f"window must be 0 rows or more, got {self.window}")
-        if self.window and not self.shuffle:
-            raise ValueError(f"window mixes rows and shuffle=False keeps them in the dataset's order; got window={self.window}")
+        if self.window and self.shuffle not in (True, "rows"):
+            raise ValueError(
+                f"window mixes rows and shuffle={self.shuffle!r} keeps them in their files' order; got window={self.window}"
+            )
         if not 0 <= self.max_skipped <= 1:
             raise ValueError(f"max_skipped is a share of the rows and must lie in [0, 1], got {self.max_skipped}")
         if self.image_size is not None and (len(self.image_size) != 2 or min(self.image_size) < 1):

@@ -56,7 +56,7 @@ class EpochPlan:
     def layout(self) -> Layout:
         """The row groups of this epoch, laid end to end and cut into streams."""
         groups = np.flatnonzero(self.selection.counts)
-        if self.settings.shuffle:
+        if self.settings.shuffles_groups:
             groups = groups[permutation(key_of(self.settings.seed, self.epoch, _GROUPS), len(groups))]
         return cut(self.selection.counts, groups, self.settings.streams)
 
@@ -90,7 +90,7 @@ class EpochPlan:
     def group_rows(self, group: int) -> np.ndarray:
         """Return the selected rows of a group in the order of this epoch, by their place in it, int32 [counts[group]]."""
         rows = self.selection.rows(group)
-        return row_permutation(hash_word(self._rows_key, group), rows) if self.settings.shuffle else rows
+        return row_permutation(hash_word(self._rows_key, group), rows) if self.settings.shuffles_rows else rows
 
     def step_rows(self, step: int, streams: range) -> StepRows:
         """Return the rows that `streams` give to global batch `step` (0 … steps − 1), stream by stream."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.reader.options import ReadOptions
+from bigdata_ml.reader.options import ReadOptions, Shuffle
 from bigdata_ml.reader.plan import ORDER, EpochPlan
 from bigdata_ml.reader.rank import Rank, divisors
 from bigdata_ml.reader.selection import select
@@ -59,6 +59,7 @@ class PlanSummary:
     Attributes:
         order: name of the order's version.
         seed, epoch: whose order.
+        shuffle: True, False or `groups`.
         rows: how many there are.
         row_groups: row groups that have any.
         global_batch_size, world_size: as asked for.
@@ -80,6 +81,7 @@ class PlanSummary:
     order: str
     seed: int
     epoch: int
+    shuffle: Shuffle
     rows: int
     row_groups: int
     global_batch_size: int
@@ -137,6 +139,7 @@ def summarise_plan(
         order=ORDER,
         seed=settings.seed,
         epoch=epoch,
+        shuffle=settings.shuffle,
         rows=rows,
         row_groups=len(plan.layout.groups),
         global_batch_size=size,

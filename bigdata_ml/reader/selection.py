@@ -18,6 +18,8 @@ import xxhash
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.reader.fetch import GroupSource
+from bigdata_ml.reader.row_filter import RowFilter
 
 __all__ = ["Selection", "select"]
 
@@ -52,9 +54,17 @@ class Selection:
             return np.flatnonzero(np.unpackbits(self.masks[group])).astype(np.int32)
         return np.arange(self.counts[group], dtype=np.int32)
 
+    def mask(self, group: int, rows: int) -> np.ndarray:
+        """Return which of the `rows` rows of a group of which some are selected these are, bool [rows]."""
+        return np.unpackbits(self.masks[group], count=rows).astype(bool)
+
 
 def select(
-    dataset: Dataset, predicate: pc.Expression | None, *, threads: int = 8, cache: str | os.PathLike[str] | None = None
+    dataset: Dataset,
+    predicate: pc.Expression | RowFilter | None,
+    *,
+    threads: int = 8,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Selection:
     """Return the rows of `dataset` that satisfy `predicate`; a null is no.
 
@@ -63,10 +73,10 @@ def select(
 
     Args:
         dataset: what is selected from.
-        predicate: an Arrow expression, or None for all rows.
+        predicate: an Arrow expression, a `RowFilter`, whose rows are all looked at, or None for all rows.
         threads: row groups read at the same time.
         cache: a local directory in which selections are kept under the dataset's fingerprint, for other processes; not used
-            for plain Parquet, whose fingerprint does not tell bytes apart.
+            for plain Parquet, whose fingerprint does not tell bytes apart, nor for a `RowFilter`, which has no name.
 
     Raises:
         ValueError: the predicate names a field that is not there, compares it with another type, or is no condition.
@@ -74,6 +84,12 @@ def select(
     """
     if predicate is None:
         return Selection(dataset.row_groups.rows, {}, "all")
+    if isinstance(predicate, RowFilter):
+        key = (predicate, dataset.fingerprint)
+        if key not in dataset.selections:
+            dataset.selections[key] = _filtered(dataset, predicate, threads=threads, cache=cache)
+        chosen: Selection = dataset.selections[key]
+        return chosen
     _check_predicate(dataset, predicate)
     name = _name_of(dataset, predicate)
     if name not in dataset.selections:
@@ -113,23 +129,53 @@ def _evaluated(table: pa.Table, predicate: pc.Expression) -> pa.ChunkedArray:
 
 def _find(dataset: Dataset, predicate: pc.Expression, threads: int) -> Selection:
     counts = dataset.row_groups.rows.copy()
-    masks: dict[int, np.ndarray] = {}
     by_keys = _by_keys(dataset, predicate)
     if by_keys is not None:
         counts[~by_keys] = 0
-    else:
-        left = _surviving(dataset, predicate)
+        return _selection(dataset, counts, {})
+    left = _surviving(dataset, predicate)
+    with ThreadPoolExecutor(threads) as pool:
+        parts = pool.map(lambda groups: _masks(dataset, groups, predicate), _together(dataset, left))
+        found = dict(zip(left, (mask for part in parts for mask in part), strict=True))
+    counts[:] = 0
+    for group, mask in found.items():
+        counts[group] = np.count_nonzero(mask)
+    return _selection(dataset, counts, found)
+
+
+def _filtered(dataset: Dataset, condition: RowFilter, *, threads: int, cache: str | os.PathLike[str] | None) -> Selection:
+    """Return what a row filter selects."""
+    base = select(dataset, condition.expression, threads=threads, cache=cache)
+    counts = base.counts.copy()
+    if condition.groups is not None:
+        asked = np.zeros(len(counts), bool)
+        asked[list(condition.groups)] = True
+        counts[~asked] = 0
+    left, keep = np.flatnonzero(counts).tolist(), condition.keep
+    masks = {group: base.mask(group, int(dataset.row_groups.rows[group])) for group in left if group in base.masks}
+    if keep is not None:
+        source = GroupSource(dataset, condition.columns)
+
+        def look(group: int) -> np.ndarray:
+            batch = pa.RecordBatch.from_arrays(list(source.read(group).values()), schema=source.schema)
+            found = np.asarray(keep(batch))
+            if found.dtype != np.bool_ or found.shape != (batch.num_rows,):
+                gave = f"it gave {found.dtype} {list(found.shape)}"
+                raise ValueError(f"{source.place(group, 0)}: the condition must give bool [{batch.num_rows}], {gave}")
+            return found & masks[group] if group in masks else found
+
         with ThreadPoolExecutor(threads) as pool:
-            parts = pool.map(lambda groups: _masks(dataset, groups, predicate), _together(dataset, left))
-            found = dict(zip(left, (mask for part in parts for mask in part), strict=True))
-        for group in range(len(counts)):
-            mask = found.get(group)
-            taken = 0 if mask is None else int(np.count_nonzero(mask))
-            if mask is not None and 0 < taken < len(mask):
-                masks[group] = np.packbits(mask)
-            counts[group] = taken
+            masks = dict(zip(left, pool.map(look, left), strict=True))
+        for group, mask in masks.items():
+            counts[group] = np.count_nonzero(mask)
+    return _selection(dataset, counts, masks)
+
+
+def _selection(dataset: Dataset, counts: np.ndarray, found: Mapping[int, np.ndarray]) -> Selection:
+    """Return the selection of `counts` rows a group, with the masks (bool [rows]) of groups that were looked into."""
     if (counts == dataset.row_groups.rows).all():
         return Selection(counts, {}, "all")
+    masks = {group: np.packbits(mask) for group, mask in sorted(found.items()) if 0 < counts[group] < len(mask)}
     return Selection(counts, masks, _digest(counts, masks))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import WorldSizeNotAllowed
-from bigdata_ml.reader.options import ReadOptions, Remainder
+from bigdata_ml.reader.options import ReadOptions, Remainder, Shuffle
 from bigdata_ml.reader.rank import Rank, divisors
 from bigdata_ml.schema.arrow import fixed_width
 
@@ -29,7 +29,8 @@ class OrderSettings:
         streams: canonical sequences, a divisor of the global batch.
         window: rows over all streams.
         remainder: `drop`, `pad` or `exact`.
-        shuffle: whether the rows come in the seed's order or the dataset's.
+        shuffle: whether the rows come in the seed's order or the dataset's; `groups` for whole row groups in the seed's order,
+            `rows` for row groups in the dataset's order and their rows in the seed's.
     """
 
     seed: int
@@ -37,7 +38,17 @@ class OrderSettings:
     streams: int
     window: int
     remainder: Remainder
-    shuffle: bool
+    shuffle: Shuffle
+
+    @property
+    def shuffles_groups(self) -> bool:
+        """Whether row groups come in the seed's order."""
+        return self.shuffle in (True, "groups")
+
+    @property
+    def shuffles_rows(self) -> bool:
+        """Whether the rows of a group, and those in a window, come in the seed's order."""
+        return self.shuffle in (True, "rows")
 
     @property
     def stream_batch(self) -> int:
@@ -77,7 +88,7 @@ def order_settings(dataset: Dataset, read: ReadOptions, *, rows: int, global_bat
         raise ValueError(f"global_batch_size must be at least 1, got {global_batch_size}")
     streams = _given(read, global_batch_size, rank) if read.streams is not None else _chosen(read, global_batch_size, rank)
     window = 0
-    if read.shuffle:
+    if read.shuffle in (True, "rows"):
         window = min(_WINDOW_ROWS, _WINDOW_BYTES // row_bytes(dataset)) if read.window is None else read.window
     return OrderSettings(
         seed=read.seed,
@@ -111,18 +122,18 @@ def _chosen(read: ReadOptions, size: int, rank: Rank) -> int:
             f"a global batch of {size} rows cannot be divided among {world} ranks; "
             f"allowed world sizes are {_listed(divisors(size))}"
         )
-    usual = max(one for one in divisors(size) if one <= _STREAMS) if read.shuffle else 1
+    if read.shuffle is not True:
+        return world
+    usual = max(one for one in divisors(size) if one <= _STREAMS)
     if usual % world == 0:
         return usual
-    fitting = [one for one in divisors(size) if one % world == 0 and one >= 8] if read.shuffle else []
-    chosen = min(fitting, default=world)
-    if read.shuffle:
-        warnings.warn(
-            f"{chosen} streams were chosen by the world size of {world}, since it does not divide the usual {usual}: this is "
-            f"another order than at world size 1. Give ReadOptions(streams={chosen}) everywhere to have the same order at the "
-            f"world sizes {_listed(divisors(chosen))}",
-            stacklevel=5,
-        )
+    chosen = min((one for one in divisors(size) if one % world == 0 and one >= 8), default=world)
+    warnings.warn(
+        f"{chosen} streams were chosen by the world size of {world}, since it does not divide the usual {usual}: this is "
+        f"another order than at world size 1. Give ReadOptions(streams={chosen}) everywhere to have the same order at the "
+        f"world sizes {_listed(divisors(chosen))}",
+        stacklevel=5,
+    )
     return chosen
 
 

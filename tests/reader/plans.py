@@ -73,6 +73,7 @@ def plans(draw: st.DrawFn, remainder: str | None = None) -> EpochPlan:
             st.just([100, *[1] * 30]),
         )
     )
+    shuffle = draw(st.sampled_from([True, True, True, False, "groups"]))
     ends = [one for one in REMAINDERS if one != "drop" or sum(counts) >= size] if remainder is None else [remainder]
     return make_plan(
         counts,
@@ -80,7 +81,7 @@ def plans(draw: st.DrawFn, remainder: str | None = None) -> EpochPlan:
         streams=streams,
         epoch=draw(st.integers(0, 2)),
         seed=draw(st.integers(0, 5)),
-        window=min(sum(counts), draw(st.sampled_from([0, 1, 5, 30, 1000]))),
+        window=0 if shuffle == "groups" else min(sum(counts), draw(st.sampled_from([0, 1, 5, 30, 1000]))),
         remainder=draw(st.sampled_from(ends)),
-        shuffle=draw(st.sampled_from([True, True, True, False])),
+        shuffle=shuffle,
     )

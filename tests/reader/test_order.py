@@ -1,5 +1,6 @@
 """The order of rows: pinned, the same at every world size, another one each epoch."""
 
+import itertools
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,6 +47,27 @@ def test_the_counter_based_draws_are_pinned() -> None:
 
 def test_without_shuffling_rows_come_in_the_datasets_order(plain: Dataset) -> None:
     assert ids(plain, shuffle=False, epoch=3) == list(range(23))
+
+
+def test_rows_alone_are_shuffled_inside_their_groups_which_come_in_the_datasets_order(plain: Dataset) -> None:
+    order = ids(plain, shuffle="rows", window=0)
+    borders = [0, 4, 8, 9, 12, 16, 20, 23]
+    assert [sorted(order[a:b]) for a, b in itertools.pairwise(borders)] == [
+        list(range(a, b)) for a, b in itertools.pairwise(borders)
+    ]
+    assert order != list(range(23))
+    assert ids(plain, shuffle="rows", window=0, epoch=1) != order
+    assert sorted(ids(plain, shuffle="rows", window=8)[:4]) != [0, 1, 2, 3]
+
+
+def test_groups_alone_are_shuffled_their_rows_come_as_they_lie_in_the_file(plain: Dataset) -> None:
+    orders = [ids(plain, shuffle="groups", seed=seed, epoch=epoch) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    groups = [[0, 1, 2, 3], [4, 5, 6, 7], [8], [9, 10, 11], [12, 13, 14, 15], [16, 17, 18, 19], [20, 21, 22]]
+    for order in orders:
+        places = sorted(groups, key=lambda rows: order.index(rows[0]))
+        assert order == [one for rows in places for one in rows]
+    assert len({tuple(order) for order in orders}) == 3
+    assert orders[0][:8] == [12, 13, 14, 15, 4, 5, 6, 7]
 
 
 def test_the_world_size_does_not_change_the_global_batches(plain: Dataset) -> None:

@@ -21,8 +21,8 @@ def reader(dataset: Dataset, *, size: int = 4, rank: int = 0, world_size: int = 
     return open_reader(dataset, ReadOptions(**read), global_batch_size=size, rank=rank, world_size=world_size)
 
 
-@pytest.mark.parametrize(("remainder", "shuffle"), list(product(REMAINDERS, (True, False))))
-def test_it_resumes_exactly(plain: Dataset, remainder: str, shuffle: bool) -> None:
+@pytest.mark.parametrize(("remainder", "shuffle"), list(product(REMAINDERS, (True, False, "groups"))))
+def test_it_resumes_exactly(plain: Dataset, remainder: str, shuffle: bool | str) -> None:
     assert_resumes_exactly(lambda: reader(plain, remainder=remainder, shuffle=shuffle))
 
 
@@ -163,6 +163,9 @@ def test_a_field_named_like_the_readers_own_marks_is_refused(tmp_path: Path, nam
         ({"streams": 0}, "streams must be 1 or more"),
         ({"window": -1}, "window must be 0 rows or more"),
         ({"window": 9, "shuffle": False}, "window mixes rows and shuffle=False keeps them"),
+        ({"window": 9, "shuffle": "groups"}, "window mixes rows and shuffle='groups' keeps them"),
+        ({"shuffle": "files"}, "shuffle must be True, False or 'groups', got 'files'"),
+        ({"shuffle": 1}, "shuffle must be True, False or 'groups', got 1"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(settings: dict[str, Any], text: str) -> None:
@@ -185,6 +188,7 @@ def test_a_global_batch_of_nothing_is_refused(plain: Dataset) -> None:
     [
         ("seed", {"seed": 1}),
         ("shuffle", {"shuffle": False}),
+        ("shuffle", {"shuffle": "groups"}),
         ("remainder", {"remainder": "pad"}),
         ("selection", {"predicate": pc.field("id") < 9}),
         ("global_batch_size", {"size": 2}),

@@ -43,8 +43,9 @@ def test_a_world_size_that_does_not_divide_them_chooses_others_and_it_is_said(
 
 
 def test_without_shuffling_there_is_one_stream_a_rank_and_no_window(plain: Dataset) -> None:
-    assert [settings(plain, world_size=one, shuffle=False).streams for one in (1, 2, 16)] == [1, 2, 16]
-    assert settings(plain, shuffle=False).window == 0
+    for shuffle in (False, "groups"):
+        assert [settings(plain, world_size=one, shuffle=shuffle).streams for one in (1, 2, 16)] == [1, 2, 16]
+        assert settings(plain, shuffle=shuffle).window == 0
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def _decode_by_pillow(data: Any) -> np.ndarray:
                 raise ValueError("a PNG of three colours with 16 bits needs OpenCV: pip install opencv-python-headless")
             _check_colours(len(picture.getbands()))
             if picture.mode == "P":
-                picture = picture.convert("RGB")  # noqa: PLW2901
+                picture = picture.convert("RGB")
             found = np.asarray(picture)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"the bytes are no picture that Pillow reads: {error}") from error

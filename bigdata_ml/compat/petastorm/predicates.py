@@ -54,7 +54,7 @@ class _ByRow(PredicateBase):
         )
 
 
-class in_set(_ByRow):  # noqa: N801
+class in_set(_ByRow):
     """Rows whose field is one of some values."""
 
     def __init__(self, inclusion_values: Iterable[Any], predicate_field: str) -> None:
@@ -68,7 +68,7 @@ class in_set(_ByRow):  # noqa: N801
         return values[self._field] in self._values
 
 
-class in_intersection(_ByRow):  # noqa: N801
+class in_intersection(_ByRow):
     """Rows whose field, an array, holds at least one of some values."""
 
     def __init__(self, inclusion_values: Iterable[Any], _predicate_field: str) -> None:
@@ -85,7 +85,7 @@ class in_intersection(_ByRow):  # noqa: N801
         return bool(np.isin(np.asarray(value), self._values).any())
 
 
-class in_lambda(PredicateBase):  # noqa: N801
+class in_lambda(PredicateBase):
     """Rows for which a function of some fields is true.
 
     Args:
@@ -109,7 +109,7 @@ class in_lambda(PredicateBase):  # noqa: N801
         return self._function(*arguments, *([] if self._state is None else [self._state]))
 
 
-class in_negate(PredicateBase):  # noqa: N801
+class in_negate(PredicateBase):
     """Rows for which another predicate is false."""
 
     def __init__(self, predicate: PredicateBase) -> None:
@@ -124,7 +124,7 @@ class in_negate(PredicateBase):  # noqa: N801
         return ~found.astype(bool) if _is_vector(found) else not found
 
 
-class in_reduce(PredicateBase):  # noqa: N801
+class in_reduce(PredicateBase):
     """Rows for which a function of several predicates' outcomes is true: `all`, `any`, or another on a list of booleans."""
 
     def __init__(self, predicate_list: Sequence[PredicateBase], reduce_func: Callable[[list[bool]], Any]) -> None:
@@ -147,7 +147,7 @@ class in_reduce(PredicateBase):  # noqa: N801
         return pd.Series([bool(self._function(list(row))) for row in zip(*columns, strict=True)], index=frame.index, dtype=bool)
 
 
-class in_pseudorandom_split(_ByRow):  # noqa: N801
+class in_pseudorandom_split(_ByRow):
     """Rows of one part of a split that depends on a field's value alone: MD5 of its text, as Petastorm computes it.
 
     Args:

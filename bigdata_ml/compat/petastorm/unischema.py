@@ -120,7 +120,7 @@ class Unischema:
     def row_class(self) -> Any:
         """The named tuple's class, the same for every row of this schema."""
         if self._row_class is None:
-            self._row_class = namedtuple(f"{self._name}_view", list(self._fields))  # type: ignore[misc] # noqa: PYI024
+            self._row_class = namedtuple(f"{self._name}_view", list(self._fields))  # type: ignore[misc]
         return self._row_class
 
     def __getstate__(self) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def dict_to_spark_row(schema: Unischema, row: Mapping[str, Any]) -> Any:
     """Return a row, encoded by its fields' codecs, as a `pyspark.Row` in the schema's order.
 
     Raises:
-        ValueError: fields that are missing or unknown, None where that is not allowed, or a value that is not what its field says.
+        ValueError: fields that are missing or unknown, None where that is not allowed, or a value that does not fit its field.
     """
     from pyspark.sql import Row
 
@@ -259,6 +259,6 @@ def _spark_type(field: UnischemaField) -> Any:
     }
     if tuple(field.shape) or field.numpy_dtype not in kinds:
         raise ValueError(
-            f"field {field.name!r} has no codec, and {field.numpy_dtype} of shape {field.shape} says no Spark type; give it a codec"
+            f"field {field.name!r} has no codec, and {field.numpy_dtype} of shape {field.shape} says no Spark type; give one"
         )
     return kinds[field.numpy_dtype]()

@@ -1,0 +1,91 @@
+"""Passes over a source: its epochs, one after the other, and the position in them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from bigdata_ml.compat.petastorm.source import Rows, Source, warn_empty
+from bigdata_ml.errors import ResumeMismatch
+from bigdata_ml.reader import EpochPlan
+from bigdata_ml.reader.options import Remainder
+
+__all__ = ["Passes"]
+
+_Batch = TypeVar("_Batch")
+
+
+class Passes:
+    """`num_epochs` epochs of a source, in steps of `batch_size` rows of this rank, mixed over `window` rows of it.
+
+    A source of no rows has no steps: it warns, and ends at once, as Petastorm does.
+    """
+
+    def __init__(self, source: Source, batch_size: int, *, window: int = 0, remainder: Remainder = "exact") -> None:
+        self._source = source
+        self._num_epochs = source.num_epochs
+        total = int(source.counts.sum())
+        ranks = source.rank.world_size
+        self._cursor = None
+        if total and not (remainder == "drop" and total < batch_size * ranks):
+            self._cursor = source.cursor(batch_size, window=window, remainder=remainder)
+        else:
+            warn_empty(source.dataset.url)
+        self._until = self._num_epochs
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return 0 if self._cursor is None else self._cursor.steps
+
+    @property
+    def rows(self) -> int:
+        """Rows of this rank in an epoch, each once."""
+        if self._cursor is None:
+            return 0
+        streams = self._source.rank.streams(self._cursor.settings.streams)
+        bounds = EpochPlan(self._cursor.selection, self._cursor.settings, 0).layout.bounds
+        return int(bounds[streams.stop] - bounds[streams.start])
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch, 0 …"""
+        return 0 if self._cursor is None else self._cursor.epoch
+
+    @property
+    def step(self) -> int:
+        """The next step of it."""
+        return 0 if self._cursor is None else self._cursor.step
+
+    def over(self, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iterator[_Batch]:
+        """Yield what `make` makes of each step's rows, from the position on to the end of the last epoch."""
+        cursor = self._cursor
+        if cursor is None:
+            return
+        while self._until is None or cursor.epoch < self._until:
+            yield from self._source.pass_over(cursor, make, light=light)
+
+    def restart(self) -> None:
+        """Go to the start of the epoch that was left early, or else of the next one, and have `num_epochs` from there."""
+        if self._cursor is not None:
+            self._cursor.go_to(self._cursor.epoch)
+            self._until = None if self._num_epochs is None else self._cursor.epoch + self._num_epochs
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position as JSON values."""
+        if self._cursor is None:
+            return {"epochs_left": 0}
+        left = None if self._until is None else self._until - self._cursor.epoch
+        return {**self._cursor.state_dict(), "epochs_left": left}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to the position of `state`.
+
+        Raises:
+            ResumeMismatch: a state of another dataset, selection or order.
+        """
+        if self._cursor is None:
+            raise ResumeMismatch(f"no row of {self._source.dataset.url} is selected: there is no position to go to")
+        self._cursor.load_state_dict(state)
+        left = state.get("epochs_left")
+        if not (left is None or isinstance(left, int)):
+            raise ResumeMismatch(f"epochs_left must be a whole number or null, the state has {left!r}")
+        self._until = None if left is None else self._cursor.epoch + left

@@ -1,0 +1,389 @@
+"""`make_reader` and `make_batch_reader`: Petastorm's readers, over this package's order of rows."""
+
+import os
+import secrets
+import warnings
+from collections.abc import Iterator, Mapping
+from operator import index
+from typing import Any
+
+from bigdata_ml.compat.petastorm.conditions import condition_of
+from bigdata_ml.compat.petastorm.opening import open_dataset, row_group_indexes, stored_schema
+from bigdata_ml.compat.petastorm.passes import Passes
+from bigdata_ml.compat.petastorm.selectors import RowGroupSelectorBase
+from bigdata_ml.compat.petastorm.source import Rows, Source
+from bigdata_ml.compat.petastorm.transform import TransformSpec, transform_schema
+from bigdata_ml.compat.petastorm.unischema import Unischema
+from bigdata_ml.compat.petastorm.values import rows_of
+from bigdata_ml.errors import ResumeMismatch
+from bigdata_ml.reader import Rank
+from bigdata_ml.reader.options import Shuffle
+
+__all__ = ["Reader", "make_batch_reader", "make_reader"]
+
+# Rows that are decoded together where the user sees them one by one.
+_TOGETHER = 256
+
+
+class Reader:
+    """Rows, or batches of rows, of a dataset; an iterator over all epochs, and a context manager.
+
+    After `num_epochs` it ends; `reset` starts it anew, at any time. Rows are handed out once each, whatever the timing, threads and
+    ranks; `shard_count` ranks have the same number of batches and, to one, of rows. An error reaches the caller.
+
+    Attributes:
+        schema: the fields of what it hands out.
+        batched_output: whether it hands out batches.
+        ngram: the `NGram` that was asked for, or None.
+        last_row_consumed: whether it has ended.
+        stopped: whether `stop` was called.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.schema = source.schema
+        self.batched_output = source.batched
+        self.ngram = None
+        self.last_row_consumed = False
+        self.stopped = False
+        self._passes = Passes(source, _rows_together(source))
+        self._items = self._handed_out()
+        self._skip = self._row = 0
+        self._before: dict[str, Any] | None = None
+
+    def __iter__(self) -> "Reader":
+        return self
+
+    def __next__(self) -> Any:
+        """Return the next row or batch: a named tuple of the schema's fields.
+
+        Raises:
+            RuntimeError: the reader was stopped.
+        """
+        if self.stopped:
+            raise RuntimeError("the reader was stopped: its with block has ended, or stop() was called; make a new one")
+        try:
+            return next(self._items)
+        except StopIteration:
+            self.last_row_consumed = True
+            raise
+
+    def next(self) -> Any:
+        """Return the next row or batch."""
+        return self.__next__()
+
+    def __len__(self) -> int:
+        """Rows, or batches, of all epochs, of this rank.
+
+        Raises:
+            TypeError: it is endless.
+        """
+        epochs = self.source.num_epochs
+        if epochs is None:
+            raise TypeError("a reader with num_epochs=None is endless and has no length")
+        return epochs * (self._passes.steps if self.batched_output else self._passes.rows)
+
+    def reset(self) -> None:
+        """Start anew: with the next epoch where the last one has ended, else with the one that was left early."""
+        self._items.close()
+        self._passes.restart()
+        self._skip = self._row = 0
+        self._before = None
+        self._items = self._handed_out()
+        self.last_row_consumed = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position as JSON values: a reader made alike goes on from it with the next row or batch."""
+        if self._before is not None:
+            return {**self._before, "row": self._row}
+        return {**self._passes.state_dict(), "row": self._skip}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to the position of `state`.
+
+        Raises:
+            ResumeMismatch: a state of another dataset, selection, order or kind of reader.
+        """
+        row = state.get("row")
+        if not isinstance(row, int) or row < 0 or (row and self.batched_output):
+            raise ResumeMismatch(f"the state has row {row!r}: it was not taken from a reader like this one")
+        self._items.close()
+        self._passes.load_state_dict(state)
+        self._skip, self._row, self._before = row, 0, None
+        self._items = self._handed_out()
+        self.last_row_consumed = False
+
+    def stop(self) -> None:
+        """End the threads; nothing can be read any more."""
+        self._items.close()
+        self.stopped = True
+
+    def join(self) -> None:
+        """Do nothing: the threads have ended when `stop` returns."""
+
+    def cleanup_cache(self) -> None:
+        """Do nothing: there is no cache."""
+
+    @property
+    def diagnostics(self) -> dict[str, Any]:
+        """Where it is: epoch, step and steps of an epoch."""
+        return {"epoch": self._passes.epoch, "step": self._passes.step, "steps": self._passes.steps}
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _handed_out(self) -> Iterator[Any]:
+        make, row_class = self._make, self.schema.row_class
+        if self.batched_output:
+            yield from self._passes.over(make)
+            return
+        before = self._passes.state_dict()
+        for rows in self._passes.over(make):
+            first, self._skip = self._skip, 0
+            self._before = before
+            for row, values in enumerate(rows[first:], first):
+                self._row = row + 1
+                yield row_class(**values)
+            self._before, before = None, self._passes.state_dict()
+
+    def _make(self, rows: Rows) -> Any:
+        if not self.batched_output:
+            return rows_of(rows.columns, rows.count)
+        return self.schema.row_class(**rows.columns)
+
+
+def make_reader(
+    dataset_url: str | list[str],
+    schema_fields: Any = None,
+    reader_pool_type: str = "thread",
+    workers_count: int = 10,
+    pyarrow_serialize: bool = False,
+    results_queue_size: int = 50,
+    seed: int | None = None,
+    shuffle_rows: bool = False,
+    shuffle_row_groups: bool = True,
+    shuffle_row_drop_partitions: int = 1,
+    predicate: Any = None,
+    rowgroup_selector: RowGroupSelectorBase | None = None,
+    num_epochs: int | None = 1,
+    cur_shard: int | None = None,
+    shard_count: int | None = None,
+    shard_seed: int | None = None,
+    cache_type: str | None = "null",
+    cache_location: str | None = None,
+    cache_size_limit: int | None = None,
+    cache_row_size_estimate: int | None = None,
+    cache_extra_settings: Mapping[str, Any] | None = None,
+    hdfs_driver: str = "libhdfs3",
+    transform_spec: TransformSpec | None = None,
+    filters: Any = None,
+    storage_options: Mapping[str, Any] | None = None,
+    zmq_copy_buffers: bool = True,
+    filesystem: Any = None,
+    convert_early_to_numpy: bool = False,
+) -> Reader:
+    """Return a reader of single rows, decoded by the dataset's Petastorm schema; a dataset without one has Parquet's own.
+
+    Args:
+        dataset_url: of a directory, or a list of those of files.
+        schema_fields: fields and regular expressions of names; an `NGram`; None reads all.
+        reader_pool_type: "thread" and "process" decode in threads, "dummy" in the caller's.
+        workers_count: decoding threads; no more than there are processors.
+        seed: of the order; the same on every rank. None takes another one each time, with shards 0.
+        shuffle_row_groups, shuffle_rows: whether row groups, and the rows in each, come in the seed's order, another one each epoch.
+        shuffle_row_drop_partitions: more than 1 also shuffles rows, among those of that many row groups; each is read once.
+        predicate: which rows are read.
+        rowgroup_selector: which row groups, by their indexes.
+        num_epochs: passes; None is endless.
+        cur_shard, shard_count: which part is read; both or neither.
+        results_queue_size: batches that are read ahead at most.
+        transform_spec: what becomes of a row.
+        filters: pyarrow's; on any columns, exact.
+        storage_options: for the filesystem that fsspec makes.
+        filesystem: of pyarrow's or fsspec's.
+        pyarrow_serialize, shard_seed, cache_type, cache_location, cache_size_limit, cache_row_size_estimate, cache_extra_settings,
+            hdfs_driver, zmq_copy_buffers, convert_early_to_numpy: Petastorm's, of no meaning here; a cache that is asked for is
+            warned of.
+
+    Raises:
+        ValueError: fields, predicates, shards or other arguments that do not fit.
+        DatasetNotFound, DatasetInvalid, StorageUnavailable: see `Dataset.open`.
+    """
+    _warn_unused(cache_type=cache_type, shard_seed=shard_seed)
+    return Reader(
+        _source(
+            dataset_url,
+            batched=False,
+            fields=schema_fields,
+            pool=reader_pool_type,
+            workers=workers_count,
+            queue=results_queue_size,
+            seed=seed,
+            rows=shuffle_rows or shuffle_row_drop_partitions > 1,
+            groups=shuffle_row_groups,
+            predicate=predicate,
+            selector=rowgroup_selector,
+            num_epochs=num_epochs,
+            shard=(cur_shard, shard_count),
+            transform=transform_spec,
+            filters=filters,
+            storage_options=storage_options,
+            filesystem=filesystem,
+        )
+    )
+
+
+def make_batch_reader(
+    dataset_url_or_urls: str | list[str],
+    schema_fields: Any = None,
+    reader_pool_type: str = "thread",
+    workers_count: int = 10,
+    results_queue_size: int = 50,
+    seed: int | None = None,
+    shuffle_rows: bool = False,
+    shuffle_row_groups: bool = True,
+    shuffle_row_drop_partitions: int = 1,
+    predicate: Any = None,
+    rowgroup_selector: RowGroupSelectorBase | None = None,
+    num_epochs: int | None = 1,
+    cur_shard: int | None = None,
+    shard_count: int | None = None,
+    shard_seed: int | None = None,
+    cache_type: str | None = "null",
+    cache_location: str | None = None,
+    cache_size_limit: int | None = None,
+    cache_row_size_estimate: int | None = None,
+    cache_extra_settings: Mapping[str, Any] | None = None,
+    hdfs_driver: str = "libhdfs3",
+    transform_spec: TransformSpec | None = None,
+    filters: Any = None,
+    storage_options: Mapping[str, Any] | None = None,
+    zmq_copy_buffers: bool = True,
+    filesystem: Any = None,
+    convert_early_to_numpy: bool = False,
+) -> Reader:
+    """Return a reader of batches of any Parquet: named tuples of numpy arrays, as they are stored.
+
+    A batch has as many rows as the largest row group; the last of an epoch has fewer. A transform is given a pandas DataFrame.
+    Arguments and errors are those of `make_reader`.
+    """
+    _warn_unused(cache_type=cache_type, shard_seed=shard_seed)
+    return Reader(
+        _source(
+            dataset_url_or_urls,
+            batched=True,
+            fields=schema_fields,
+            pool=reader_pool_type,
+            workers=workers_count,
+            queue=results_queue_size,
+            seed=seed,
+            rows=shuffle_rows or shuffle_row_drop_partitions > 1,
+            groups=shuffle_row_groups,
+            predicate=predicate,
+            selector=rowgroup_selector,
+            num_epochs=num_epochs,
+            shard=(cur_shard, shard_count),
+            transform=transform_spec,
+            filters=filters,
+            storage_options=storage_options,
+            filesystem=filesystem,
+        )
+    )
+
+
+def _source(
+    url: str | list[str],
+    *,
+    batched: bool,
+    fields: Any,
+    pool: str,
+    workers: int,
+    queue: int,
+    seed: int | None,
+    rows: bool,
+    groups: bool,
+    predicate: Any,
+    selector: RowGroupSelectorBase | None,
+    num_epochs: int | None,
+    shard: tuple[int | None, int | None],
+    transform: TransformSpec | None,
+    filters: Any,
+    storage_options: Mapping[str, Any] | None,
+    filesystem: Any,
+) -> Source:
+    if pool not in ("thread", "process", "dummy"):
+        raise ValueError(f"reader_pool_type must be 'thread', 'process' or 'dummy', got {pool!r}")
+    if workers < 1 or queue < 1:
+        raise ValueError(f"workers_count and results_queue_size must be 1 or more, got {workers} and {queue}")
+    if num_epochs is not None and num_epochs < 1:
+        raise ValueError(f"num_epochs must be 1 or more, or None for no end, got {num_epochs}")
+    rank = _rank_of(*shard)
+    dataset = open_dataset(url, filesystem=filesystem, storage_options=storage_options)
+    whole = stored_schema(dataset, rows=not batched)
+    stored = whole if fields is None else _view(whole, fields, dataset.url)
+    indexes = row_group_indexes(dataset) if selector is not None else {}
+    num_workers = 0 if pool == "dummy" else min(workers, os.cpu_count() or 1)
+    return Source(
+        dataset=dataset,
+        stored=stored,
+        schema=stored if transform is None else transform_schema(stored, transform),
+        batched=batched,
+        transform=transform,
+        condition=condition_of(
+            dataset, whole, predicate=predicate, selector=selector, indexes=indexes, filters=filters, batched=batched
+        ),
+        shuffle=_shuffle_of(groups=groups, rows=rows),
+        seed=_seed_of(seed, rank),
+        rank=rank,
+        num_epochs=num_epochs,
+        num_workers=num_workers,
+        prefetch=min(queue, max(2, num_workers)),
+    )
+
+
+def _rank_of(cur_shard: int | None, shard_count: int | None) -> Rank:
+    if cur_shard is None and shard_count is None:
+        return Rank(rank=0, world_size=1)
+    if cur_shard is None or shard_count is None:
+        raise ValueError(f"cur_shard and shard_count go together, got {cur_shard} and {shard_count}")
+    return Rank(rank=index(cur_shard), world_size=index(shard_count))
+
+
+def _seed_of(seed: int | None, rank: Rank) -> int:
+    # Ranks that drew seeds of their own would read other orders: rows twice, and never.
+    if seed is None:
+        return secrets.randbelow(2**63) if rank.world_size == 1 else 0
+    return index(seed) % 2**63
+
+
+def _shuffle_of(*, groups: bool, rows: bool) -> Shuffle:
+    if groups:
+        return True if rows else "groups"
+    return "rows" if rows else False
+
+
+def _view(schema: Unischema, fields: Any, url: str) -> Unischema:
+    if not isinstance(fields, (list, tuple, set)):
+        raise ValueError(f"schema_fields must be a list of fields and regular expressions, got {type(fields).__name__}")
+    view = schema.create_schema_view(list(fields))
+    if not view.fields:
+        raise ValueError(f"{url}: schema_fields match no field; the dataset has {', '.join(schema.fields)}")
+    return view
+
+
+def _rows_together(source: Source) -> int:
+    if source.batched:
+        return max(1, int(source.counts.max(initial=0)))
+    return min(_TOGETHER, max(1, -(-int(source.counts.sum()) // source.rank.world_size)))
+
+
+def _warn_unused(*, cache_type: str | None, shard_seed: int | None) -> None:
+    if cache_type not in (None, "null", "local-disk"):
+        raise ValueError(f"cache_type must be None, 'null' or 'local-disk', got {cache_type!r}")
+    if cache_type == "local-disk":
+        warnings.warn("cache_type='local-disk' is not used: rows are decoded anew each epoch", stacklevel=3)
+    if shard_seed is not None:
+        warnings.warn("shard_seed is not used: seed decides which rows a shard has, and others each epoch", stacklevel=3)

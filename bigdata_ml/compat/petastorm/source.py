@@ -1,0 +1,193 @@
+"""What a Petastorm reader reads, and in which order: one value from which readers and loaders are made."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from bigdata_ml.compat.petastorm.transform import TransformSpec
+from bigdata_ml.compat.petastorm.unischema import Unischema
+from bigdata_ml.compat.petastorm.values import Columns, batch_columns, row_columns, rows_of
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.reader import Cursor, Rank, ReadOptions
+from bigdata_ml.reader.arrow import Gathering
+from bigdata_ml.reader.cursor import Ready
+from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.options import Remainder, Shuffle
+from bigdata_ml.reader.pipeline import finished
+from bigdata_ml.reader.row_filter import RowFilter
+from bigdata_ml.reader.selection import select
+
+__all__ = ["Rows", "Source"]
+
+_Batch = TypeVar("_Batch")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Decoded and transformed rows: a sequence of `count` values a field."""
+
+    columns: Columns
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What is read, in which order, and what becomes of a row.
+
+    Attributes:
+        dataset: what is read.
+        stored: the fields that are read, as they are stored.
+        schema: the fields that are handed out.
+        batched: whether values are those of `make_batch_reader`.
+        transform: what makes one of the other, or None.
+        condition: which rows are read; None is all.
+        shuffle: the order; see `ReadOptions`.
+        seed: of the order.
+        rank: which part of each step is read.
+        num_epochs: passes; None is endless.
+        num_workers: decoding threads; 0 decodes in the caller's.
+        prefetch: steps that are read ahead.
+    """
+
+    dataset: Dataset
+    stored: Unischema
+    schema: Unischema
+    batched: bool
+    transform: TransformSpec | None
+    condition: RowFilter | None
+    shuffle: Shuffle
+    seed: int
+    rank: Rank
+    num_epochs: int | None
+    num_workers: int
+    prefetch: int
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Selected rows of each row group, int64 [groups]."""
+        return select(self.dataset, self.condition).counts
+
+    @property
+    def is_light(self) -> bool:
+        """Whether there is next to nothing to decode: plain columns, and no transform."""
+        return self.transform is None and self.batched
+
+    def cursor(self, batch_size: int, *, window: int = 0, remainder: Remainder = "exact") -> Cursor:
+        """Return a position at the start of an order with `batch_size` rows a rank and step, mixed over `window` rows a rank."""
+        ranks, shuffle = self.rank.world_size, self.shuffle
+        read = ReadOptions(
+            columns=tuple(self.stored.fields),
+            predicate=self.condition,
+            shuffle=_with_window(shuffle) if window else shuffle,
+            seed=self.seed,
+            remainder=remainder,
+            streams=ranks,
+            window=window * ranks,
+        )
+        return Cursor(self.dataset, read, self.rank, batch_size * ranks)
+
+    def pass_over(self, cursor: Cursor, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iterator[_Batch]:
+        """Yield what `make`, called from decoding threads, makes of each step's rows of an epoch.
+
+        Rows that fill the last step are left out unless the remainder is `pad`.
+        """
+
+        def finish(gathering: Gathering, gathered: Gathered) -> Ready[_Batch]:
+            return Ready(make(self._rows(gathering, gathered, cursor.read.remainder)), [])
+
+        gathering = Gathering(cursor, *cursor.begin())
+        return cursor.follow(finished(gathering, finish, num_workers=self.num_workers, prefetch=self.prefetch, light=light))
+
+    def _rows(self, gathering: Gathering, gathered: Gathered, remainder: Remainder) -> Rows:
+        batch, rows = gathered.batch, gathered.rows
+        own = np.ones(batch.num_rows, bool) if remainder == "pad" else ~rows.repeated
+        places = np.flatnonzero(own)
+        if len(places) < len(own):
+            batch = batch.filter(pa.array(own))
+
+        def place(row: int) -> str:
+            return gathering.source.place(int(rows.groups[places[row]]), int(rows.rows[places[row]]))
+
+        columns = batch_columns(batch, self.stored) if self.batched else row_columns(batch, self.stored, place=place)
+        return self.transformed(Rows(columns, batch.num_rows))
+
+    def transformed(self, rows: Rows) -> Rows:
+        """Return the rows as they are handed out.
+
+        Raises:
+            ValueError: a transform that does not give the fields that it says.
+        """
+        if self.transform is None:
+            return rows
+        if self.batched:
+            return _transformed_frame(rows, self.transform, self.schema)
+        return _transformed_rows(rows, self.transform, self.schema)
+
+
+def _with_window(shuffle: Shuffle) -> Shuffle:
+    # A window mixes rows across row groups: those inside one are mixed with them.
+    return True if shuffle in (True, "groups") else "rows"
+
+
+def _transformed_rows(rows: Rows, spec: TransformSpec, schema: Unischema) -> Rows:
+    made = rows_of(rows.columns, rows.count)
+    if spec.func is not None:
+        made = [spec.func(row) for row in made]
+    for row in made:
+        missing = [name for name in schema.fields if name not in row]
+        if missing:
+            said = f"lacks {', '.join(missing)}, which its TransformSpec says it has"
+            raise ValueError(f"the transform's row {said}; it has {', '.join(row)}")
+    return Rows({name: [row[name] for row in made] for name in schema.fields}, len(made))
+
+
+def _transformed_frame(rows: Rows, spec: TransformSpec, schema: Unischema) -> Rows:
+    frame = as_frame(rows)
+    if spec.func is not None:
+        frame = spec.func(frame)
+    found = set(frame.columns) - set(spec.removed_fields)
+    if spec.selected_fields is not None:
+        found &= set(spec.selected_fields)
+    if found != set(schema.fields):
+        raise ValueError(
+            f"the transform gives the columns {', '.join(sorted(map(str, found)))}, its TransformSpec says "
+            f"{', '.join(sorted(schema.fields))}; name added and changed fields in edit_fields, dropped ones in removed_fields"
+        )
+    return Rows({name: _of_series(frame[name], field) for name, field in schema.fields.items()}, len(frame))
+
+
+def as_frame(rows: Rows) -> Any:
+    """Return a batch's columns as the pandas DataFrame that a transform or predicate is given: arrays are objects, one a row."""
+    import pandas as pd
+
+    columns = {}
+    for name, values in rows.columns.items():
+        values = np.asarray(values)
+        text = values.dtype.kind == "U"
+        columns[name] = pd.Series(list(values) if values.ndim > 1 else values, dtype=object if text or values.ndim > 1 else None)
+    return pd.DataFrame(columns)
+
+
+def _of_series(series: Any, field: Any) -> np.ndarray:
+    values, shape = series.to_numpy(), tuple(field.shape)
+    if shape:
+        arrays = [np.asarray(value) for value in values]
+        if len({array.shape for array in arrays}) == 1 and arrays:
+            stacked = np.stack(arrays)
+            return stacked.reshape(len(arrays), *shape) if len(shape) > 1 and None not in shape else stacked
+        made = np.empty(len(arrays), object)
+        for row, array in enumerate(arrays):
+            made[row] = array
+        return made
+    if issubclass(field.numpy_dtype, np.str_) and not series.isna().any():
+        return np.asarray(values.astype(np.str_))
+    return np.asarray(values)
+
+
+def warn_empty(url: str) -> None:
+    """Say that nothing is selected."""
+    warnings.warn(f"{url}: no row is selected by predicate, selector and filters; the reader ends at once", stacklevel=4)

@@ -1,0 +1,104 @@
+"""A field's values, in rows or as a column, to what torch takes."""
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import torch
+
+from bigdata_ml.compat.petastorm.unischema import UnischemaField
+
+__all__ = ["numeric_column", "tensor_of", "torch_friendly"]
+
+# torch had no such types when Petastorm promised these.
+_PROMOTED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64, np.dtype(np.bool_): np.uint8}
+
+
+def tensor_of(field: UnischemaField, values: Any) -> Any:
+    """Return a field's values as a tensor [rows, …]; text, bytes, dates and decimals as a list.
+
+    uint16 becomes int32, uint32 int64, bool uint8, times int64 in their unit. An unknown number is NaN: then the tensor is floating.
+
+    Raises:
+        TypeError: an unknown value that is no number.
+        ValueError: arrays of several shapes. Both name the field and the way out.
+    """
+    column = numeric_column(field, values)
+    if not isinstance(column, np.ndarray):
+        return column
+    return torch.from_numpy(column if column.flags.writeable and column.flags.c_contiguous else column.copy())
+
+
+def numeric_column(field: UnischemaField, values: Any) -> Any:
+    """Return a field's values as an array [rows, …] of a dtype that torch has, or as a list; raises as `tensor_of`."""
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
+        return _promoted(values)
+    listed = list(values)
+    if not listed:
+        return _nothing(field)
+    if any(value is None for value in listed):
+        return _with_unknown(field, listed)
+    if isinstance(listed[0], (str, bytes, Decimal)) or not isinstance(listed[0], (np.ndarray, np.generic, bool, int, float)):
+        return [str(value) if isinstance(value, np.str_) else value for value in listed]
+    shapes = sorted({np.shape(value) for value in listed})
+    if len(shapes) > 1:
+        raise ValueError(
+            f"field {field.name!r}: the arrays of a batch have {len(shapes)} shapes, {shapes[0]} and {shapes[-1]} among them; "
+            "make them equal in a TransformSpec, or give a collate_fn that pads"
+        )
+    stacked = np.stack(listed)
+    return stacked.tolist() if stacked.dtype.kind in "OUS" else _promoted(stacked)
+
+
+def torch_friendly(name: str, values: Any) -> Any:
+    """Return a field's values, one a row, with the scalars and arrays that torch does not take promoted, for a `collate_fn`.
+
+    Raises:
+        TypeError: an unknown value, naming the field.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
+        return _promoted(values)
+    promoted = []
+    for value in values:
+        if value is None:
+            raise TypeError(
+                f"field {name!r} holds an unknown value (None): fill it in a TransformSpec, or leave it out by predicate"
+            )
+        promoted.append(_promoted(np.asarray(value))[()] if isinstance(value, (np.ndarray, np.generic)) else value)
+    return promoted
+
+
+def _promoted(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind in "mM":
+        return values.astype(np.int64)
+    if values.dtype.kind in "OUS":
+        return values
+    promoted = _PROMOTED.get(values.dtype)
+    return values if promoted is None else values.astype(promoted)
+
+
+def _with_unknown(field: UnischemaField, values: list[Any]) -> Any:
+    known = [value for value in values if value is not None]
+    if any(isinstance(value, (str, bytes, Decimal)) for value in known) or (not known and _is_text(field)):
+        return values
+    if tuple(field.shape) or any(np.ndim(value) or isinstance(value, (bool, np.bool_)) for value in known):
+        raise TypeError(
+            f"field {field.name!r} holds an unknown value (None), which no tensor can: fill it in a TransformSpec, or leave such "
+            "rows out by predicate"
+        )
+    kind = np.asarray(known).dtype if known else np.dtype(np.float64)
+    floating = kind if kind.kind == "f" else np.dtype(np.float64)
+    return np.array([np.nan if value is None else value for value in values], floating)
+
+
+def _is_text(field: UnischemaField) -> bool:
+    return isinstance(field.numpy_dtype, type) and issubclass(field.numpy_dtype, (np.str_, np.bytes_, Decimal))
+
+
+def _nothing(field: UnischemaField) -> Any:
+    """Return the column of no rows."""
+    if _is_text(field) or field.numpy_dtype is None:
+        return []
+    dtype = np.dtype(field.numpy_dtype)
+    shape = [size or 0 for size in field.shape]
+    return _promoted(np.zeros((0, *shape), np.int64 if dtype.kind in "mM" else dtype))

@@ -1,0 +1,38 @@
+"""Any other store, by whatever fsspec knows of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow.fs as pafs
+
+from bigdata_ml.errors import StorageUnavailable
+from bigdata_ml.storage.client import storage_client
+from bigdata_ml.storage.location import Location
+
+__all__ = ["locate_by_fsspec", "place_in"]
+
+
+def locate_by_fsspec(url: str, options: Mapping[str, Any] | None = None) -> Location:
+    """Return where `url` is, on the filesystem that fsspec makes of its scheme.
+
+    Args:
+        url: of any scheme that fsspec, with the packages that are installed, knows: `gs://`, `abfs://`, `memory://` …
+        options: settings of that filesystem (keys, end points).
+
+    Raises:
+        StorageUnavailable: fsspec, or the package it needs for the scheme, is not installed.
+        ValueError: a scheme that it does not know.
+    """
+    core = storage_client("fsspec.core", extra="hdfs", url=url)
+    try:
+        filesystem, path = core.url_to_fs(url, **(options or {}))
+    except ImportError as error:
+        raise StorageUnavailable(f"{url} cannot be reached: {error}") from error
+    return Location(url.rstrip("/"), pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), path.rstrip("/") or path)
+
+
+def place_in(filesystem: Any, url: str, path: str) -> Location:
+    """Return a path on a filesystem that the caller made: one of pyarrow's, or of fsspec's."""
+    if not isinstance(filesystem, pafs.FileSystem):
+        filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(filesystem))
+    return Location(url.rstrip("/"), filesystem, path.rstrip("/") or path)
