@@ -3,6 +3,8 @@
 from bigdata_ml.dataset.dataset import Dataset
 from bigdata_ml.dataset.head import first_rows
 from bigdata_ml.dataset.manifest import Cleaning, Manifest, SplitSummary, Statistics, Vocabulary
+from bigdata_ml.dataset.petastorm_metadata import read_petastorm_indexes, read_petastorm_row_groups, read_petastorm_schema
+from bigdata_ml.dataset.petastorm_schema import PetastormCodec, PetastormField, PetastormIndex, PetastormSchema
 from bigdata_ml.dataset.publish import Contract, Staging, publish, stage
 from bigdata_ml.dataset.quarantine import QUARANTINE_SCHEMA, QuarantineWriter
 from bigdata_ml.dataset.row_groups import RowGroups
@@ -18,6 +20,10 @@ __all__ = [
     "Manifest",
     "PartFile",
     "PartWriter",
+    "PetastormCodec",
+    "PetastormField",
+    "PetastormIndex",
+    "PetastormSchema",
     "QuarantineWriter",
     "RowGroups",
     "SplitSummary",
@@ -27,6 +33,9 @@ __all__ = [
     "WriteOptions",
     "first_rows",
     "publish",
+    "read_petastorm_indexes",
+    "read_petastorm_row_groups",
+    "read_petastorm_schema",
     "stage",
     "validate",
 ]

@@ -3,6 +3,7 @@
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -16,6 +17,9 @@ import xxhash
 from bigdata_ml.dataset.footers import Footer, read_footers
 from bigdata_ml.dataset.layout import MANIFEST, split_of
 from bigdata_ml.dataset.manifest import Manifest, Vocabulary
+from bigdata_ml.dataset.petastorm_fields import fields_from_petastorm, key_type
+from bigdata_ml.dataset.petastorm_metadata import read_petastorm_schema
+from bigdata_ml.dataset.petastorm_schema import PetastormSchema
 from bigdata_ml.dataset.quarantine import read_quarantine
 from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, MetadataUnreadable, SchemaMismatch
@@ -50,15 +54,18 @@ class Dataset:
     selections: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def open(cls, url: str | PathLike[str] | Location) -> "Dataset":
-        """Open the dataset at `url`; any directory of Parquet files opens.
+    def open(cls, url: str | PathLike[str] | Location, *, use_unischema: bool = True) -> "Dataset":
+        """Open the dataset at `url`; any directory of Parquet files opens, Petastorm's with the fields of its unischema.
 
         Args:
             url: see `bigdata_ml.storage.locate`; or a place that it, or `locate_by_fsspec`, gave.
+            use_unischema: whether the schema that Petastorm wrote says what lies in the columns, where there is one and no
+                manifest; without it, encoded columns are bytes. It is read without unpickling.
 
         Raises:
             DatasetNotFound: nothing is there, or no Parquet files.
-            DatasetInvalid: a file that is no Parquet file, files whose schemas differ, a manifest that cannot be read.
+            DatasetInvalid: a file that is no Parquet file, files whose schemas differ, a manifest or a unischema that cannot
+                be read.
             StorageUnavailable: the store does not answer.
             ValueError: an URL of an unknown scheme.
 
@@ -73,7 +80,7 @@ class Dataset:
             raise DatasetNotFound(f"{root.url}: a dataset is a directory of Parquet files, this is a file")
         if (root / MANIFEST).exists():
             return _open_published(root)
-        return _open_plain(root, _parquet_files(root))
+        return _open_plain(root, _parquet_files(root), use_unischema=use_unischema)
 
     @classmethod
     def open_files(cls, files: Sequence[Location]) -> "Dataset":
@@ -89,7 +96,11 @@ class Dataset:
             raise ValueError("a dataset of files needs at least one")
         shared = posixpath.commonpath([file.parent.path for file in files])
         url = files[0].url.removesuffix(posixpath.relpath(files[0].path, shared)).rstrip("/")
-        return _open_plain(Location(url, files[0].filesystem, shared), [posixpath.relpath(file.path, shared) for file in files])
+        return _open_plain(
+            Location(url, files[0].filesystem, shared),
+            [posixpath.relpath(file.path, shared) for file in files],
+            use_unischema=False,
+        )
 
     @property
     def url(self) -> str:
@@ -167,13 +178,15 @@ def _parquet_files(root: Location) -> list[str]:
     return paths
 
 
-def _open_plain(root: Location, paths: list[str]) -> Dataset:
+def _open_plain(root: Location, paths: list[str], *, use_unischema: bool) -> Dataset:
+    unischema = read_petastorm_schema(root) if use_unischema else None
     footers = read_footers(root, paths)
     for footer in footers[1:]:
         _check_same(root, footers[0], footer)
-    fields = _fields_of(root, footers)
+    fields = _fields_of(root, footers, unischema)
     records = [record for footer in footers for record in footer.records]
-    key_fields, partitions = _hive_keys(paths, held={one.name for one in fields})
+    held = {one.name for one in fields}
+    key_fields, partitions = _hive_keys(paths, held=held, types=_key_types(unischema))
     row_groups = RowGroups.from_records(records, keys=_readable_keys(Schema(fields), records))
     return Dataset(root, Schema(fields + key_fields), row_groups, None, partitions=partitions or None)
 
@@ -191,12 +204,22 @@ def _readable_keys(schema: Schema, records: list[dict[str, Any]]) -> pa.Schema:
     return pa.schema(keys)
 
 
-def _fields_of(root: Location, footers: list[Footer]) -> tuple[Field, ...]:
+def _fields_of(root: Location, footers: list[Footer], unischema: PetastormSchema | None) -> tuple[Field, ...]:
     with_nulls = frozenset().union(*(footer.with_nulls for footer in footers))
+    if unischema is not None:
+        # Where a footer does not say whether there are nulls, Petastorm does.
+        never = {field.name for field in unischema if not field.nullable}
+        with_nulls -= never - frozenset().union(*(footer.counted_nulls for footer in footers))
     try:
-        return Schema.from_arrow(footers[0].schema, with_nulls=with_nulls).fields
+        bare = Schema.from_arrow(footers[0].schema, with_nulls=with_nulls)
+        return bare.fields if unischema is None else fields_from_petastorm(bare, unischema, with_nulls=with_nulls)
     except ValueError as error:
         raise SchemaMismatch(f"{(root / footers[0].path).url}: {error}; write the files without it") from error
+
+
+def _key_types(unischema: PetastormSchema | None) -> dict[str, pa.DataType]:
+    types = {field.name: key_type(field) for field in unischema or ()}
+    return {name: kind for name, kind in types.items() if kind is not None}
 
 
 def _check_same(root: Location, first: Footer, other: Footer) -> None:
@@ -211,10 +234,12 @@ def _check_same(root: Location, first: Footer, other: Footer) -> None:
             )
 
 
-def _hive_keys(paths: list[str], *, held: set[str]) -> tuple[tuple[Field, ...], dict[str, dict[str, Any]]]:
+def _hive_keys(
+    paths: list[str], *, held: set[str], types: Mapping[str, pa.DataType]
+) -> tuple[tuple[Field, ...], dict[str, dict[str, Any]]]:
     """Return fields and values of `key=value` directories, the split's apart: whole numbers are int64, all else text.
 
-    Keys that the files hold as columns too are read from the files.
+    Keys that the files hold as columns too are read from the files; those in `types` are of that type if their values are.
     """
     values = {path: dict(part.split("=", 1) for part in path.split("/")[:-1] if "=" in part) for path in paths}
     names = dict.fromkeys(name for one in values.values() for name in one if name not in held)
@@ -224,12 +249,21 @@ def _hive_keys(paths: list[str], *, held: set[str]) -> tuple[tuple[Field, ...], 
     fields = []
     for name in names:
         column = {path: _hive_value(one.get(name)) for path, one in values.items()}
-        whole = all(value is None or _WHOLE.fullmatch(value) for value in column.values())
-        columns[name] = {path: int(value) if whole and value is not None else value for path, value in column.items()}
-        fields.append((pa.field(name, pa.int64() if whole else pa.string()), None in column.values()))
+        found = _typed(list(column.values()), types.get(name))
+        columns[name] = dict(zip(column, found.to_pylist(), strict=True))
+        fields.append((pa.field(name, found.type), found.null_count > 0))
     with_nulls = {field.name for field, nullable in fields if nullable}
     schema = Schema.from_arrow(pa.schema([field for field, _ in fields]), with_nulls=with_nulls)
     return schema.fields, {path: {name: columns[name][path] for name in columns} for path in paths} if columns else {}
+
+
+def _typed(texts: list[str | None], wanted: pa.DataType | None) -> pa.Array:
+    column = pa.array(texts, pa.string())
+    if wanted is not None:
+        with suppress(pa.ArrowInvalid):
+            return column.cast(wanted)
+    whole = all(text is None or _WHOLE.fullmatch(text) for text in texts)
+    return column.cast(pa.int64()) if whole else column
 
 
 def _hive_value(text: str | None) -> str | None:

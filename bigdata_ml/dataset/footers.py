@@ -22,12 +22,16 @@ _TAIL = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What one Parquet file says of itself: its Arrow schema, its size in bytes, and a record per row group."""
+    """What one Parquet file says of itself: its Arrow schema, and a record per row group.
+
+    Columns `with_nulls` hold nulls, or do not say; those in `counted_nulls` say that they do.
+    """
 
     path: str
     schema: pa.Schema
     records: tuple[dict[str, Any], ...]
     with_nulls: frozenset[str]
+    counted_nulls: frozenset[str]
 
 
 def byte_range(group: pq.RowGroupMetaData) -> tuple[int, int]:
@@ -108,11 +112,13 @@ def _read_footer(root: Location, path: str) -> Footer:
         raise DatasetInvalid(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
     records = []
     with_nulls: set[str] = set()
+    counted_nulls: set[str] = set()
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
         offset, length = byte_range(group)
-        least, most, nulls = _bounds(group, schema.names)
+        least, most, nulls, counted = _bounds(group, schema.names)
         with_nulls |= nulls
+        counted_nulls |= counted
         records.append(
             {
                 "path": path,
@@ -128,23 +134,25 @@ def _read_footer(root: Location, path: str) -> Footer:
                 "max": most,
             }
         )
-    return Footer(path, schema.remove_metadata(), tuple(records), frozenset(with_nulls))
+    return Footer(path, schema.remove_metadata(), tuple(records), frozenset(with_nulls), frozenset(counted_nulls))
 
 
-def _bounds(group: pq.RowGroupMetaData, names: list[str]) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
-    """Return least and greatest value by column, and the columns that hold nulls or do not say."""
-    least, most, nulls = {}, {}, set()
+def _bounds(group: pq.RowGroupMetaData, names: list[str]) -> tuple[dict[str, Any], dict[str, Any], set[str], set[str]]:
+    """Return least and greatest value by column, the columns that hold nulls or do not say, and those that hold some."""
+    least, most, nulls, counted = {}, {}, set(), set()
     for index in range(group.num_columns):
         chunk = group.column(index)
         name = _column_of(chunk.path_in_schema, names)
         found = chunk.statistics
         if group.num_rows and (found is None or not found.has_null_count or found.null_count):
             nulls.add(name)
+            if found is not None and found.has_null_count:
+                counted.add(name)
         if found is not None and found.has_min_max and name == chunk.path_in_schema:
             # Dates beyond Python's, nanoseconds without pandas: such extremes rule nothing out.
             with suppress(OverflowError, ValueError, pa.ArrowException):
                 least[name], most[name] = found.min, found.max
-    return least, most, nulls
+    return least, most, nulls, counted
 
 
 def _column_of(path: str, names: list[str]) -> str:

@@ -1,6 +1,17 @@
 """Names inside a dataset's directory; `docs/dataset-format.md` is their specification."""
 
-__all__ = ["MANIFEST", "METADATA", "QUALITY", "QUALITY_NUMBERS", "QUARANTINE", "ROW_GROUPS", "part_path", "split_of"]
+__all__ = [
+    "COMMON_METADATA",
+    "MANIFEST",
+    "METADATA",
+    "QUALITY",
+    "QUALITY_NUMBERS",
+    "QUARANTINE",
+    "ROW_GROUPS",
+    "SUMMARY_METADATA",
+    "part_path",
+    "split_of",
+]
 
 METADATA = "_bigdata_ml"
 MANIFEST = f"{METADATA}/manifest.json"
@@ -8,6 +19,8 @@ ROW_GROUPS = f"{METADATA}/row_groups.arrow"
 QUARANTINE = f"{METADATA}/quarantine"
 QUALITY = f"{METADATA}/quality.html"
 QUALITY_NUMBERS = f"{METADATA}/quality.json"
+COMMON_METADATA = "_common_metadata"
+SUMMARY_METADATA = "_metadata"
 
 
 def part_path(split: str | None, name: str) -> str:

@@ -245,7 +245,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _compression(codec: Codec, options: WriteOptions) -> str:
-    return "none" if codec is Codec.IMAGE else options.compression
+    return "none" if codec in (Codec.IMAGE, Codec.COMPRESSED_NDARRAY) else options.compression
 
 
 def _leaf(field: Field) -> str:

@@ -15,10 +15,10 @@ Batch = dict[str, Any]
 
 
 def to_tensors(columns: Columns) -> Batch:
-    """Return numpy columns as tensors of the same dtype and shape; text and ragged columns stay lists.
+    """Return numpy columns as tensors of the same dtype and shape; text and columns of one ragged dimension stay lists.
 
     Raises:
-        ValueError: images of differing sizes, naming the field and the way out.
+        ValueError: images, or arrays of two dimensions and more, of differing shapes, naming the field and the way out.
     """
     return {name: _tensor(name, values) for name, values in columns.items()}
 
@@ -59,6 +59,8 @@ def _nothing_like(value: Any) -> Any:
 
 
 def _column(values: list[Any]) -> Any:
+    if np.asarray(values[0]).dtype.kind in "US":
+        return values
     if isinstance(values[0], (np.ndarray, np.generic, bool, int, float)) and len({np.shape(value) for value in values}) == 1:
         return np.stack([np.asarray(value) for value in values])
     return values
@@ -68,10 +70,10 @@ def _tensor(name: str, values: Any) -> Any:
     if isinstance(values, np.ndarray):
         # Arrow's memory is read-only and may be shared by other batches.
         return torch.from_numpy(values if values.flags.writeable and values.flags.c_contiguous else values.copy())
-    if values and isinstance(values[0], np.ndarray) and values[0].ndim == 3:
+    if values and isinstance(values[0], np.ndarray) and values[0].ndim > 1 and values[0].dtype.kind not in "US":
         sizes = sorted({value.shape for value in values})
         raise ValueError(
-            f"field {name!r}: the images of a batch have {len(sizes)} sizes, {sizes[0]} and {sizes[-1]} among them; "
-            "give ReadOptions(image_size=(height, width)) or a transform that makes them equal"
+            f"field {name!r}: the values of a batch have {len(sizes)} shapes, {sizes[0]} and {sizes[-1]} among them; "
+            "give a transform that makes them equal, or, for images, ReadOptions(image_size=(height, width))"
         )
     return values

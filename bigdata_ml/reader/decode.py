@@ -1,8 +1,7 @@
 """Arrow columns to numpy, as the schema says: nulls, vocabularies, tensors, encoded images. No torch."""
 
-import io
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,10 @@ import pyarrow.compute as pc
 
 from bigdata_ml.dataset import Vocabulary
 from bigdata_ml.errors import BigDataMLError, DecodeFailed, SchemaMismatch
+from bigdata_ml.reader.arrays import fits, read_npy, read_npz
+from bigdata_ml.reader.images import decode_image, decode_image16, resize_raw
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
+from bigdata_ml.schema.codec import ARRAYS
 
 __all__ = ["Columns", "OnBadRow", "decode_batch", "raise_it"]
 
@@ -36,9 +38,11 @@ def decode_batch(
     """Return the columns of `batch` as the reader hands them on.
 
     Numbers become numpy [rows] of their own dtype (decimals float64; dates, times and timestamps int64 in the column's
-    unit since 1970), booleans bool, fields with a vocabulary int64 ids, tensors [rows, *shape], encoded images uint8
-    [rows, height, width, channels] (a list of arrays if their sizes differ), text and bytes lists, ragged lists lists of
-    arrays. A field whose nulls are masked brings a second column `NAME_valid`, bool.
+    unit since 1970) or of the field's `dtype`, booleans bool, fields with a vocabulary int64 ids, tensors [rows, *shape],
+    encoded images uint8 or uint16 [rows, height, width, channels] (a list of arrays if their sizes differ; without channels if
+    the field's `shape` has two dimensions), text and bytes lists, ragged lists lists of arrays. Arrays in numpy's formats are
+    [rows, *shape] of the field's dtype (dates and times int64), and a list of arrays if the shape varies, or if they hold text.
+    A field whose nulls are masked brings a second column `NAME_valid`, bool.
 
     Args:
         batch: rows with the schema's columns.
@@ -50,7 +54,7 @@ def decode_batch(
 
     Raises:
         SchemaMismatch: a null where none is allowed, or a value that is not in a closed vocabulary.
-        DecodeFailed: an image that cannot be decoded.
+        DecodeFailed: an image or an array that cannot be decoded, or is not of the field's shape and dtype.
     """
     columns: Columns = {}
     for field in schema:
@@ -85,12 +89,89 @@ def _values(
     if field.codec is Codec.IMAGE:
         return _images(column, field, image_size, place, on_bad_row)
     if field.codec is Codec.RAW_IMAGE and image_size not in (None, tuple(field.type.shape[:2])):
-        return np.stack([_resized(_from_array(image), image_size) for image in _tensors(column)])
+        return np.stack([resize_raw(image, image_size) for image in _tensors(column)])
     if field.codec in (Codec.TENSOR, Codec.RAW_IMAGE):
         return _tensors(column)
+    if field.codec in ARRAYS:
+        return _arrays(column, field, place, on_bad_row)
     if field.codec is Codec.LIST:
-        return [np.zeros(0) if value.values is None else value.values.to_numpy(zero_copy_only=False) for value in column]
-    return _scalars(column, field)
+        return _lists(column, field, place, on_bad_row)
+    values = _scalars(column, field)
+    return values if field.dtype is None else _as_dtype(values, field, place)
+
+
+def _as_dtype(values: Any, field: Field, place: Callable[[int], str]) -> np.ndarray:
+    """Return numbers, or text of numbers, as the field's dtype; nulls that are NaN stay floating."""
+    wanted = np.dtype(field.dtype)
+    if isinstance(values, np.ndarray):
+        return values if field.null is NullPolicy.NAN and wanted.kind != "f" else values.astype(wanted)
+    try:
+        return np.array([0 if value is None else value for value in values], wanted)
+    except ValueError as error:
+        raise DecodeFailed(f"{place(0)} and on, field {field.name!r}: text that is no number: {error}") from error
+
+
+def _lists(column: pa.Array, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:
+    found = [np.zeros(0) if value.values is None else value.values.to_numpy(zero_copy_only=False) for value in column]
+    if field.dtype is not None:
+        found = [values.astype(field.dtype) for values in found]
+    if field.shape is None:
+        return found
+    size = prod(one or 0 for one in field.shape)
+    dtype = field.dtype or field.type.value_type.to_pandas_dtype()
+    filled = np.zeros((len(found), size), dtype)
+    for row, values in enumerate(found):
+        if len(values) == size:
+            filled[row] = values
+        elif column[row].is_valid:
+            text = f"{place(row)} field {field.name!r}: {len(values)} values, the schema's shape {field.shape} has {size}"
+            on_bad_row(row, DecodeFailed(text))
+    return filled.reshape(len(found), *field.shape)
+
+
+def _arrays(column: pa.Array, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:
+    """Return arrays of numpy's formats: one array where shape and dtype are the same for all, else a list."""
+    shape = field.shape or ()
+    nothing = np.zeros([size or 0 for size in shape], _loaded_dtype(field))
+    whole = None not in shape and nothing.dtype.kind not in "US"
+    arrays: Any = np.zeros((len(column), *nothing.shape), nothing.dtype) if whole else [nothing] * len(column)
+    for row, value in enumerate(column):
+        data = value.as_buffer()
+        if data is None:
+            continue
+        try:
+            arrays[row] = _array(data, field, nothing)
+        except ValueError as error:
+            bad = DecodeFailed(f"{place(row)} field {field.name!r}: the array cannot be read: {error}")
+            bad.__cause__ = error
+            on_bad_row(row, bad)
+    if whole or len(shape) < 2 or nothing.dtype.kind in "US" or len({array.shape for array in arrays}) != 1:
+        return arrays
+    return np.stack(arrays)
+
+
+def _array(data: pa.Buffer, field: Field, nothing: np.ndarray) -> np.ndarray:
+    shape = field.shape or ()
+    if field.codec is Codec.NDARRAY:
+        array = read_npy(memoryview(data))
+    else:
+        array = read_npz(memoryview(data), limit=None if None in shape or nothing.dtype.kind in "US" else nothing.nbytes)
+    if not fits(array.shape, shape):
+        raise ValueError(f"its shape is {array.shape}, the schema says {shape}")
+    if nothing.dtype.kind in "US":
+        if array.dtype.kind != nothing.dtype.kind:
+            raise ValueError(f"it holds {array.dtype}, the schema says {field.dtype}")
+        return array
+    native = array.dtype.newbyteorder("=")
+    if (native.type.__name__ if native.kind in "mM" else native.name) != field.dtype:
+        raise ValueError(f"it holds {array.dtype}, the schema says {field.dtype}")
+    # Of the machine's byte order, and lying as torch wants it.
+    array = np.ascontiguousarray(array, native)
+    return array.view(np.int64) if native.kind in "mM" else array
+
+
+def _loaded_dtype(field: Field) -> np.dtype:
+    return np.dtype(np.int64 if field.dtype in ("datetime64", "timedelta64") else field.dtype)
 
 
 def _scalars(column: pa.Array, field: Field) -> Any:
@@ -123,11 +204,12 @@ def _tensors(column: pa.FixedShapeTensorArray) -> np.ndarray:
 def _images(
     column: pa.Array, field: Field, image_size: tuple[int, int] | None, place: Callable[[int], str], on_bad_row: OnBadRow
 ) -> Any:
+    decode = decode_image16 if field.dtype == "uint16" else decode_image
     images: list[np.ndarray | None] = []
     for row, value in enumerate(column):
         data = value.as_buffer()
         try:
-            images.append(None if data is None else _decode_image(data, field.channels or 3, image_size))
+            images.append(None if data is None else decode(data, field.channels or 3, image_size))
         except (OSError, ValueError, SyntaxError) as error:
             bad = DecodeFailed(f"{place(row)} field {field.name!r}: the image cannot be decoded: {error}")
             bad.__cause__ = error
@@ -136,47 +218,7 @@ def _images(
     shapes = {image.shape for image in images if image is not None}
     # A missing image has the size of the others, if they have one.
     shape = shapes.pop() if len(shapes) == 1 else (*(image_size or (1, 1)), field.channels or 3)
-    whole = [np.zeros(shape, np.uint8) if image is None else image for image in images]
+    whole = [np.zeros(shape, field.dtype or np.uint8) if image is None else image for image in images]
+    if field.shape is not None and len(field.shape) == 2:
+        whole = [image[:, :, 0] for image in whole]
     return np.stack(whole) if len({image.shape for image in whole}) == 1 else whole
-
-
-def _decode_image(data: pa.Buffer, channels: int, image_size: tuple[int, int] | None) -> np.ndarray:
-    """Return uint8 [height, width, channels]; JPEG by libjpeg-turbo at the smallest scale that covers the target."""
-    from PIL import Image
-
-    if bytes(data[:2]) == b"\xff\xd8":
-        # What libjpeg warns of, Pillow judges, as it did in the preparation job: stray bytes pass, a cut file does not.
-        with suppress(ValueError):
-            return _decode_jpeg(data, channels, image_size)
-    with Image.open(io.BytesIO(data)) as opened:
-        return _resized(opened.convert("L" if channels == 1 else "RGB"), image_size)
-
-
-def _decode_jpeg(data: pa.Buffer, channels: int, image_size: tuple[int, int] | None) -> np.ndarray:
-    import simplejpeg
-
-    height, width = image_size or (0, 0)
-    image = simplejpeg.decode_jpeg(
-        # Arrow's bytes are signed, simplejpeg's are not.
-        memoryview(data).cast("B"),
-        colorspace="GRAY" if channels == 1 else "RGB",
-        min_height=height,
-        min_width=width,
-        min_factor=1,
-    )
-    return np.asarray(image) if image_size in (None, image.shape[:2]) else _resized(_from_array(image), image_size)
-
-
-def _from_array(image: np.ndarray) -> Any:
-    from PIL import Image
-
-    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-
-
-def _resized(picture: Any, image_size: tuple[int, int] | None) -> np.ndarray:
-    from PIL import Image
-
-    if image_size is not None and picture.size != image_size[::-1]:
-        picture = picture.resize(image_size[::-1], Image.Resampling.BILINEAR)
-    array = np.asarray(picture)
-    return array[:, :, np.newaxis] if array.ndim == 2 else array

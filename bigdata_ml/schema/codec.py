@@ -5,7 +5,7 @@ from enum import Enum
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["Codec"]
+__all__ = ["ARRAYS", "Codec"]
 
 
 class Codec(str, Enum):
@@ -15,7 +15,9 @@ class Codec(str, Enum):
     LIST        a ragged list of scalars → one numpy array a row
     TENSOR      Arrow's `fixed_shape_tensor` → numpy [rows, *shape], no copy a row
     RAW_IMAGE   a TENSOR of uint8, height × width × channels: decoded pixels, no decode at all
-    IMAGE       PNG, JPEG or WebP bytes in a binary column → uint8 [height, width, channels] a row
+    IMAGE       PNG, JPEG or WebP bytes in a binary column → uint8 (PNG: or uint16) [height, width, channels] a row
+    NDARRAY     the bytes of an npy file in a binary column → one numpy array a row, of any number of dimensions
+    COMPRESSED_NDARRAY   those of an npz file that holds it under the name `arr`
     """
 
     SCALAR = "scalar"
@@ -23,6 +25,8 @@ class Codec(str, Enum):
     TENSOR = "tensor"
     RAW_IMAGE = "raw_image"
     IMAGE = "image"
+    NDARRAY = "ndarray"
+    COMPRESSED_NDARRAY = "compressed_ndarray"
 
     @staticmethod
     def of(kind: pa.DataType) -> "Codec":
@@ -38,15 +42,22 @@ class Codec(str, Enum):
         tensor = isinstance(kind, pa.FixedShapeTensorType)
         # pyarrow cannot pick rows of a view yet.
         view = kind in (pa.string_view(), pa.binary_view())
+        binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
         fits = {
             Codec.SCALAR: not tensor and not pa.types.is_nested(kind) and not view,
             Codec.LIST: pa.types.is_nested(kind) and not tensor,
             Codec.TENSOR: tensor,
             Codec.RAW_IMAGE: tensor and len(kind.shape) == 3 and kind.value_type == pa.uint8(),
-            Codec.IMAGE: pa.types.is_binary(kind) or pa.types.is_large_binary(kind),
+            Codec.IMAGE: binary,
+            Codec.NDARRAY: binary,
+            Codec.COMPRESSED_NDARRAY: binary,
         }[self]
         if not fits:
             raise ValueError(f"field {name!r}: codec {self.value} cannot be stored as {kind}")
+
+
+# Arrays of numpy's own file formats.
+ARRAYS = (Codec.NDARRAY, Codec.COMPRESSED_NDARRAY)
 
 
 def tensor_column(values: np.ndarray) -> pa.ExtensionArray:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from bigdata_ml.schema.arrow import type_from_text, type_to_text
-from bigdata_ml.schema.codec import Codec
+from bigdata_ml.schema.codec import ARRAYS, Codec
 
 __all__ = ["Field", "NullPolicy", "Schema"]
 
@@ -42,6 +42,10 @@ class Field:
         fill: the value of `NullPolicy.FILL`; None with every other policy.
         vocabulary: whether the manifest holds a vocabulary of that name, by which the reader turns values into ids.
         channels: 1 (grey) or 3 (RGB) for `Codec.IMAGE`; None with every other codec.
+        dtype: numpy's name of the type that values are decoded to: of arrays, always (`uint16`, `float32`, `str`, …); of images
+            `uint8`, the default, or `uint16`; of scalars and lists only where it is another than the column's.
+        shape: of a decoded value, None where a dimension varies from row to row: of arrays, always; of images where grey ones
+            have two dimensions; of lists that are to become arrays of one shape.
     """
 
     name: str
@@ -51,6 +55,8 @@ class Field:
     fill: float | int | str | bool | None = None
     vocabulary: bool = False
     channels: int | None = None
+    dtype: str | None = None
+    shape: tuple[int | None, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -68,6 +74,8 @@ class Field:
             raise ValueError(f"field {self.name!r}: a vocabulary goes with NullPolicy.REFUSE or UNKNOWN, got {self.null.value}")
         if self.null is NullPolicy.NAN and not _may_be_nan(self.type):
             raise ValueError(f"field {self.name!r}: a null of type {self.type} cannot become NaN; use mask or fill")
+        _check_dtype(self)
+        _check_shape(self)
 
     @property
     def nullable(self) -> bool:
@@ -85,6 +93,10 @@ class Field:
             written["vocabulary"] = True
         if self.channels is not None:
             written["channels"] = self.channels
+        if self.dtype is not None:
+            written["dtype"] = self.dtype
+        if self.shape is not None:
+            written["shape"] = list(self.shape)
         return written
 
     @classmethod
@@ -102,6 +114,8 @@ class Field:
             fill=written.get("fill"),
             vocabulary=bool(written.get("vocabulary", False)),
             channels=written.get("channels"),
+            dtype=written.get("dtype"),
+            shape=None if written.get("shape") is None else tuple(written["shape"]),
         )
 
 
@@ -181,6 +195,42 @@ def _check_fill(field: Field) -> None:
         raise ValueError(f"{text}: {error}") from error
     if pa.types.is_integer(field.type) and filled != field.fill:
         raise ValueError(text)
+
+
+_INTEGERS = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
+_NUMBERS = ("bool", *_INTEGERS, "float16", "float32", "float64")
+_DTYPES = {
+    Codec.SCALAR: (None, *_NUMBERS),
+    Codec.LIST: (None, *_NUMBERS),
+    Codec.TENSOR: (None,),
+    Codec.RAW_IMAGE: (None,),
+    Codec.IMAGE: (None, "uint8", "uint16"),
+    **dict.fromkeys(ARRAYS, (*_NUMBERS, "complex64", "complex128", "str", "bytes", "datetime64", "timedelta64")),
+}
+
+
+def _check_dtype(field: Field) -> None:
+    if field.dtype not in _DTYPES[field.codec]:
+        known = ", ".join(str(one) for one in _DTYPES[field.codec])
+        raise ValueError(f"field {field.name!r}: the dtype of codec {field.codec.value} is one of {known}, got {field.dtype!r}")
+    if field.vocabulary and field.dtype is not None:
+        raise ValueError(f"field {field.name!r}: a vocabulary makes int64 ids, so no dtype goes with it")
+
+
+def _check_shape(field: Field) -> None:
+    shape = field.shape
+    if shape is None:
+        if field.codec in ARRAYS:
+            raise ValueError(f"field {field.name!r}: an array must have a shape, with None for dimensions that vary")
+        return
+    if any(size is not None and (type(size) is not int or size < 0) for size in shape):
+        raise ValueError(f"field {field.name!r}: a shape holds sizes and None, got {shape}")
+    fits = {
+        Codec.IMAGE: len(shape) in (2, 3) and (*shape, 1)[2] in (None, field.channels),
+        Codec.LIST: None not in shape,
+    }
+    if not fits.get(field.codec, field.codec in ARRAYS):
+        raise ValueError(f"field {field.name!r}: the shape {shape} does not go with codec {field.codec.value}")
 
 
 def _may_be_nan(kind: pa.DataType) -> bool:

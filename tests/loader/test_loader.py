@@ -280,7 +280,7 @@ PICTURES = Schema((Field(name="id", type=pa.int64()), Field(name="image", type=p
 
 def test_images_of_differing_sizes_are_refused_with_the_way_out(tmp_path: Path) -> None:
     dataset = publish_columns(tmp_path / "d", PICTURES, {"id": [0, 1], "image": [png(8), png(9)]})
-    with pytest.raises(ValueError, match=r"field 'image': the images of a batch have 2 sizes.*image_size=\(height, width\)"):
+    with pytest.raises(ValueError, match=r"field 'image': the values of a batch have 2 shapes.*image_size=\(height, width\)"):
         next(iter(loader(dataset, size=2)))
     assert next(iter(loader(dataset, size=2, read={"image_size": (4, 6)})))["image"].shape == (2, 4, 6, 1)
 

@@ -1,0 +1,82 @@
+"""Arrays in numpy's own file formats, npy and npz: read in place, never unpickled."""
+
+import io
+import zipfile
+from functools import lru_cache
+
+import numpy as np
+
+__all__ = ["fits", "read_npy", "read_npz"]
+
+_MAGIC = b"\x93NUMPY"
+_MEMBER = "arr.npy"
+_HEADER_BYTES = 1 << 14
+_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_npy(data: bytes | memoryview) -> np.ndarray:
+    """Return the array of an npy file, read-only and in the file's memory; 0-d if it is a scalar.
+
+    Raises:
+        ValueError: no npy file, one of Python objects, or fewer or more bytes than its header says.
+    """
+    view = memoryview(data).cast("B")
+    if bytes(view[:6]) != _MAGIC or len(view) < 12:
+        raise ValueError("it is no npy file")
+    begin, size = (10, view[8:10]) if view[6] == 1 else (12, view[8:12])
+    end = begin + int.from_bytes(size, "little")
+    if end > min(len(view), _HEADER_BYTES):
+        raise ValueError("its npy header is cut short or too long")
+    shape, fortran, dtype = _header(bytes(view[6:end]))
+    # One division of exact integers, so that sizes whose product does not fit any number are refused as well.
+    count = 1
+    for one in shape:
+        count *= one
+    if count * dtype.itemsize != len(view) - end:
+        raise ValueError(f"its npy header promises {shape} of {dtype}, {len(view) - end} bytes are there")
+    if not dtype.itemsize:
+        return np.zeros(shape, dtype)
+    values = np.frombuffer(view, dtype, count, end) if count else np.zeros(0, dtype)
+    return values.reshape(shape, order="F" if fortran else "C")
+
+
+def read_npz(data: bytes | memoryview, *, limit: int | None) -> np.ndarray:
+    """Return the array that an npz file holds under the name `arr`.
+
+    Args:
+        data: the file.
+        limit: bytes the array may have; None where its shape is not known.
+
+    Raises:
+        ValueError: no such file, or a larger array.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            info = archive.getinfo(_MEMBER)
+            if limit is not None and info.file_size > limit + _HEADER_BYTES:
+                raise ValueError(f"its npz file unpacks to {info.file_size} bytes, {limit} are the schema's")
+            return read_npy(archive.read(info))
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f"it is no npz file that holds {_MEMBER!r} ({error})") from error
+
+
+def fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    """Whether an array's shape is the schema's, of which None is any size."""
+    return len(shape) == len(wanted) and all(size in (None, found) for found, size in zip(shape, wanted, strict=True))
+
+
+@lru_cache(maxsize=1024)
+def _header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Parse version, length and text of a header: the same few ones stand before all values of a column."""
+    reader = _READERS.get((header[0], header[1]))
+    if reader is None:
+        raise ValueError(f"its npy version {header[0]}.{header[1]} is not read")
+    try:
+        shape, fortran, dtype = reader(io.BytesIO(header[2:]))
+    except (ValueError, SyntaxError, TypeError, UnicodeDecodeError, RecursionError, MemoryError) as error:
+        raise ValueError(f"its npy header cannot be read ({type(error).__name__})") from error
+    if dtype.hasobject or dtype.names is not None:
+        raise ValueError(f"it holds {dtype}, which is not read")
+    if any(size < 0 for size in shape):
+        raise ValueError(f"its npy header promises the shape {shape}")
+    return shape, fortran, dtype
