@@ -64,7 +64,7 @@ def parent_url(spark: "SparkSession") -> str:
     Raises:
         ValueError: unset on a cluster, or without a scheme.
     """
-    url, local = spark.conf.get(PARENT_CONF, None), spark.conf.get("spark.master", "").startswith("local")
+    url, local = spark.conf.get(PARENT_CONF, None), str(spark.conf.get("spark.master", "")).startswith("local")
     if not url:
         if not local:
             raise ValueError(f"set Spark's {PARENT_CONF} to a directory that executors and readers reach, as hdfs://… or s3a://…")
@@ -100,14 +100,14 @@ def write_frame(rows: "DataFrame", settings: WriteSettings) -> str:
     written = Observation()
     with ExitStack() as undo:
         undo.callback(_delete_quietly, target)
-        readable.observe(written, F.count(F.lit(1)).alias("rows")).write.options(
-            **{
-                "compression": settings.compression,
-                "parquet.block.size": settings.row_group_bytes,
-                # Else the size is looked at after 100 rows at the earliest, whatever a row's size.
-                "parquet.page.size.row.check.min": 3,
-            }
-        ).parquet(_spark_url(target, settings.parent))
+        options = {
+            "compression": settings.compression,
+            "parquet.block.size": str(settings.row_group_bytes),
+            # Else the size is looked at after 100 rows at the earliest, whatever a row's size.
+            "parquet.page.size.row.check.min": "3",
+        }
+        counted = readable.observe(written, F.count(F.lit(1)).alias("rows"))
+        counted.write.options(**options).parquet(_spark_url(target, settings.parent))
         _check_seen(target, written.get["rows"])
         if renamed:
             target.move(final)

@@ -1,8 +1,8 @@
 """`make_spark_converter`: a Spark DataFrame, written once as Parquet, to torch loaders."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bigdata_ml.compat.petastorm.spark.cache import CACHE, delete_directory, register_delete_dir_handler
@@ -72,7 +72,7 @@ class SparkDatasetConverter:
             "workers_count": _DEFAULT_WORKERS if workers_count is None else workers_count,
         }
         loading = {"batch_size": batch_size, "shuffling_queue_capacity": shuffling_queue_capacity}
-        return _open_loader(self.file_urls, settings, loading, data_loader_fn)
+        return _Opened(self.file_urls, settings, loading, data_loader_fn)
 
     def make_tf_dataset(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse: there is no TensorFlow here.
@@ -141,12 +141,21 @@ def make_spark_converter(
     return SparkDatasetConverter(url, files, count, written_here=True)
 
 
-@contextmanager
-def _open_loader(
-    urls: list[str], settings: dict[str, Any], loading: dict[str, Any], data_loader_fn: Callable[..., Any] | None
-) -> Iterator[Any]:
-    from bigdata_ml.compat.petastorm.pytorch import DataLoader
-    from bigdata_ml.compat.petastorm.reader import make_batch_reader
+class _Opened(AbstractContextManager[Any]):
+    """A loader, and a reader that ends with it. Its reader is opened on entering."""
 
-    with make_batch_reader(urls, **settings) as reader:
-        yield (data_loader_fn or DataLoader)(reader=reader, **loading)
+    def __init__(
+        self, urls: list[str], settings: dict[str, Any], loading: dict[str, Any], data_loader_fn: Callable[..., Any] | None
+    ) -> None:
+        self._urls, self._settings, self._loading, self._data_loader_fn = urls, settings, loading, data_loader_fn
+        self._reader: Any = None
+
+    def __enter__(self) -> Any:
+        from bigdata_ml.compat.petastorm.pytorch import DataLoader
+        from bigdata_ml.compat.petastorm.reader import make_batch_reader
+
+        self._reader = make_batch_reader(self._urls, **self._settings)
+        return (self._data_loader_fn or DataLoader)(reader=self._reader, **self._loading)
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.stop()
