@@ -80,7 +80,7 @@ class Dataset:
             raise DatasetNotFound(f"{root.url}: a dataset is a directory of Parquet files, this is a file")
         if (root / MANIFEST).exists():
             return _open_published(root)
-        return _open_plain(root, _parquet_files(root), use_unischema=use_unischema)
+        return _open_plain(root, _parquet_files(root), read_petastorm_schema(root) if use_unischema else None)
 
     @classmethod
     def open_files(cls, files: Sequence[Location]) -> "Dataset":
@@ -96,11 +96,8 @@ class Dataset:
             raise ValueError("a dataset of files needs at least one")
         shared = posixpath.commonpath([file.parent.path for file in files])
         url = files[0].url.removesuffix(posixpath.relpath(files[0].path, shared)).rstrip("/")
-        return _open_plain(
-            Location(url, files[0].filesystem, shared),
-            [posixpath.relpath(file.path, shared) for file in files],
-            use_unischema=False,
-        )
+        paths = [posixpath.relpath(file.path, shared) for file in files]
+        return _open_plain(Location(url, files[0].filesystem, shared), paths, None)
 
     @property
     def url(self) -> str:
@@ -178,8 +175,7 @@ def _parquet_files(root: Location) -> list[str]:
     return paths
 
 
-def _open_plain(root: Location, paths: list[str], *, use_unischema: bool) -> Dataset:
-    unischema = read_petastorm_schema(root) if use_unischema else None
+def _open_plain(root: Location, paths: list[str], unischema: PetastormSchema | None) -> Dataset:
     footers = read_footers(root, paths)
     for footer in footers[1:]:
         _check_same(root, footers[0], footer)
