@@ -19,6 +19,7 @@ from rich.table import Table
 from bigdata_ml.dataset import Dataset, first_rows, validate
 from bigdata_ml.errors import BigDataMLError, DatasetInvalid
 from bigdata_ml.reader import PlanSummary, ReadOptions, summarise_plan
+from bigdata_ml.reader.options import Shuffle
 from bigdata_ml.schema import type_to_text
 
 __all__ = ["main", "run_job"]
@@ -26,6 +27,9 @@ __all__ = ["main", "run_job"]
 _OUT = Console(highlight=False)
 _ERR = Console(stderr=True, highlight=False)
 _Job = TypeVar("_Job")
+
+
+_SHUFFLES: dict[str, Shuffle] = {"all": True, "groups": "groups", "rows": "rows", "none": False}
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ class Plan:
         read = ReadOptions(
             remainder=self.remainder,
             seed=self.seed,
-            shuffle=self.shuffle == "all" if self.shuffle in ("all", "none") else self.shuffle,
+            shuffle=_SHUFFLES[self.shuffle],
             streams=self.streams,
             window=self.window,
         )

@@ -1,10 +1,14 @@
 """Codecs: a field's value to what lies in its Parquet column, and back. The bytes are those that Petastorm writes and reads."""
 
 import io
+import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from bigdata_ml.reader.arrays import read_npy, read_npz
+from bigdata_ml.reader.png16 import decode_png16
 
 if TYPE_CHECKING:
     from bigdata_ml.compat.petastorm.unischema import UnischemaField
@@ -32,7 +36,7 @@ class ScalarCodec(DataframeColumnCodec):
     """One scalar, in a column of a Spark type.
 
     Args:
-        spark_type: an instance of a class of `pyspark.sql.types`, or such a class's name ("IntegerType").
+        spark_type: an instance of a class of `pyspark.sql.types`, or Spark's short name of such a type: "int", "decimal(10,2)" …
     """
 
     def __init__(self, spark_type: Any) -> None:
@@ -66,15 +70,29 @@ class ScalarCodec(DataframeColumnCodec):
         return unischema_field.numpy_dtype(value)
 
     def spark_dtype(self) -> Any:
-        if not isinstance(self._spark_type, str):
-            return self._spark_type
-        from pyspark.sql import types as spark_types
-
-        return getattr(spark_types, self._spark_type)()
+        return _spark_type_named(self._spark_type) if isinstance(self._spark_type, str) else self._spark_type
 
     def __str__(self) -> str:
-        name = self._spark_type if isinstance(self._spark_type, str) else type(self._spark_type).__name__
-        return f"ScalarCodec({name}())"
+        if isinstance(self._spark_type, str):
+            return f"ScalarCodec({self._spark_type!r})"
+        return f"ScalarCodec({type(self._spark_type).__name__}())"
+
+
+def _spark_type_named(name: str) -> Any:
+    from pyspark.sql import types as spark_types
+
+    if name.startswith("decimal"):
+        precision, scale = re.findall(r"\d+", name) or ("10", "0")
+        return spark_types.DecimalType(int(precision), int(scale))
+    kinds = (
+        *(spark_types.ByteType, spark_types.ShortType, spark_types.IntegerType, spark_types.LongType),
+        *(spark_types.FloatType, spark_types.DoubleType, spark_types.BooleanType, spark_types.StringType),
+        *(spark_types.BinaryType, spark_types.DateType, spark_types.TimestampType),
+    )
+    by_name = {kind().simpleString(): kind for kind in kinds}
+    if name not in by_name:
+        raise ValueError(f"{name!r} names no Spark type of a scalar; they are decimal(p,s), {', '.join(by_name)}")
+    return by_name[name]()
 
 
 class _Binary(DataframeColumnCodec):
@@ -104,9 +122,7 @@ class NdarrayCodec(_Binary):
         return bytearray(stream.getvalue())
 
     def decode(self, unischema_field: "UnischemaField", value: Any) -> np.ndarray:
-        # Never a pickle: it comes from a file.
-        array: np.ndarray = np.load(io.BytesIO(value), allow_pickle=False)
-        return array
+        return read_npy(value)
 
 
 class CompressedNdarrayCodec(_Binary):
@@ -120,9 +136,7 @@ class CompressedNdarrayCodec(_Binary):
         return bytearray(stream.getvalue())
 
     def decode(self, unischema_field: "UnischemaField", value: Any) -> np.ndarray:
-        with np.load(io.BytesIO(value), allow_pickle=False) as archive:
-            array: np.ndarray = archive["arr"]
-        return array
+        return read_npz(value, limit=None)
 
 
 class CompressedImageCodec(_Binary):
@@ -180,15 +194,14 @@ def decode_picture(data: Any) -> np.ndarray:
     JPEG is decoded by libjpeg-turbo, all else by OpenCV where it is installed, else by Pillow.
 
     Raises:
-        ValueError: bytes that are no picture, or one with transparency, or 16 bits of three colours without OpenCV.
+        ValueError: bytes that are no picture, or one with transparency.
     """
     if bytes(data[:2]) == b"\xff\xd8":
         import simplejpeg
 
-        _, _, colours, _ = simplejpeg.decode_jpeg_header(data)
+        colours = simplejpeg.decode_jpeg_header(data)[2]
         if colours == "Gray":
-            grey: np.ndarray = simplejpeg.decode_jpeg(data, colorspace="GRAY")
-            return grey[:, :, 0]
+            return np.asarray(simplejpeg.decode_jpeg(data, colorspace="GRAY"))[:, :, 0]
         return np.asarray(simplejpeg.decode_jpeg(data))
     cv2 = _opencv()
     if cv2 is None:
@@ -205,15 +218,13 @@ def decode_picture(data: Any) -> np.ndarray:
 def _decode_by_pillow(data: Any) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
+    # IHDR: depth 16, three colours. Pillow would cut them to 8 bits.
+    if bytes(data[24:26]) == b"\x10\x02":
+        return decode_png16(bytes(data))
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            # IHDR: the ninth byte is the depth, the tenth the kind of colour. Pillow would cut three colours to 8 bits.
-            if picture.format == "PNG" and bytes(data[24:26]) == b"\x10\x02":
-                raise ValueError("a PNG of three colours with 16 bits needs OpenCV: pip install opencv-python-headless")
             _check_colours(len(picture.getbands()))
-            if picture.mode == "P":
-                picture = picture.convert("RGB")
-            found = np.asarray(picture)
+            found = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"the bytes are no picture that Pillow reads: {error}") from error
     return found.astype(np.uint16) if found.dtype == np.int32 else found

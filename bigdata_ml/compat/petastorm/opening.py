@@ -1,18 +1,37 @@
 """Petastorm's dataset URLs to a dataset, and what the dataset says of its schema and its row-group indexes."""
 
 import re
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pyarrow as pa
 
-from bigdata_ml.compat.petastorm.unischema import Unischema, unischema_of_arrow
-from bigdata_ml.dataset import Dataset
+from bigdata_ml.compat.petastorm.codecs import (
+    CompressedImageCodec,
+    CompressedNdarrayCodec,
+    DataframeColumnCodec,
+    NdarrayCodec,
+    ScalarCodec,
+)
+from bigdata_ml.compat.petastorm.unischema import Unischema, UnischemaField, unischema_of_arrow
+from bigdata_ml.dataset import (
+    Dataset,
+    PetastormCodec,
+    PetastormField,
+    PetastormIndex,
+    read_petastorm_indexes,
+    read_petastorm_schema,
+)
+from bigdata_ml.schema import Codec, Field
+from bigdata_ml.schema.codec import ARRAYS
 from bigdata_ml.storage import SCHEMES, Location, locate, locate_by_fsspec, place_in
 
-__all__ = ["open_dataset", "row_group_indexes", "stored_schema"]
+__all__ = ["Index", "open_dataset", "row_group_indexes", "stored_schema"]
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
@@ -32,32 +51,94 @@ def open_dataset(
         DatasetNotFound, DatasetInvalid, StorageUnavailable: see `Dataset.open`.
     """
     if isinstance(url_or_urls, str):
-        return Dataset.open(_place(url_or_urls, filesystem, storage_options))
+        return Dataset.open(_place(url_or_urls, filesystem, storage_options), use_unischema=False)
     if not url_or_urls:
         raise ValueError("the list of dataset URLs is empty")
     places = [_place(url, filesystem, storage_options) for url in url_or_urls]
     if len(places) == 1 and places[0].is_directory():
-        return Dataset.open(places[0])
+        return Dataset.open(places[0], use_unischema=False)
     return Dataset.open_files(places)
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A row-group index, as selectors ask it."""
+
+    index: PetastormIndex
+
+    @property
+    def indexed_values(self) -> list[Any]:
+        """The values that are indexed."""
+        return list(self.index.values)
+
+    def get_row_group_indexes(self, value_key: Any = None) -> set[int]:
+        """Return the row groups that hold a value; for an index of known values, all that hold any."""
+        if self.index.kind == "field_not_null":
+            return set(self.index.row_groups)
+        return set(self.index.values.get(value_key, ()))
+
+
 def stored_schema(dataset: Dataset, *, rows: bool) -> Unischema:
-    """Return a dataset's schema: Petastorm's own, or the one that it infers.
+    """Return a dataset's schema: Petastorm's own, or else what the manifest and the Parquet files say.
 
     Args:
         dataset: what is read.
-        rows: whether a schema that is inferred is worth a warning: `make_reader` is for datasets that have one.
+        rows: whether single rows are: then a dataset that says nothing of codecs is warned of, since its bytes stay bytes.
+
+    Raises:
+        MetadataUnreadable: a schema of Petastorm's that names anything but its own classes.
     """
+    found = read_petastorm_schema(dataset.location)
+    if found is not None:
+        return Unischema(found.name, [_field(one) for one in found])
+    if dataset.manifest is not None:
+        return Unischema(dataset.location.name, [_manifest_field(one) for one in dataset.schema])
+    if rows:
+        warnings.warn(
+            f"{dataset.url} has no schema of Petastorm's: its columns are read as they are stored. "
+            "make_batch_reader is for plain Parquet",
+            stacklevel=5,
+        )
     return _inferred_schema(dataset)
 
 
-def row_group_indexes(dataset: Dataset) -> Mapping[str, Any]:
-    """Return the row-group indexes that were built for a dataset, by name."""
-    return {}
+def row_group_indexes(dataset: Dataset) -> Mapping[str, Index]:
+    """Return the row-group indexes that were built for a dataset, by name.
+
+    Raises:
+        MetadataUnreadable: indexes that hold anything but plain values.
+    """
+    return {name: Index(found) for name, found in read_petastorm_indexes(dataset.location).items()}
+
+
+def _field(found: PetastormField) -> UnischemaField:
+    dtype = Decimal if found.kind == "decimal" else np.dtype(found.kind).type
+    return UnischemaField(found.name, dtype, found.shape, None if found.codec is None else _codec(found.codec), found.nullable)
+
+
+def _codec(found: PetastormCodec) -> DataframeColumnCodec:
+    if found.kind == "scalar":
+        return ScalarCodec(found.spark_type)
+    if found.kind == "compressed_image":
+        return CompressedImageCodec(found.image_format or "png", 80 if found.quality is None else found.quality)
+    return NdarrayCodec() if found.kind == "ndarray" else CompressedNdarrayCodec()
+
+
+def _manifest_field(field: Field) -> UnischemaField:
+    """Return what a field of our own manifest is to Petastorm's users."""
+    if field.codec is Codec.IMAGE:
+        dtype = np.uint16 if field.dtype == "uint16" else np.uint8
+        shape = field.shape or ((None, None) if field.channels == 1 else (None, None, 3))
+        return UnischemaField(field.name, dtype, shape, CompressedImageCodec("png"), field.nullable)
+    if field.codec in ARRAYS:
+        codec = NdarrayCodec() if field.codec is Codec.NDARRAY else CompressedNdarrayCodec()
+        return UnischemaField(field.name, np.dtype(field.dtype).type, field.shape or (), codec, field.nullable)
+    (found,) = unischema_of_arrow(pa.schema([pa.field(field.name, field.type, nullable=field.nullable)]))
+    return found
 
 
 def _inferred_schema(dataset: Dataset) -> Unischema:
-    """Hive keys come first."""
+    """Return the schema that Petastorm infers for plain Parquet; Hive keys come first."""
     names = list(next(iter((dataset.partitions or {}).values()), {}))
     kinds = {name: np.int64 if pa.types.is_integer(dataset.schema[name].type) else np.str_ for name in names}
     stored = [name for name in dataset.schema.names if name not in kinds]

@@ -49,9 +49,8 @@ class _Loader:
                 f"{type(reader).__name__}; with Petastorm's own readers go Petastorm's own loaders"
             )
         if batch_size < 1 or shuffling_queue_capacity < 0:
-            raise ValueError(
-                f"batch_size must be 1 or more and shuffling_queue_capacity 0 or more, got {batch_size}, {shuffling_queue_capacity}"
-            )
+            got = f"got {batch_size} and {shuffling_queue_capacity}"
+            raise ValueError(f"batch_size must be 1 or more and shuffling_queue_capacity 0 or more, {got}")
         if last_batch not in get_args(LastBatch):
             raise ValueError(f"last_batch must be one of {', '.join(get_args(LastBatch))}, got {last_batch!r}")
         self.reader = reader

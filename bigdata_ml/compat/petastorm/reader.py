@@ -3,7 +3,7 @@
 import os
 import secrets
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from operator import index
 from typing import Any
 
@@ -28,8 +28,8 @@ _TOGETHER = 256
 class Reader:
     """Rows, or batches of rows, of a dataset; an iterator over all epochs, and a context manager.
 
-    After `num_epochs` it ends; `reset` starts it anew, at any time. Rows are handed out once each, whatever the timing, threads and
-    ranks; `shard_count` ranks have the same number of batches and, to one, of rows. An error reaches the caller.
+    After `num_epochs` it ends; `reset` starts it anew, at any time. Rows are handed out once each, whatever the timing, threads
+    and ranks; `shard_count` ranks have the same number of batches and, to one, of rows. An error reaches the caller.
 
     Attributes:
         schema: the fields of what it hands out.
@@ -135,7 +135,7 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _handed_out(self) -> Iterator[Any]:
+    def _handed_out(self) -> Generator[Any, None, None]:
         make, row_class = self._make, self.schema.row_class
         if self.batched_output:
             yield from self._passes.over(make)
@@ -193,7 +193,8 @@ def make_reader(
         reader_pool_type: "thread" and "process" decode in threads, "dummy" in the caller's.
         workers_count: decoding threads; no more than there are processors.
         seed: of the order; the same on every rank. None takes another one each time, with shards 0.
-        shuffle_row_groups, shuffle_rows: whether row groups, and the rows in each, come in the seed's order, another one each epoch.
+        shuffle_row_groups, shuffle_rows: whether row groups, and the rows in each, come in the seed's order, another one each
+            epoch.
         shuffle_row_drop_partitions: more than 1 also shuffles rows, among those of that many row groups; each is read once.
         predicate: which rows are read.
         rowgroup_selector: which row groups, by their indexes.
@@ -204,9 +205,9 @@ def make_reader(
         filters: pyarrow's; on any columns, exact.
         storage_options: for the filesystem that fsspec makes.
         filesystem: of pyarrow's or fsspec's.
-        pyarrow_serialize, shard_seed, cache_type, cache_location, cache_size_limit, cache_row_size_estimate, cache_extra_settings,
-            hdfs_driver, zmq_copy_buffers, convert_early_to_numpy: Petastorm's, of no meaning here; a cache that is asked for is
-            warned of.
+        pyarrow_serialize, shard_seed, cache_type, cache_location, cache_size_limit, cache_row_size_estimate,
+            cache_extra_settings, hdfs_driver, zmq_copy_buffers, convert_early_to_numpy: Petastorm's, of no meaning here; a cache
+            that is asked for is warned of.
 
     Raises:
         ValueError: fields, predicates, shards or other arguments that do not fit.

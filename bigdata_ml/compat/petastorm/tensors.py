@@ -17,7 +17,7 @@ _PROMOTED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64, np.dt
 def tensor_of(field: UnischemaField, values: Any) -> Any:
     """Return a field's values as a tensor [rows, …]; text, bytes, dates and decimals as a list.
 
-    uint16 becomes int32, uint32 int64, bool uint8, times int64 in their unit. An unknown number is NaN: then the tensor is floating.
+    uint16 becomes int32, uint32 int64, bool uint8, times int64 in their unit. An unknown number is NaN, in a floating tensor.
 
     Raises:
         TypeError: an unknown value that is no number.
