@@ -56,7 +56,16 @@ def pickle_petastorm_schema(schema: PetastormSchema) -> bytes:
 
 # Attributes that Petastorm's class has itself.
 _TAKEN = frozenset(
-    {"fields", "create_schema_view", "make_namedtuple", "make_namedtuple_tf", "as_spark_schema", "from_arrow_schema"}
+    {
+        "_name",
+        "_fields",
+        "fields",
+        "create_schema_view",
+        "make_namedtuple",
+        "make_namedtuple_tf",
+        "as_spark_schema",
+        "from_arrow_schema",
+    }
 )
 
 
@@ -108,7 +117,9 @@ def _index(name: str, index: PetastormIndex) -> bytes:
         pairs = [(_key(value), _set(groups)) for value, groups in index.values.items()]
         data = _name("collections", "defaultdict") + _tuple([_name("builtins", "set")]) + _REDUCE + _items(pairs)
     state = {"_index_name": _plain(name), "_column_name": _plain(index.field), "_index_data": data}
-    return _object("petastorm.etl.rowgroup_indexers", _INDEXERS[index.kind], [(_plain(key), value) for key, value in state.items()])
+    return _object(
+        "petastorm.etl.rowgroup_indexers", _INDEXERS[index.kind], [(_plain(key), value) for key, value in state.items()]
+    )
 
 
 def _key(value: Any) -> bytes:

@@ -21,8 +21,8 @@ _DAY_MICROS = 24 * 60 * 60 * 1_000_000
 def readable_columns(rows: "DataFrame", *, dtype: Precision | None) -> "DataFrame":
     """Return the same rows with columns that a batch reader hands out.
 
-    A struct becomes a column for each of its fields, `struct_field`; an array of structs an array for each; MLlib's vectors become
-    arrays. Floating columns and arrays get the precision `dtype` (None leaves them); timestamps become those of UTC without a zone.
+    A struct becomes a column for each of its fields, `struct_field`; an array of structs an array for each; MLlib's vectors
+    become arrays. Floating columns and arrays get the precision `dtype` (None leaves them); timestamps become UTC's, without zone.
 
     Raises:
         ValueError: a column of another type, or two columns of one name, naming them.
@@ -35,7 +35,9 @@ def readable_columns(rows: "DataFrame", *, dtype: Precision | None) -> "DataFram
         for name, column, kind in _leaves(field.name, whole, field.dataType):
             # Parquet's names, as Spark writes them, differ by more than case.
             if name.lower() in chosen:
-                raise ValueError(f"two columns have the name {name!r} (a struct's fields are named struct_field); rename one of them")
+                raise ValueError(
+                    f"two columns have the name {name!r} (a struct's fields are named struct_field); rename one of them"
+                )
             chosen[name.lower()] = _converted(name, column, kind, dtype).alias(name)
     return rows.select(*chosen.values())
 

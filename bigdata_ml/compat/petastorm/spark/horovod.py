@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def warn_of_another_shard(cur_shard: Any, shard_count: Any) -> bool:
-    """Return whether the shard is the one of the Horovod (or MPI) process this is, True where this is none; log a warning if not."""
+    """Return whether the shard is that of the Horovod (or MPI) process this is, True where it is none; log a warning if not."""
     for rank_variable, size_variable in _VARIABLES:
         rank, size = os.environ.get(rank_variable), os.environ.get(size_variable)
         if rank is None and size is None:
@@ -23,8 +23,8 @@ def warn_of_another_shard(cur_shard: Any, shard_count: Any) -> bool:
         if rank is None or size is None or (cur_shard, shard_count) == (int(rank), int(size)):
             return True
         _log.warning(
-            "%s=%s and %s=%s, but the reader is given cur_shard=%s and shard_count=%s: each process reads rows that others read too; "
-            "give cur_shard=hvd.rank(), shard_count=hvd.size()",
+            "%s=%s and %s=%s, but the reader is given cur_shard=%s and shard_count=%s: each process reads rows that others "
+            "read too; give cur_shard=hvd.rank(), shard_count=hvd.size()",
             *(rank_variable, rank, size_variable, size, cur_shard, shard_count),
         )
         return False

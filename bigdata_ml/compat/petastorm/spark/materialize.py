@@ -53,13 +53,15 @@ class WriteSettings:
         if self.row_group_bytes < 1:
             raise ValueError(f"parquet_row_group_size_bytes must be positive, got {self.row_group_bytes}")
         if self.compression not in _COMPRESSIONS:
-            raise ValueError(f"compression_codec must be one that Parquet has ({', '.join(_COMPRESSIONS)}), got {self.compression!r}")
+            raise ValueError(
+                f"compression_codec must be one that Parquet has ({', '.join(_COMPRESSIONS)}), got {self.compression!r}"
+            )
         if self.dtype not in (None, "float32", "float64"):
             raise ValueError(f"dtype must be 'float32', 'float64' or None, got {self.dtype!r}")
 
 
 def parent_url(spark: "SparkSession") -> str:
-    """Return the directory of Spark's setting `petastorm.spark.converter.parentCacheDirUrl`; in local mode a temporary one if unset.
+    """Return the directory of Spark's setting `petastorm.spark.converter.parentCacheDirUrl`; if unset, in local mode, a temporary one.
 
     Raises:
         ValueError: unset on a cluster, or without a scheme.

@@ -81,8 +81,8 @@ class SparkDatasetConverter:
             EngineUnavailable: always.
         """
         raise EngineUnavailable(
-            "make_tf_dataset: TensorFlow is not supported; make_torch_dataloader gives torch's tensors, and Petastorm itself reads "
-            f"these files for TensorFlow: import bigdata_ml.petastorm_bridge, then petastorm.make_batch_reader(converter.file_urls) "
+            "make_tf_dataset: TensorFlow is not supported; make_torch_dataloader gives torch's tensors. Petastorm itself reads these "
+            "files for TensorFlow: import bigdata_ml.petastorm_bridge, then use petastorm.make_batch_reader(converter.file_urls) "
             f"and petastorm.tf_utils.make_petastorm_dataset; they lie in {self.cache_dir_url}"
         )
 
@@ -107,10 +107,10 @@ def make_spark_converter(
     """Write a DataFrame as Parquet files and return what makes loaders of them; a DataFrame of the same plan and data is not
     written again.
 
-    The files lie under Spark's setting `petastorm.spark.converter.parentCacheDirUrl` (in local mode, if it is unset, in a temporary
-    directory), and are deleted by `delete()`, else when the process ends.
+    The files lie under Spark's setting `petastorm.spark.converter.parentCacheDirUrl` (in local mode, if it is unset, in a
+    temporary directory), and are deleted by `delete()`, else when the process ends.
 
-    Columns: numbers, booleans, text, bytes, decimals, dates, timestamps, arrays of these, and MLlib's vectors, which become arrays.
+    Columns: numbers, booleans, text, bytes, decimals, dates, timestamps, arrays of these; MLlib's vectors, which become arrays.
     A struct becomes a column for each field, `struct_field`; an array of structs an array for each.
 
     Args:
@@ -120,7 +120,7 @@ def make_spark_converter(
         dtype: "float32" or "float64" is the precision that floating columns, arrays and vectors get; None leaves them.
 
     Raises:
-        ValueError: a column of another type (maps, intervals …), naming it; a setting out of its range; no directory on a cluster.
+        ValueError: a column of another type (maps, intervals …), naming it; a setting out of its range; no directory set.
         DatasetInvalid: executors wrote to a place that this process does not see.
 
     >>> converter = make_spark_converter(spark.table("flights"))                              # doctest: +SKIP
@@ -129,7 +129,9 @@ def make_spark_converter(
         files, count = files_below(df)
         return SparkDatasetConverter(df, files, count)
     if not hasattr(df, "_jdf"):
-        raise TypeError(f"df must be a DataFrame of Spark (classic, not Connect) or a URL, got {type(df).__module__}.{type(df).__name__}")
+        raise TypeError(
+            f"df must be a DataFrame of Spark (classic, not Connect) or a URL, got {type(df).__module__}.{type(df).__name__}"
+        )
     settings = WriteSettings(
         parent=parent_url(df.sparkSession),
         row_group_bytes=parquet_row_group_size_bytes,
