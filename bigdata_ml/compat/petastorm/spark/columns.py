@@ -22,7 +22,7 @@ def readable_columns(rows: "DataFrame", *, dtype: Precision | None) -> "DataFram
     """Return the same rows with columns that a batch reader hands out.
 
     A struct becomes a column for each of its fields, `struct_field`; an array of structs an array for each; MLlib's vectors
-    become arrays. Floating columns and arrays get the precision `dtype` (None leaves them); timestamps become UTC's, without zone.
+    become arrays. Floating columns and arrays get the precision `dtype` (None leaves them); timestamps become UTC's.
 
     Raises:
         ValueError: a column of another type, or two columns of one name, naming them.

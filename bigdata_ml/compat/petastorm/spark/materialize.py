@@ -61,10 +61,10 @@ class WriteSettings:
 
 
 def parent_url(spark: "SparkSession") -> str:
-    """Return the directory of Spark's setting `petastorm.spark.converter.parentCacheDirUrl`; if unset, in local mode, a temporary one.
+    """Return the directory of Spark's setting `petastorm.spark.converter.parentCacheDirUrl`, or a temporary one.
 
     Raises:
-        ValueError: unset on a cluster, or without a scheme.
+        ValueError: unset where Spark is not in local mode, or without a scheme.
     """
     url, local = spark.conf.get(PARENT_CONF, None), str(spark.conf.get("spark.master", "")).startswith("local")
     if not url:
