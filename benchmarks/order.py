@@ -37,7 +37,7 @@ def whole_plan(plan: EpochPlan) -> int:
     for step in range(plan.steps):
         for stream in streams:
             for group, entries in stream.needed(step):
-                rows += len(plan.group_rows(group)[entries.places])
+                rows += len(plan.group_rows(group)[0][entries.places])
     return rows
 
 

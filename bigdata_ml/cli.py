@@ -18,7 +18,7 @@ from rich.table import Table
 
 from bigdata_ml.dataset import Dataset, first_rows, validate
 from bigdata_ml.errors import BigDataMLError, DatasetInvalid
-from bigdata_ml.reader import PlanSummary, ReadOptions, summarise_plan
+from bigdata_ml.reader import PlanSummary, ReadOptions, RowWeights, summarise_plan
 from bigdata_ml.reader.options import Shuffle
 from bigdata_ml.schema import type_to_text
 
@@ -127,6 +127,8 @@ class Plan:
             the window) or `none` (the dataset's order).
         streams: canonical sequences; by default the largest divisor of the global batch up to 16.
         window: rows, over all ranks, among which rows are mixed across row groups; by default those of 256 MiB.
+        weights: the field that holds rows' weights.
+        balance: the field whose values are to come equally often, by weights.
         dataloader_workers: processes of a torch DataLoader around the loader; 0 where its own threads are used.
         json: print JSON.
     """
@@ -141,6 +143,8 @@ class Plan:
     shuffle: Literal["all", "groups", "rows", "none"] = "all"
     streams: int | None = None
     window: int | None = None
+    weights: str | None = None
+    balance: str | None = None
     dataloader_workers: int = 0
     json: bool = False
 
@@ -151,7 +155,11 @@ class Plan:
             dataset = dataset.split(self.split or "train")
         elif self.split is not None:
             dataset.split(self.split)
+        if self.weights and self.balance:
+            raise ValueError(f"give --weights or --balance, not both, got {self.weights} and {self.balance}")
+        weights = RowWeights(self.balance, "balanced") if self.balance else RowWeights(self.weights) if self.weights else None
         read = ReadOptions(
+            weights=weights,
             remainder=self.remainder,
             seed=self.seed,
             shuffle=_SHUFFLES[self.shuffle],
@@ -327,7 +335,8 @@ def _print_plan(dataset: Dataset, plan: PlanSummary) -> None:
     mixing, several = plan.mixing, f"; up to {plan.dataloader_reads:,} by {plan.dataloader_workers} processes a rank"
     effective = "all its rows'" if mixing.effective_groups == float("inf") else f"{mixing.effective_groups:,.1f}"
     lines = {
-        "rows": f"{plan.rows:,} in {plan.row_groups:,} row groups",
+        "rows": f"{plan.rows:,} in {plan.row_groups:,} row groups"
+        + (f", by the weights of {plan.weighted_by}, others each epoch" if plan.weighted_by else ""),
         "order": f"{plan.order}, {shuffled}, {plan.streams} streams, window {plan.window:,} rows",
         "steps": f"{plan.steps:,} on every rank, of {plan.global_batch_size:,} rows: {plan.rank_batch_size:,} a rank",
         "remainder": f"{plan.remainder}: {last[plan.remainder]}",

@@ -261,6 +261,15 @@ def test_plan_says_what_is_shuffled(run: Run, numbers: Path, shuffle: str, text:
     assert text in run("plan", numbers, "--global-batch-size", 48, "--shuffle", shuffle)[1]
 
 
+def test_plan_says_what_weights_make_of_the_rows(run: Run, numbers: Path) -> None:
+    size = ("--global-batch-size", 48)
+    assert (
+        "499,500 in 100 row groups, by the weights of id, others each epoch" in run("plan", numbers, *size, "--weights", "id")[1]
+    )
+    assert "1,000 in 100 row groups, by the weights of id" in run("plan", numbers, *size, "--balance", "id")[1]
+    assert run("plan", numbers, *size, "--balance", "id", "--weights", "id")[2].startswith("error: give --weights or --balance")
+
+
 @pytest.mark.parametrize(("remainder", "repeated"), [("drop", 0), ("pad", 8), ("exact", 8)])
 def test_plan_says_it_as_json_too(run: Run, numbers: Path, remainder: str, repeated: int) -> None:
     code, out, _ = run("plan", numbers, "--global-batch-size", 48, "--remainder", remainder, "--streams", 4, "--json")

@@ -20,12 +20,14 @@ ROOMS = {
     ],
     "dataset": [
         "QUARANTINE_SCHEMA", "Cleaning", "Contract", "Dataset", "Finding", "Manifest", "PartFile", "PartWriter",
-        "QuarantineWriter", "RowGroups", "SplitSummary", "Staging", "Statistics", "Vocabulary", "WriteOptions", "first_rows",
-        "publish", "stage", "validate",
+        "PetastormCodec", "PetastormField", "PetastormIndex", "PetastormSchema", "QuarantineWriter", "RowGroups",
+        "SplitSummary", "Staging", "Statistics", "Vocabulary", "WriteOptions", "adopt", "first_rows", "publish",
+        "read_petastorm_indexes", "read_petastorm_row_groups", "read_petastorm_schema", "stage", "validate",
     ],
     "prepare": ["ImageJob", "SplitRule", "TableJob", "assign_split", "prepare_images", "prepare_table", "spark_session"],
     "reader": [
-        "Cursor", "EpochPlan", "PlanSummary", "Rank", "ReadOptions", "Reader", "decode_batch", "open_reader", "summarise_plan",
+        "Cursor", "EpochPlan", "PlanSummary", "Rank", "ReadOptions", "Reader", "RowWeights", "decode_batch", "open_reader",
+        "summarise_plan",
     ],
     "report": [
         "Baseline", "Cost", "DatasetRecord", "EpochRecord", "Epochs", "Meter", "Report", "RunDirectory", "RunRecord", "cost_of",

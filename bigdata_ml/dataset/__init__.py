@@ -1,5 +1,6 @@
 """The contract on disk: what a job writes and a loader enforces."""
 
+from bigdata_ml.dataset.adopt import adopt
 from bigdata_ml.dataset.dataset import Dataset
 from bigdata_ml.dataset.head import first_rows
 from bigdata_ml.dataset.manifest import Cleaning, Manifest, SplitSummary, Statistics, Vocabulary
@@ -31,6 +32,7 @@ __all__ = [
     "Statistics",
     "Vocabulary",
     "WriteOptions",
+    "adopt",
     "first_rows",
     "publish",
     "read_petastorm_indexes",

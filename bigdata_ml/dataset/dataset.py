@@ -26,7 +26,7 @@ from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, MetadataUnreadabl
 from bigdata_ml.schema import Field, Schema
 from bigdata_ml.storage import Location, locate
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "open_plain"]
 
 _WHOLE = re.compile("-?[0-9]{1,18}")
 
@@ -41,7 +41,8 @@ class Dataset:
         row_groups: its row groups, in the dataset's order.
         manifest: its contract, or None for plain Parquet.
         name: of the split, or None for the whole.
-        partitions: values of the Hive directory keys by file, for plain Parquet that has some.
+        partitions: values of the Hive directory keys by file, if there are keys besides the split's.
+        unischema: name of Petastorm's schema that the fields were taken from, if they were.
         selections: what readers found out about predicates, shared by the dataset and its splits.
     """
 
@@ -51,6 +52,7 @@ class Dataset:
     manifest: Manifest | None
     name: str | None = None
     partitions: Mapping[str, Mapping[str, Any]] | None = None
+    unischema: str | None = None
     selections: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -80,7 +82,7 @@ class Dataset:
             raise DatasetNotFound(f"{root.url}: a dataset is a directory of Parquet files, this is a file")
         if (root / MANIFEST).exists():
             return _open_published(root)
-        return _open_plain(root, _parquet_files(root), read_petastorm_schema(root) if use_unischema else None)
+        return open_plain(root, use_unischema=use_unischema)
 
     @classmethod
     def open_files(cls, files: Sequence[Location]) -> "Dataset":
@@ -156,7 +158,22 @@ def _open_published(root: Location) -> Dataset:
             f"{place.url}: the manifest belongs to another row-group table (checksum {manifest.row_groups.checksum}, "
             f"found {found}); publish the dataset again"
         )
-    return Dataset(root, manifest.schema, RowGroups.from_bytes(data, url=place.url), manifest)
+    row_groups = RowGroups.from_bytes(data, url=place.url)
+    partitions = _partitions_of(row_groups.files, manifest.schema.select(manifest.partitions).to_arrow(), url=place.url)
+    return Dataset(root, manifest.schema, row_groups, manifest, partitions=partitions or None)
+
+
+def _partitions_of(paths: list[str], keys: pa.Schema, *, url: str) -> dict[str, dict[str, Any]]:
+    """Return the values of directory keys by file."""
+    if not keys.names:
+        return {}
+    texts = [_keys_of(path) for path in paths]
+    try:
+        columns = {key.name: pa.array([one.get(key.name) for one in texts], pa.string()).cast(key.type) for key in keys}
+    except pa.ArrowInvalid as error:
+        raise MetadataUnreadable(f"{url}: a directory's key is not of its field's type: {error}") from error
+    values = zip(*(column.to_pylist() for column in columns.values()), strict=True)
+    return {path: dict(zip(keys.names, row, strict=True)) for path, row in zip(paths, values, strict=True)}
 
 
 def _metadata_of(place: Location) -> bytes:
@@ -164,6 +181,11 @@ def _metadata_of(place: Location) -> bytes:
         return place.read_bytes()
     except OSError as error:
         raise MetadataUnreadable(f"{place.url}: the metadata cannot be read: {error}") from error
+
+
+def open_plain(root: Location, *, use_unischema: bool) -> Dataset:
+    """Open the Parquet files of a directory by their footers, whether there is a manifest or not; raises as `Dataset.open`."""
+    return _open_plain(root, _parquet_files(root), read_petastorm_schema(root) if use_unischema else None)
 
 
 def _parquet_files(root: Location) -> list[str]:
@@ -184,7 +206,8 @@ def _open_plain(root: Location, paths: list[str], unischema: PetastormSchema | N
     held = {one.name for one in fields}
     key_fields, partitions = _hive_keys(paths, held=held, types=_key_types(unischema))
     row_groups = RowGroups.from_records(records, keys=_readable_keys(Schema(fields), records))
-    return Dataset(root, Schema(fields + key_fields), row_groups, None, partitions=partitions or None)
+    name = unischema.name if unischema is not None else None
+    return Dataset(root, Schema(fields + key_fields), row_groups, None, partitions=partitions or None, unischema=name)
 
 
 def _readable_keys(schema: Schema, records: list[dict[str, Any]]) -> pa.Schema:
@@ -237,14 +260,14 @@ def _hive_keys(
 
     Keys that the files hold as columns too are read from the files; those in `types` are of that type if their values are.
     """
-    values = {path: dict(part.split("=", 1) for part in path.split("/")[:-1] if "=" in part) for path in paths}
+    values = {path: _keys_of(path) for path in paths}
     names = dict.fromkeys(name for one in values.values() for name in one if name not in held)
     if all(split_of(path) is not None for path in paths):
         names.pop("split", None)
     columns: dict[str, dict[str, Any]] = {}
     fields = []
     for name in names:
-        column = {path: _hive_value(one.get(name)) for path, one in values.items()}
+        column = {path: one.get(name) for path, one in values.items()}
         found = _typed(list(column.values()), types.get(name))
         columns[name] = dict(zip(column, found.to_pylist(), strict=True))
         fields.append((pa.field(name, found.type), found.null_count > 0))
@@ -262,5 +285,7 @@ def _typed(texts: list[str | None], wanted: pa.DataType | None) -> pa.Array:
     return column.cast(pa.int64()) if whole else column
 
 
-def _hive_value(text: str | None) -> str | None:
-    return None if text in (None, "__HIVE_DEFAULT_PARTITION__") else unquote(str(text))
+def _keys_of(path: str) -> dict[str, str | None]:
+    """Return the keys of a file's directories, as text or null."""
+    keys = dict(part.split("=", 1) for part in path.split("/")[:-1] if "=" in part)
+    return {name: None if text == "__HIVE_DEFAULT_PARTITION__" else unquote(text) for name, text in keys.items()}

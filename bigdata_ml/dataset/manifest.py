@@ -163,6 +163,7 @@ class Manifest:
         split_rule: how rows were assigned (key, seed, fractions), or None.
         content, layout: the fingerprints.
         row_groups, quarantine: side files.
+        partitions: keys of `KEY=VALUE` directories, `split` apart, that are fields: their values lie in the files' paths.
         provenance: source, arguments, versions, joins: for people and lineage, enforced by nobody.
         cleaning: the verdict, or None for a dataset that was adopted.
     """
@@ -183,6 +184,7 @@ class Manifest:
     quarantine: tuple[SideFile, ...]
     provenance: Mapping[str, Any]
     cleaning: Cleaning | None
+    partitions: tuple[str, ...] = ()
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -191,6 +193,8 @@ class Manifest:
             raise ValueError(f"vocabularies go with the fields {sorted(wanted)}, got {sorted(self.vocabularies)}")
         if self.label is not None and self.label not in self.schema:
             raise ValueError(f"label {self.label!r} is no field")
+        if any(name not in self.schema for name in self.partitions):
+            raise ValueError(f"the directory keys {self.partitions} are not all fields")
 
     def to_bytes(self) -> bytes:
         """Return the manifest as JSON."""
@@ -211,6 +215,7 @@ class Manifest:
             "cleaning": None if self.cleaning is None else _plain(self.cleaning),
             "row_groups": _plain(self.row_groups),
             "quarantine": [_plain(one) for one in self.quarantine],
+            **({"partitions": list(self.partitions)} if self.partitions else {}),
             "provenance": self.provenance,
         }
         return (json.dumps(written, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
@@ -257,6 +262,7 @@ class Manifest:
             layout=written["fingerprints"]["layout"],
             row_groups=_known(SideFile, written["row_groups"]),
             quarantine=tuple(_known(SideFile, one) for one in written["quarantine"]),
+            partitions=tuple(written.get("partitions", ())),
             provenance=written["provenance"],
             cleaning=None if cleaning is None else _known(Cleaning, cleaning),
         )

@@ -30,6 +30,7 @@ from bigdata_ml.dataset.manifest import (
     Vocabulary,
     content_contract,
 )
+from bigdata_ml.dataset.petastorm_writing import petastorm_is_installed, write_common_metadata
 from bigdata_ml.dataset.quarantine import count_quarantine
 from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.dataset.writer import PartFile
@@ -118,6 +119,8 @@ def publish(
 ) -> Manifest:
     """Verify what was written, add the metadata and rename the whole to its destination.
 
+    Where Petastorm is installed its `_common_metadata` is among the metadata.
+
     Args:
         staging: where the files are.
         files: what successful tasks wrote; files without rows are left out, and any other data file in the staging
@@ -140,6 +143,8 @@ def publish(
     table = RowGroups.from_records(records, keys=key_columns(contract.schema))
     data = table.to_bytes()
     (root / ROW_GROUPS).write_bytes(data)
+    if petastorm_is_installed():
+        write_common_metadata(root, contract.schema, table)
     for path, page in pages.items():
         (root / path).write_bytes(page)
     manifest = _manifest(staging, files, contract, table, data, quarantine)

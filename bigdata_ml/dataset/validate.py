@@ -13,8 +13,10 @@ import xxhash
 
 from bigdata_ml.dataset.dataset import Dataset
 from bigdata_ml.dataset.footers import byte_range
-from bigdata_ml.dataset.layout import MANIFEST, METADATA
+from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
+from bigdata_ml.dataset.petastorm_metadata import read_petastorm_row_groups, read_petastorm_schema
+from bigdata_ml.dataset.petastorm_writing import row_groups_by_file
 from bigdata_ml.dataset.quarantine import count_quarantine
 from bigdata_ml.errors import DatasetInvalid, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.storage import Location
@@ -39,6 +41,14 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.code}: {self.place}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Strictness:
+    """What is known of a dataset's files, and so held against them."""
+
+    checksums: bool
+    nullability: bool
 
 
 def validate(url: str | PathLike[str], *, threads: int = 8, on_file: Callable[[int, int], None] | None = None) -> list[Finding]:
@@ -92,10 +102,26 @@ def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
     if lying != refused:
         text = f"the manifest says {refused} rows were refused, {lying} lie in quarantine"
         yield Finding("row_count", f"{dataset.url} quarantine", text)
+    yield from _petastorm_findings(dataset)
     listed = set(dataset.row_groups.files)
     for path, info in dataset.location.walk():
         if info.type == pafs.FileType.File and path.endswith(".parquet") and path not in listed:
             yield Finding("unlisted_file", (dataset.location / path).url, "a reader by glob finds rows nobody published")
+
+
+def _petastorm_findings(dataset: Dataset) -> Iterator[Finding]:
+    """What Petastorm would read of other files, or not at all; a schema that was set aside when adopting is its owner's."""
+    place = dataset.location / COMMON_METADATA
+    try:
+        counts = read_petastorm_row_groups(dataset.location)
+        if dataset.manifest is not None and dataset.manifest.cleaning is not None:
+            read_petastorm_schema(dataset.location)
+    except MetadataUnreadable as error:
+        yield Finding("unreadable_metadata", place.url, str(error).partition(": ")[2])
+        return
+    if counts is not None and counts != row_groups_by_file(dataset.row_groups):
+        text = "its number of row groups by file is not that of the row-group table: Petastorm misses rows, or fails"
+        yield Finding("inconsistent_manifest", place.url, text)
 
 
 def _side_findings(root: Location, side: SideFile) -> Iterator[Finding]:
@@ -112,7 +138,11 @@ def _file_findings(dataset: Dataset, threads: int, on_file: Callable[[int, int],
         records.setdefault(record["path"], []).append(record)
     keys = set().union(*dataset.partitions.values()) if dataset.partitions else set()
     wanted = pa.schema([field for field in dataset.schema.to_arrow() if field.name not in keys])
-    strict = dataset.manifest is not None
+    strict = _Strictness(
+        checksums=dataset.manifest is not None,
+        # An adopted file's columns may all be declared nullable, as Spark does.
+        nullability=dataset.manifest is not None and dataset.manifest.cleaning is not None,
+    )
     with ThreadPoolExecutor(threads) as pool:
         jobs = [
             pool.submit(_check_file, dataset.location / path, groups, wanted, strict=strict) for path, groups in records.items()
@@ -123,7 +153,7 @@ def _file_findings(dataset: Dataset, threads: int, on_file: Callable[[int, int],
                 on_file(done, len(jobs))
 
 
-def _check_file(place: Location, records: list[dict[str, Any]], wanted: pa.Schema, *, strict: bool) -> list[Finding]:
+def _check_file(place: Location, records: list[dict[str, Any]], wanted: pa.Schema, *, strict: _Strictness) -> list[Finding]:
     info = place.info()
     if info.type == pafs.FileType.NotFound:
         return [Finding("missing_file", place.url, f"{len(records)} row groups lie there")]
@@ -161,13 +191,13 @@ def _read(stream: Any, offset: int, length: int) -> bytes:
 
 
 def _drifted(
-    place: Location, stream: Any, records: list[dict[str, Any]], wanted: pa.Schema, *, strict: bool
+    place: Location, stream: Any, records: list[dict[str, Any]], wanted: pa.Schema, *, strict: _Strictness
 ) -> Iterator[Finding]:
     file = pq.ParquetFile(stream)
     found = {field.name: field for field in file.schema_arrow}
     for field in wanted:
         other = found.get(field.name)
-        if other is None or other.type != field.type or (strict and other.nullable != field.nullable):
+        if other is None or other.type != field.type or (strict.nullability and other.nullable != field.nullable):
             text = f"field {field.name!r} is {other or 'missing'}, the schema says {field}"
             yield Finding("schema_drift", place.url, text)
     for name in sorted(found.keys() - set(wanted.names)):
@@ -182,7 +212,7 @@ def _drifted(
         elif byte_range(group) != place_in_file:
             text = f"its bytes were published at {place_in_file}, they lie at {byte_range(group)}"
             yield Finding("changed_bytes", f"{place.url} row group {index}", text)
-        elif not strict:
+        elif not strict.checksums:
             file.read_row_group(index)
     for index, (rows, _) in meant.items():
         yield Finding("row_count", f"{place.url} row group {index}", f"{rows} rows were published, the row group is gone")

@@ -123,8 +123,8 @@ class Loader(Positioned, IterableDataset[Batch]):
         done = {}
         # Where all rows were skipped the first one's zeros say what shape a row has.
         for row in np.flatnonzero(~skipped).tolist() or [0]:
-            group, place, copy = int(rows.groups[row]), int(rows.rows[row]), int(rows.copies[row])
-            done[row] = transform(samples[row], row_generator(seed, epoch, group, place, copy))
+            group, place, number = int(rows.groups[row]), int(rows.rows[row]), int(rows.numbers[row])
+            done[row] = transform(samples[row], row_generator(seed, epoch, group, place, number))
         some = next(iter(done.values()))
         return from_samples([done.get(row, some) for row in range(len(samples))])
 

@@ -14,7 +14,7 @@ Sample = dict[str, Any]
 Transform = Callable[[Sample, np.random.Generator], Sample]
 
 
-def row_generator(seed: int, epoch: int, group: int, row: int, copy: int = 0) -> np.random.Generator:
+def row_generator(seed: int, epoch: int, group: int, row: int, number: int = 0) -> np.random.Generator:
     """Return the generator of one row in one epoch: the same at any world size, thread count and after a resume.
 
     Args:
@@ -22,9 +22,9 @@ def row_generator(seed: int, epoch: int, group: int, row: int, copy: int = 0) ->
         epoch: 0 …
         group: index of its row group in the dataset.
         row: its place in the row group.
-        copy: 0; 1, 2 … for its repetitions in a short last batch.
+        number: of the times that the row comes in the epoch: 0; others for copies and for repetitions in a short last batch.
     """
-    return np.random.Generator(np.random.PCG64(key_of(seed, epoch, group, row, copy, 4)))
+    return np.random.Generator(np.random.PCG64(key_of(seed, epoch, group, row, number, 4)))
 
 
 def compose(*transforms: Transform) -> Transform:

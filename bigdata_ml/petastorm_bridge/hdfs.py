@@ -64,11 +64,11 @@ class HadoopFileSystem(ArrowFileSystem):
 
     def chmod(self, path: str, mode: int) -> NoReturn:
         """Raise: pyarrow cannot."""
-        raise _gone("chmod")
+        raise _gone("chmod", path, mode)
 
     def chown(self, path: str, owner: str | None = None, group: str | None = None) -> NoReturn:
         """Raise: pyarrow cannot."""
-        raise _gone("chown")
+        raise _gone("chown", path, owner, group)
 
     def df(self) -> NoReturn:
         """Raise: pyarrow cannot."""
@@ -83,8 +83,9 @@ class HadoopFileSystem(ArrowFileSystem):
         raise _gone("get_space_used")
 
 
-def _gone(name: str) -> NotImplementedError:
-    return NotImplementedError(f"pyarrow.fs.HadoopFileSystem has no {name}: use `hdfs dfs`, or a client of its own")
+def _gone(name: str, *arguments: Any) -> NotImplementedError:
+    call = f"{name}({', '.join(map(repr, arguments))})"
+    return NotImplementedError(f"{call}: pyarrow.fs.HadoopFileSystem has no {name}; use `hdfs dfs`, or a client of its own")
 
 
 def connect(

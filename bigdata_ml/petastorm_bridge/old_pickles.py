@@ -6,6 +6,7 @@ function called. Here a name must be one that schemas and indexes are made of.
 
 import collections
 import pickle
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,12 @@ _HARMLESS = {
     "decimal": {"Decimal"},
     "petastorm.unischema": {"Unischema", "UnischemaField"},
 }
+# Classes of these modules that derive from these.
+_BASES = {
+    "petastorm.codecs": ("DataframeColumnCodec",),
+    "petastorm.etl.rowgroup_indexers": ("RowGroupIndexerBase",),
+    "pyspark.sql.types": ("DataType", "StructField"),
+}
 _PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 _PYTHON_2_NAMES = {"unicode": "str", "long": "int"}
 
@@ -61,21 +68,9 @@ class SchemaUnpickler(pickle.Unpickler):
 
 
 def _is_part_of_a_schema(module: str, found: Any) -> bool:
-    if not isinstance(found, type):
-        return False
-    if module == "pyspark.sql.types":
-        from pyspark.sql.types import DataType, StructField
-
-        return issubclass(found, DataType | StructField)
-    if module == "petastorm.codecs":
-        from petastorm.codecs import DataframeColumnCodec
-
-        return issubclass(found, DataframeColumnCodec)
-    if module == "petastorm.etl.rowgroup_indexers":
-        from petastorm.etl import RowGroupIndexerBase
-
-        return issubclass(found, RowGroupIndexerBase)
-    return False
+    names = _BASES.get(module, ())
+    bases = tuple(getattr(sys.modules[module], name) for name in names)  # the module was loaded to find the class
+    return isinstance(found, type) and bool(bases) and issubclass(found, bases)
 
 
 def _numpy_name(module: str, name: str) -> Any:
@@ -110,4 +105,4 @@ def _restore_namedtuple(name: str, fields: Sequence[str], values: Sequence[Any])
         from petastorm.unischema import UnischemaField
 
         return UnischemaField(**dict(zip(fields, values, strict=True)))
-    return collections.namedtuple(name, fields)(*values)  # type: ignore[misc] # the names are known at run time only
+    return collections.namedtuple(name, fields)(*values)

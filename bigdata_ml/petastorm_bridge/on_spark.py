@@ -1,7 +1,7 @@
 """Gives Spark's Python workers the bridge.
 
 A worker imports Petastorm when it unpickles a function that names it, and nothing runs there before. So Spark is handed one small
-file, `spark_files/petastorm.py`, which on a worker is found before the installed package: it imports the bridge, then the package.
+file, `spark_files/petastorm.py`, which a worker finds before the installed package: it imports the bridge, then the package.
 Petastorm's own functions that take a session do this by themselves (`repairs/spark_sessions.py`).
 """
 

@@ -46,7 +46,7 @@ class _Route(ast.NodeTransformer):
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.stmt:
-        """Leave out `frame[erase_mask] = None`: pandas 3 refuses it for integers, and the rows are dropped two lines further on."""
+        """Leave out `frame[erase_mask] = None`: pandas 3 refuses it for integers, and those rows are dropped two lines on."""
         if ast.unparse(node.targets[0]).endswith("[erase_mask]"):
             return ast.copy_location(ast.Pass(), node)
         return self.generic_visit(node)  # type: ignore[return-value] # a statement stays one

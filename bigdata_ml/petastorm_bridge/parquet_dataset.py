@@ -33,7 +33,7 @@ class ParquetDataset:
         *,
         validate_schema: bool = False,
         filters: Sequence[Any] | None = None,
-        metadata_nthreads: int = 1,
+        metadata_nthreads: int = 1,  # noqa: ARG002 - files are opened when they are read
     ) -> None:
         if validate_schema:
             raise NotImplementedError("the bridge does not compare the schemas of all files: pass validate_schema=False")

@@ -85,7 +85,7 @@ class ParquetDatasetPiece:
 
 
 class LazyParquetFile:
-    """A ParquetFile that parses its footer when first asked for something: Petastorm's workers open one a row group and never do."""
+    """A ParquetFile that parses its footer when first asked for something, which Petastorm's workers never do."""
 
     def __init__(self, source: Any, **options: Any) -> None:
         self._source = source

@@ -7,6 +7,7 @@ from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.plan_summary import PlanSummary, summarise_plan
 from bigdata_ml.reader.rank import Rank
+from bigdata_ml.reader.weights import RowWeights
 
 __all__ = [
     "Cursor",
@@ -15,6 +16,7 @@ __all__ = [
     "Rank",
     "ReadOptions",
     "Reader",
+    "RowWeights",
     "decode_batch",
     "open_reader",
     "summarise_plan",

@@ -12,9 +12,10 @@ from bigdata_ml.reader.gather import Share
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import ORDER, EpochPlan
 from bigdata_ml.reader.rank import Rank
-from bigdata_ml.reader.selection import select
+from bigdata_ml.reader.selection import Selected, select
 from bigdata_ml.reader.settings import check_budget, order_settings
 from bigdata_ml.reader.skips import SkipCount
+from bigdata_ml.reader.weights import weigh
 
 __all__ = ["MEMORY_BUDGET", "STATE_VERSION", "Cursor", "Positioned", "Ready"]
 
@@ -62,11 +63,12 @@ class Cursor:
         selection_cache: str | os.PathLike[str] | None = None,
     ) -> None:
         self.dataset, self.read, self.rank = dataset, read, rank
-        self.selection = select(dataset, read.predicate, cache=selection_cache)
-        rows = self.selection.total
+        self.selection = selected(dataset, read, cache=selection_cache)
+        rows = self.selection.usual
         self.settings = order_settings(dataset, read, rows=rows, global_batch_size=global_batch_size, rank=rank)
-        self.steps = self.settings.steps(rows)
-        check_budget(self.settings, dataset, self.selection.counts, rank, memory_budget)
+        self._plan: EpochPlan | None = None
+        self.settings.steps(self.plan_of(0).selection.total)
+        check_budget(self.settings, dataset, self.selection.most, rank, memory_budget)
         self.epoch = 0
         self.step = 0
         self._worker: tuple[int, int] | None = None
@@ -74,6 +76,21 @@ class Cursor:
         self._restored = False
         self._ended = False
         self._iteration = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the current epoch, the same on every rank; those of another one differ where rows have weights.
+
+        Raises:
+            ValueError: none at all.
+        """
+        return self.plan_of(self.epoch).steps
+
+    def plan_of(self, epoch: int) -> EpochPlan:
+        """Return the plan of an epoch (0 …); the one asked for last is kept."""
+        if self._plan is None or self._plan.epoch != epoch:
+            self._plan = EpochPlan(self.selection.of_epoch(self.settings.seed, epoch), self.settings, epoch)
+        return self._plan
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the start of `epoch` (0 …); the epoch of a restored state keeps its step."""
@@ -113,7 +130,7 @@ class Cursor:
         self._iteration += 1
         self.skips = self._new_skips()
         streams = self.rank.streams(self.settings.streams)
-        return EpochPlan(self.selection, self.settings, self.epoch), Share(streams, self.step, workers)
+        return self.plan_of(self.epoch), Share(streams, self.step, workers)
 
     def follow(self, batches: Iterator[Ready[_Batch]]) -> Iterator[_Batch]:
         """Yield the batches of a begun iteration, moving the position before each is handed out.
@@ -145,9 +162,10 @@ class Cursor:
 
     def state_at(self, epoch: int, step: int) -> dict[str, Any]:
         """Return the state whose next batch is `step` (0 … steps) of `epoch` (0 …); step = steps is the next epoch's start."""
-        if epoch < 0 or not 0 <= step <= self.steps:
-            raise ValueError(f"epoch must be 0 or more and step lie in [0, {self.steps}], got {epoch} and {step}")
-        epoch, step = (epoch, step) if step < self.steps else (epoch + 1, 0)
+        steps = self.plan_of(max(epoch, 0)).steps
+        if epoch < 0 or not 0 <= step <= steps:
+            raise ValueError(f"epoch must be 0 or more and step lie in [0, {steps}], got {epoch} and {step}")
+        epoch, step = (epoch, step) if step < steps else (epoch + 1, 0)
         return {"version": STATE_VERSION, **self._identity(), "epoch": epoch, "step": step}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -163,7 +181,9 @@ class Cursor:
                 raise ResumeMismatch(
                     f"{name} differs: the state has {state.get(name)!r}, this reader {mine!r}{self._way_out(name, state)}"
                 )
-        epoch, step, last = state.get("epoch"), state.get("step"), self.steps - 1
+        epoch, step = state.get("epoch"), state.get("step")
+        steps = self.plan_of(epoch if isinstance(epoch, int) and epoch >= 0 else 0).steps
+        last = steps - 1
         if "worker" in state:
             if self._worker is None or state["worker"] != list(self._worker):
                 raise ResumeMismatch(
@@ -172,14 +192,14 @@ class Cursor:
                 )
             last += self._worker[1]
         if not (isinstance(epoch, int) and isinstance(step, int) and epoch >= 0 and 0 <= step <= last):
-            raise ResumeMismatch(f"epoch {epoch!r}, step {step!r} is no position of a plan of {self.steps} steps")
+            raise ResumeMismatch(f"epoch {epoch!r}, step {step!r} is no position of a plan of {steps} steps")
         if self._worker is not None and "worker" not in state:
             step += self._worker[0]
         self.epoch, self.step, self._restored, self._ended = epoch, step, True, False
         self._iteration += 1
 
     def _new_skips(self) -> SkipCount:
-        rows = self.selection.total / self.rank.world_size / (self._worker[1] if self._worker else 1)
+        rows = self.plan_of(self.epoch).selection.total / self.rank.world_size / (self._worker[1] if self._worker else 1)
         return SkipCount(self.dataset.url, rows=rows, share=self.read.max_skipped)
 
     def _identity(self) -> dict[str, Any]:
@@ -203,6 +223,12 @@ class Cursor:
         if name == "fingerprint":
             return "; the dataset was published anew or is another one: start the run again"
         return ""
+
+
+def selected(dataset: Dataset, read: ReadOptions, *, cache: str | os.PathLike[str] | None = None) -> Selected:
+    """Return the rows of a dataset that are read, and how often."""
+    selection = select(dataset, read.predicate, cache=cache)
+    return selection if read.weights is None else weigh(dataset, selection, read.weights, cache=cache)
 
 
 class Positioned:

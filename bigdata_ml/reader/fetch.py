@@ -1,6 +1,5 @@
 """One row group from storage: its columns as the schema says, held against what was published."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import xxhash
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.footers import read_metadata
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, SchemaMismatch
-from bigdata_ml.storage import Location
+from bigdata_ml.storage import FilePart, Location
 
 __all__ = ["GroupSource"]
 
@@ -88,7 +87,7 @@ class GroupSource:
                 if digest != record["checksum"]:
                     found = f"its bytes have the checksum {digest}, {record['checksum']} was published"
                     raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
-                source = pa.PythonFile(_Part(data, record["offset"], record["file_bytes"]), mode="r")
+                source = pa.PythonFile(FilePart(data, record["offset"], record["file_bytes"]), mode="r")
             # Not iter_batches nor a scanner: they keep the whole file (apache/arrow#39808).
             with pq.ParquetFile(source, metadata=metadata, pre_buffer=False, page_checksum_verification=True) as file:
                 return file.read_row_group(record["row_group"], columns=wanted, use_threads=False)
@@ -119,34 +118,6 @@ class GroupSource:
                 raise SchemaMismatch(f"{where} field {field.name!r}: is {found}, the schema says {field.type}")
             if not field.nullable and table[field.name].null_count:
                 raise SchemaMismatch(f"{where} field {field.name!r}: holds nulls, and the schema allows none there")
-
-
-class _Part(io.RawIOBase):
-    """A file of which one part is in memory, at its place."""
-
-    def __init__(self, data: bytes, offset: int, size: int) -> None:
-        super().__init__()
-        self._data, self._offset, self._size, self._position = memoryview(data), offset, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        begin = self._position - self._offset
-        if size < 0 or not 0 <= begin <= begin + size <= len(self._data):
-            raise OSError(f"{size} bytes at {self._position} lie outside the row group")
-        self._position += size
-        return bytes(self._data[begin : begin + size])
 
 
 def _covers_half(group: pq.RowGroupMetaData, wanted: Sequence[str]) -> bool:

@@ -94,7 +94,7 @@ class Gatherer:
             self._add(group, parts)
         full = self.open.take()
         self._done += 1
-        rows = StepRows(full.groups, full.rows, self._copies(step))
+        rows = StepRows(full.groups, full.rows, full.copies, self._repeats(step))
         return Gathered(rows, full.skipped, full.columns)
 
     def _add(self, group: int, parts: list[Entries]) -> None:
@@ -106,12 +106,13 @@ class Gatherer:
             if self._on_unreadable is None:
                 raise
             self._on_unreadable(group, error)
-        ordered = self._plan.group_rows(group)
+        ordered, numbers = self._plan.group_rows(group)
         rows = np.concatenate([ordered[one.places] for one in parts])
+        copies = None if numbers is None else np.concatenate([numbers[one.places] for one in parts])
         ranks = np.concatenate([one.ranks for one in parts])
         lines = np.repeat([one.stream - self._share.streams.start for one in parts], [len(one.ranks) for one in parts])
         batches = (ranks // self._size - self._share.first) // self._share.stride
-        self.open.add(group, columns, rows, batches, lines * self._size + ranks % self._size)
+        self.open.add(group, columns, rows, batches, lines * self._size + ranks % self._size, copies=copies)
 
     def _ahead(self) -> int:
         """Return the batches that rows usually lie ahead: those of a row group leave over its length and the window's."""
@@ -119,14 +120,14 @@ class Gatherer:
         usual = (rows + self._plan.settings.delay) // (self._size * self._share.stride) + 2
         return max(1, min(usual, len(self.steps)))
 
-    def _copies(self, step: int) -> np.ndarray:
-        copies = np.zeros(self._size * len(self._share.streams), np.int64)
+    def _repeats(self, step: int) -> np.ndarray:
+        repeats = np.zeros(self._size * len(self._share.streams), np.int64)
         if step == self._plan.steps - 1:
             for line, stream in enumerate(self._streams.values()):
-                numbers = stream.copies
+                numbers = stream.repeats
                 end = (line + 1) * self._size
-                copies[end - len(numbers) : end] = numbers
-        return copies
+                repeats[end - len(numbers) : end] = numbers
+        return repeats
 
 
 class StreamReader:
@@ -138,7 +139,7 @@ class StreamReader:
         self._size = plan.settings.stream_batch
         first = min(share.first * self._size, self._stream.rows)
         self._first = first
-        self._filling, self.copies = plan.filling(index)
+        self._filling, self.repeats = plan.filling(index)
         begin = max(0, first - self._stream.delay) + self._stream.begin
         if len(self._filling) and self._stream.rows:
             begin = min(begin, int(self._filling.min()))

@@ -13,7 +13,7 @@ from bigdata_ml.reader.slots import Slots
 __all__ = ["FullBatch", "OpenBatches"]
 
 # Parts of a slot beside its columns' (whose names begin with the column's number): where its row came from.
-_MARKS = {name: np.dtype(np.int32) for name in ("group", "row", "token")}
+_MARKS = {name: np.dtype(np.int32) for name in ("group", "row", "token", "copy")}
 _SKIPPED = -1
 
 
@@ -23,12 +23,14 @@ class FullBatch:
 
     Attributes:
         groups, rows: where each row came from: index of its row group, place in it; int64 [rows].
+        copies: the number of its copy, int64 [rows].
         skipped: whether its row group could not be read, bool [rows].
         columns: the values.
     """
 
     groups: np.ndarray
     rows: np.ndarray
+    copies: np.ndarray
     skipped: np.ndarray
     columns: pa.RecordBatch
 
@@ -70,7 +72,14 @@ class OpenBatches:
         return len(self._pending)
 
     def add(
-        self, group: int, columns: Mapping[str, pa.Array] | None, rows: np.ndarray, batches: np.ndarray, places: np.ndarray
+        self,
+        group: int,
+        columns: Mapping[str, pa.Array] | None,
+        rows: np.ndarray,
+        batches: np.ndarray,
+        places: np.ndarray,
+        *,
+        copies: np.ndarray | None = None,
     ) -> None:
         """Scatter rows of a row group.
 
@@ -80,6 +89,7 @@ class OpenBatches:
             rows: places in the group, int64 [count].
             batches: number of the batch that each row belongs to, the next one or later, int64 [count].
             places: its place there, int64 [count].
+            copies: the number of its copy, int32 [count]; None for 0.
         """
         self._make_room(int(batches.max()))
         slots = batches % self._capacity * self._rows + places
@@ -87,9 +97,10 @@ class OpenBatches:
         self._pending[token] = len(rows)
         if columns is None:
             # A group that could not be read is marked by the sign.
-            marks = {"group": group, "row": rows, "token": _SKIPPED - token}
+            marks = {"group": group, "row": rows, "token": _SKIPPED - token, "copy": 0}
             nothing = (one.nothing(len(rows)) for one in self._columns)
             self._slots.scatter({**marks, **self._named(nothing)}, np.arange(len(rows)), slots)
+            self._number(copies, slots)
             return
         size = len(next(iter(columns.values())))
         numbers, places = np.arange(size), rows
@@ -98,7 +109,9 @@ class OpenBatches:
             columns = {name: column.take(pa.array(rows)) for name, column in columns.items()}
             numbers, places = rows, np.arange(len(rows))
         split = (one.split(token, columns[name]) for one, name in zip(self._columns, self._schema.names, strict=True))
-        self._slots.scatter({"group": group, "row": numbers, "token": token, **self._named(split)}, places, slots)
+        marks = {"group": group, "row": numbers, "token": token, "copy": 0}
+        self._slots.scatter({**marks, **self._named(split)}, places, slots)
+        self._number(copies, slots)
 
     def take(self) -> FullBatch:
         """Return the next batch, all of whose rows were added, and let go of row groups that it was the last to need.
@@ -120,10 +133,15 @@ class OpenBatches:
                 f"{error}; take a smaller batch"
             ) from error
         skipped = parts["token"] < 0
-        full = FullBatch(parts["group"].astype(np.int64), parts["row"].astype(np.int64), skipped, columns)
+        groups, rows, copies = (parts[name].astype(np.int64) for name in ("group", "row", "copy"))
+        full = FullBatch(groups, rows, copies, skipped, columns)
         self._release(np.where(skipped, _SKIPPED - parts["token"], parts["token"]))
         self._next += 1
         return full
+
+    def _number(self, copies: np.ndarray | None, slots: np.ndarray) -> None:
+        if copies is not None:
+            self._slots.put("copy", copies, slots)
 
     def _named(self, split: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         return {f"{number} {name}": part for number, parts in enumerate(split) for name, part in parts.items()}

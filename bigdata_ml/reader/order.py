@@ -6,7 +6,7 @@ generators promise no stable streams between versions (NEP 19), so none is used 
 
 import numpy as np
 
-__all__ = ["block_of", "delayed", "hash_word", "hash_words", "key_of", "permutation", "row_permutation"]
+__all__ = ["block_of", "delayed", "hash_word", "hash_words", "key_of", "permutation", "row_order", "row_permutation"]
 
 _U64 = np.uint64
 _MASK = 2**64 - 1
@@ -47,16 +47,22 @@ def permutation(key: int, size: int) -> np.ndarray:
 
 
 def row_permutation(key: int, rows: np.ndarray) -> np.ndarray:
-    """Return `rows` (integers [count], ascending) in the order of `key`, same dtype.
+    """Return `rows` (integers [count], ascending) in the order of `key`, same dtype; see `row_order`."""
+    permuted: np.ndarray = rows[row_order(key, rows)]
+    return permuted
 
-    By the upper 16 bits of each row's hash, ties in the given order: numpy sorts 16 bits by radix, several times faster.
+
+def row_order(key: int, words: np.ndarray) -> np.ndarray:
+    """Return places in `words` (integers [count]) in the order of `key`, int64 [count].
+
+    By the upper 16 bits of each word's hash, ties in the given order: numpy sorts 16 bits by radix, several times faster.
     """
-    upper = np.empty(len(rows), np.uint16)
-    for start in range(0, len(rows), _CHUNK):
-        hashed = hash_words(key, rows[start : start + _CHUNK])
+    upper = np.empty(len(words), np.uint16)
+    for start in range(0, len(words), _CHUNK):
+        hashed = hash_words(key, words[start : start + _CHUNK])
         hashed >>= _U64(48)
         upper[start : start + _CHUNK] = hashed
-    return rows[np.argsort(upper, kind="stable")]
+    return np.argsort(upper, kind="stable")
 
 
 def block_of(delay: int) -> int:

@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from bigdata_ml.reader.order import hash_word, key_of, permutation, row_permutation
-from bigdata_ml.reader.selection import Selection
+from bigdata_ml.reader.order import hash_word, key_of, permutation, row_order
+from bigdata_ml.reader.selection import EpochRows
 from bigdata_ml.reader.settings import OrderSettings
 from bigdata_ml.reader.streams import Layout, Stream, cut
 
@@ -23,17 +23,24 @@ class StepRows:
     Attributes:
         groups: index of each row's group in the dataset, int64.
         rows: its place in the group, int64.
-        copies: 0; 1, 2 … for the first, second … repetition of a row in a short last batch, int64.
+        copies: 0; 1, 2 … for the further copies that its weight gives a row in this epoch, int64.
+        repeats: 0; 1, 2 … for the first, second … repetition of a row in a short last batch, int64.
     """
 
     groups: np.ndarray
     rows: np.ndarray
     copies: np.ndarray
+    repeats: np.ndarray
 
     @property
     def repeated(self) -> np.ndarray:
         """Whether a row fills a short last batch and was there before, bool."""
-        return self.copies > 0
+        return self.repeats > 0
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """What tells apart the times that a row comes in an epoch, int64; 0 for the first copy's first time."""
+        return np.asarray(self.copies << 32 | self.repeats)
 
 
 @dataclass(frozen=True)
@@ -43,14 +50,14 @@ class EpochPlan:
     It holds some 24 bytes a row group and nothing a row; any step is worked out from nothing in milliseconds.
     """
 
-    selection: Selection
+    selection: EpochRows
     settings: OrderSettings
     epoch: int
 
     @cached_property
     def steps(self) -> int:
         """Number of steps, the same on every rank."""
-        return self.settings.steps(self.layout.rows)
+        return self.settings.steps(self.selection.total)
 
     @cached_property
     def layout(self) -> Layout:
@@ -73,7 +80,7 @@ class EpochPlan:
         all. So no row group is read for the filling alone, but by a rank without rows.
 
         Returns:
-            Positions in the layout and numbers of copy (1 …), both int64 [missing].
+            Positions in the layout and numbers of the repetition (1 …), both int64 [missing].
         """
         size, end = self.settings.stream_batch, self.steps * self.settings.stream_batch
         stream = self.stream(index)
@@ -87,36 +94,48 @@ class EpochPlan:
         last = stream.leaving(begin, stream.rows)
         return last[places % len(last)], places // len(last) + 1
 
-    def group_rows(self, group: int) -> np.ndarray:
-        """Return the selected rows of a group in the order of this epoch, by their place in it, int32 [counts[group]]."""
-        rows = self.selection.rows(group)
-        return row_permutation(hash_word(self._rows_key, group), rows) if self.settings.shuffles_rows else rows
+    def group_rows(self, group: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the selected rows of a group in the order of this epoch.
+
+        Returns:
+            Their places in it, int32 [counts[group]], and the number of each one's copy, int32 of the same shape; None
+            where each is there once.
+        """
+        rows, copies = self.selection.entries(group)
+        if not self.settings.shuffles_rows:
+            return rows, copies
+        words = rows if copies is None else rows | copies.astype(np.int64) << 32
+        order = row_order(hash_word(self._rows_key, group), words)
+        return rows[order], None if copies is None else copies[order]
 
     def step_rows(self, step: int, streams: range) -> StepRows:
         """Return the rows that `streams` give to global batch `step` (0 … steps − 1), stream by stream."""
-        positions, copies = (np.concatenate(part) for part in zip(*(self._leaving(step, one) for one in streams), strict=True))
+        positions, repeats = (np.concatenate(part) for part in zip(*(self._leaving(step, one) for one in streams), strict=True))
         places = self.layout.places(positions)
         inside = positions - self.layout.starts[places]
         groups = self.layout.groups[places]
-        rows = np.empty(len(positions), np.int64)
+        rows, copies = np.empty(len(positions), np.int64), np.zeros(len(positions), np.int64)
         used, which = np.unique(groups, return_inverse=True)
         order = np.argsort(which, kind="stable")
         borders = np.searchsorted(which[order], np.arange(len(used) + 1)).tolist()
         for number, group in enumerate(used.tolist()):
             mine = order[borders[number] : borders[number + 1]]
-            rows[mine] = self.group_rows(group)[inside[mine]]
-        return StepRows(groups, rows, copies)
+            ordered, numbers = self.group_rows(group)
+            rows[mine] = ordered[inside[mine]]
+            if numbers is not None:
+                copies[mine] = numbers[inside[mine]]
+        return StepRows(groups, rows, copies, repeats)
 
     def _leaving(self, step: int, index: int) -> tuple[np.ndarray, np.ndarray]:
         size, stream = self.settings.stream_batch, self.stream(index)
         begin, end = step * size, (step + 1) * size
         own = stream.leaving(min(begin, stream.rows), min(end, stream.rows))
-        copies = np.zeros(size, np.int64)
+        repeats = np.zeros(size, np.int64)
         if len(own) == size:
-            return own, copies
+            return own, repeats
         # Streams differ by a row at most, so only the last step lacks rows, and all that a stream lacks is there.
-        filling, copies[len(own) :] = self.filling(index)
-        return np.concatenate([own, filling]), copies
+        filling, repeats[len(own) :] = self.filling(index)
+        return np.concatenate([own, filling]), repeats
 
     @cached_property
     def _rows_key(self) -> int:

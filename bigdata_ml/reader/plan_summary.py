@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bigdata_ml.dataset import Dataset
+from bigdata_ml.reader.cursor import selected
 from bigdata_ml.reader.options import ReadOptions, Shuffle
 from bigdata_ml.reader.plan import ORDER, EpochPlan
 from bigdata_ml.reader.rank import Rank, divisors
-from bigdata_ml.reader.selection import select
 from bigdata_ml.reader.settings import held_bound, order_settings, row_bytes
 from bigdata_ml.reader.streams import Layout
 
@@ -60,8 +60,9 @@ class PlanSummary:
         order: name of the order's version.
         seed, epoch: whose order.
         shuffle: True, False or `groups`.
-        rows: how many there are.
+        rows: how many there are in this epoch, copies counted.
         row_groups: row groups that have any.
+        weighted_by: the field that rows' weights come from, if they have any.
         global_batch_size, world_size: as asked for.
         rank_batch_size: rows of a step on each rank.
         steps: of an epoch, on every rank.
@@ -84,6 +85,7 @@ class PlanSummary:
     shuffle: Shuffle
     rows: int
     row_groups: int
+    weighted_by: str | None
     global_batch_size: int
     world_size: int
     rank_batch_size: int
@@ -128,13 +130,13 @@ def summarise_plan(
     if dataloader_workers < 0 or epoch < 0:
         raise ValueError(f"dataloader_workers and epoch must be 0 or more, got {dataloader_workers} and {epoch}")
     rank = Rank(world_size=world_size)
-    selection = select(dataset, read.predicate)
-    settings = order_settings(dataset, read, rows=selection.total, global_batch_size=global_batch_size, rank=rank)
-    plan = EpochPlan(selection, settings, epoch)
-    steps, rows, size = plan.steps, selection.total, settings.global_batch_size
+    selection = selected(dataset, read)
+    settings = order_settings(dataset, read, rows=selection.usual, global_batch_size=global_batch_size, rank=rank)
+    plan = EpochPlan(selection.of_epoch(settings.seed, epoch), settings, epoch)
+    steps, rows, size = plan.steps, plan.selection.total, settings.global_batch_size
     reads = measure_reads(plan, dataset.row_groups.rows, world_size)
     mixing = measure_mixing(plan, world_size)
-    used = int(dataset.row_groups.rows[selection.counts > 0].sum())
+    used = int(dataset.row_groups.rows[plan.selection.counts > 0].sum())
     return PlanSummary(
         order=ORDER,
         seed=settings.seed,
@@ -142,6 +144,7 @@ def summarise_plan(
         shuffle=settings.shuffle,
         rows=rows,
         row_groups=len(plan.layout.groups),
+        weighted_by=read.weights.column if read.weights else None,
         global_batch_size=size,
         world_size=world_size,
         rank_batch_size=size // world_size,
@@ -158,7 +161,7 @@ def summarise_plan(
         dataloader_reads=reads.row_groups * max(1, dataloader_workers),
         mixing=mixing,
         held_bytes=mixing.held_peak * row_bytes(dataset),
-        held_bytes_bound=held_bound(settings, selection.counts, world_size) * row_bytes(dataset),
+        held_bytes_bound=held_bound(settings, selection.most, world_size) * row_bytes(dataset),
     )
 
 

@@ -1,14 +1,11 @@
 """Predicate to exact rows: how many rows of each row group are selected, and which, known before the first step."""
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,16 +14,54 @@ import pyarrow.dataset as ds
 import xxhash
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.reader.fetch import GroupSource
+from bigdata_ml.reader.group_values import known_keys, read_values
 from bigdata_ml.reader.row_filter import RowFilter
+from bigdata_ml.reader.selection_cache import load_table, place_of, save_table
 
-__all__ = ["Selection", "select"]
+__all__ = ["EpochRows", "Selected", "Selection", "select"]
 
 # Part of a cached selection's name: one written under other rules is not found.
 _RULES = 1
-# Row groups of a file that are read together.
-_TOGETHER = 64
+
+
+class EpochRows(Protocol):
+    """The selected rows of one epoch, counted and listed row group by row group."""
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Selected rows of each row group, copies counted, int64 [groups]."""
+
+    @property
+    def total(self) -> int:
+        """Number of selected rows, copies counted."""
+
+    def entries(self, group: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return a group's selected rows.
+
+        Returns:
+            Their places in it, int32 [counts[group]], ascending, and the number of each one's copy (0 …), int32 of the same
+            shape; None where each row is there once.
+        """
+
+
+class Selected(Protocol):
+    """The selected rows of all epochs."""
+
+    @property
+    def digest(self) -> str:
+        """Of the outcome; equal only for the same rows, as often."""
+
+    @property
+    def usual(self) -> int:
+        """Number of selected rows of an epoch on average, rounded up."""
+
+    @property
+    def most(self) -> np.ndarray:
+        """Selected rows of each row group in an epoch at most, int64 [groups]."""
+
+    def of_epoch(self, seed: int, epoch: int, /) -> EpochRows:
+        """Return what is selected in one epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +82,24 @@ class Selection:
     def total(self) -> int:
         """Number of selected rows."""
         return int(self.counts.sum())
+
+    @property
+    def usual(self) -> int:
+        """Number of selected rows of an epoch on average: here of any."""
+        return self.total
+
+    @property
+    def most(self) -> np.ndarray:
+        """Selected rows of each row group in an epoch at most, int64 [groups]: here of any."""
+        return self.counts
+
+    def of_epoch(self, _seed: int, _epoch: int, /) -> "Selection":
+        """Return what is selected in one epoch: the same in each."""
+        return self
+
+    def entries(self, group: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return a group's rows as `rows` does, and the number of each one's copy; None where each row is there once."""
+        return self.rows(group), None
 
     def rows(self, group: int) -> np.ndarray:
         """Return the selected rows of a group by their place in it, int32 [counts[group]], ascending."""
@@ -93,12 +146,12 @@ def select(
     _check_predicate(dataset, predicate)
     name = _name_of(dataset, predicate)
     if name not in dataset.selections:
-        place = Path(cache) / f"{name}.arrow" if cache is not None and dataset.manifest is not None else None
+        place = place_of(dataset, name, cache)
         found = _load(place, len(dataset.row_groups)) if place is not None else None
         if found is None:
             found = _find(dataset, predicate, threads)
             if place is not None:
-                _keep(found, place)
+                _save(found, place)
         dataset.selections[name] = found
     selection: Selection = dataset.selections[name]
     return selection
@@ -134,9 +187,7 @@ def _find(dataset: Dataset, predicate: pc.Expression, threads: int) -> Selection
         counts[~by_keys] = 0
         return _selection(dataset, counts, {})
     left = _surviving(dataset, predicate)
-    with ThreadPoolExecutor(threads) as pool:
-        parts = pool.map(lambda groups: _masks(dataset, groups, predicate), _together(dataset, left))
-        found = dict(zip(left, (mask for part in parts for mask in part), strict=True))
+    found = dict(zip(left, read_values(dataset, left, {"predicate": predicate}, _mask, threads=threads), strict=True))
     counts[:] = 0
     for group, mask in found.items():
         counts[group] = np.count_nonzero(mask)
@@ -201,7 +252,7 @@ def _surviving(dataset: Dataset, predicate: pc.Expression) -> list[int]:
     bounds = _bounds(dataset, schema)
     fragments, numbers = [], {}
     for group, path in enumerate(dataset.row_groups.paths):
-        known = _known_keys(dataset, path)
+        known = known_keys(dataset, path)
         for name, least, most, nullable in bounds:
             if least[group].is_valid and most[group].is_valid:
                 above, below = ds.field(name) >= least[group], ds.field(name) <= most[group]
@@ -212,14 +263,6 @@ def _surviving(dataset: Dataset, predicate: pc.Expression) -> list[int]:
         numbers[str(group)] = group
     whole = ds.FileSystemDataset(fragments, schema, files, filesystem=dataset.location.filesystem)
     return sorted(numbers[fragment.path] for fragment in whole.get_fragments(filter=predicate))
-
-
-def _known_keys(dataset: Dataset, path: str) -> pc.Expression:
-    """Return what the Hive directories of a file say of its rows."""
-    known = pc.scalar(True)
-    for name, value in (dataset.partitions or {}).get(path, {}).items():
-        known = known & (ds.field(name).is_null() if value is None else ds.field(name) == value)
-    return known
 
 
 def _bounds(dataset: Dataset, schema: pa.Schema) -> Sequence[tuple[str, Any, Any, bool]]:
@@ -235,46 +278,9 @@ def _bounds(dataset: Dataset, schema: pa.Schema) -> Sequence[tuple[str, Any, Any
     ]
 
 
-def _together(dataset: Dataset, groups: list[int]) -> list[list[int]]:
-    """Return the groups in lists of the same file: Arrow reads the file's footer for each list."""
-    paths = dataset.row_groups.paths
-    found: list[list[int]] = []
-    for group in groups:
-        if found and len(found[-1]) < _TOGETHER and paths[found[-1][0]] == paths[group]:
-            found[-1].append(group)
-        else:
-            found.append([group])
-    return found
-
-
-def _masks(dataset: Dataset, groups: list[int], predicate: pc.Expression) -> list[np.ndarray]:
-    """Return which rows of each of some groups of one file satisfy the predicate, bool [rows of the group]."""
-    records = [dataset.row_groups.record(group) for group in groups]
-    path, numbers = records[0]["path"], [record["row_group"] for record in records]
-    place, files = dataset.location / path, ds.ParquetFileFormat()
-    fragment = files.make_fragment(
-        place.path, dataset.location.filesystem, partition_expression=_known_keys(dataset, path), row_groups=numbers
-    )
-    try:
-        kept = fragment.to_table(schema=dataset.schema.to_arrow(), columns={"kept": predicate})["kept"]
-    except (pa.ArrowException, OSError) as error:
-        if len(groups) > 1:
-            # One by one, to say which.
-            return [_masks(dataset, [group], predicate)[0] for group in groups]
-        raise DatasetInvalid(
-            f"{place.url} row group {numbers[0]}: cannot be read, or the predicate {predicate} fails on its rows: {error}"
-        ) from error
-    if len(kept) != sum(record["rows"] for record in records):
-        raise DatasetInvalid(
-            f"{place.url} row groups {', '.join(map(str, numbers))}: have {len(kept)} rows, the dataset was opened with "
-            f"{sum(record['rows'] for record in records)}; the file was replaced: run bigdata-ml validate"
-        )
-    # pyarrow makes a set of the numbers, and reads in that set's order, whatever ours was.
-    order = [info.id for info in fragment.row_groups]
-    rows = {record["row_group"]: record["rows"] for record in records}
-    ends = np.cumsum([rows[number] for number in order])
-    masks = dict(zip(order, np.split(np.asarray(pc.fill_null(kept, False).to_numpy(), bool), ends[:-1]), strict=True))
-    return [masks[number] for number in numbers]
+def _mask(_: int, values: pa.Table) -> np.ndarray:
+    """Return which rows of a group satisfy the predicate, bool [rows of the group]."""
+    return np.asarray(pc.fill_null(values["predicate"], False).to_numpy(), bool)
 
 
 def _digest(counts: np.ndarray, masks: Mapping[int, np.ndarray]) -> str:
@@ -284,32 +290,17 @@ def _digest(counts: np.ndarray, masks: Mapping[int, np.ndarray]) -> str:
     return str(digest.hexdigest())
 
 
-def _keep(selection: Selection, place: Path) -> None:
-    """Write a selection beside its place and rename it there."""
+def _save(selection: Selection, place: Path) -> None:
     masks = [selection.masks[group].tobytes() if group in selection.masks else None for group in range(len(selection.counts))]
-    table = pa.table({"count": selection.counts, "mask": pa.array(masks, pa.large_binary())})
-    beside = place.with_name(f".{place.name}.{uuid4().hex}")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        beside.replace(place)
-    except OSError as error:
-        warnings.warn(f"the selection cannot be kept at {place} ({error}); every process finds it anew", stacklevel=2)
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
+    save_table(pa.table({"count": selection.counts, "mask": pa.array(masks, pa.large_binary())}), place)
 
 
 def _load(place: Path, groups: int) -> Selection | None:
     """Return a kept selection, or None where there is none that can be read."""
-    try:
-        with pa.OSFile(str(place)) as stream:
-            table = pa.ipc.open_file(stream).read_all()
-        counts = table["count"].to_numpy().astype(np.int64)
-        bits = table["mask"].to_pylist()
-    except (OSError, pa.ArrowException, KeyError):
+    table = load_table(place, ("count", "mask"))
+    if table is None or len(table) != groups:
         return None
-    if len(counts) != groups:
-        return None
+    counts = table["count"].to_numpy().astype(np.int64)
+    bits = table["mask"].to_pylist()
     masks = {group: np.frombuffer(one, np.uint8) for group, one in enumerate(bits) if one is not None}
     return Selection(counts, masks, _digest(counts, masks))

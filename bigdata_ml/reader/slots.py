@@ -64,6 +64,10 @@ class Slots:
             packed[name] = _at(parts[name], places)
         self._records[slots] = packed.view(self._whole)
 
+    def put(self, name: str, values: np.ndarray, slots: np.ndarray) -> None:
+        """Put values of one narrow part into slots that hold rows already, int64 [count] both."""
+        self._records.view(self._record)[name][slots] = values
+
     def take(self, part: slice) -> dict[str, np.ndarray]:
         """Return the parts of a stretch of slots, in memory of their own."""
         records = self._records[part].view(self._record)

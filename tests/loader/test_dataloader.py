@@ -18,6 +18,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import ResumeMismatch
 from bigdata_ml.loader import compose, random_crop, random_flip
+from bigdata_ml.reader import RowWeights
 
 PROCESSES = (0, 1, 2, 3)
 pytestmark = [
@@ -171,3 +172,16 @@ def test_two_ranks_with_processes_make_the_same_global_batches(train: Dataset) -
 
     alone = [ids_of(batch) for batch in loader(train, read=READ)]
     assert [ids_of(left) + ids_of(right) for left, right in zip(*ranks(), strict=True)] == alone
+
+
+@pytest.mark.parametrize("processes", PROCESSES)
+def test_weighted_rows_are_the_same_list_with_any_number_of_processes(train: Dataset, processes: int) -> None:
+    read = {**READ, "weights": RowWeights("label", {"ant": 2.5, "cow": 0.3})}
+    alone = loader(train, read=read, transform=draw)
+    wanted = [contents(alone) for _ in range(3)]
+    assert len({len(epoch) for epoch in wanted}) > 1
+    around = DataLoader(loader(train, read=read, transform=draw), batch_size=None, num_workers=processes)
+    for epoch, batches in enumerate(wanted):
+        around.dataset.set_epoch(epoch)
+        assert len(around) == len(batches)
+        assert contents(around) == batches

@@ -22,7 +22,7 @@ from tiny import publish_columns, write_plain
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid, DecodeFailed, ResumeMismatch, SchemaMismatch, WorldSizeNotAllowed
 from bigdata_ml.loader import compose, make_loader, random_crop, random_flip
-from bigdata_ml.reader import ReadOptions
+from bigdata_ml.reader import ReadOptions, RowWeights
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 from bigdata_ml.storage import Location
 
@@ -320,3 +320,22 @@ def test_a_field_whose_nulls_are_filled_needs_no_mask(tmp_path: Path) -> None:
     schema = Schema((Field(name="x", type=pa.int32(), null=NullPolicy.FILL, fill=-1),))
     dataset = publish_columns(tmp_path / "d", schema, {"x": [1, None, 3]})
     assert next(iter(loader(dataset, size=3, read={"shuffle": False})))["x"].tolist() == [1, -1, 3]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_copies_of_a_weighted_row_are_augmented_each_in_its_own_way(train: Dataset, num_workers: int) -> None:
+    read = {"weights": RowWeights("label", {"bee": 3}, default=0), "remainder": "pad", "columns": ("id",)}
+    drawn = [
+        (row, number)
+        for batch in loader(train, read=read, transform=draw, num_workers=num_workers)
+        for row, number, repeated in zip(*(batch[name].tolist() for name in ("id", "draw", "repeated")), strict=True)
+        if not repeated
+    ]
+    bees = [row for row in range(47) if row % 3 == 1]
+    assert sorted(row for row, _ in drawn) == sorted(3 * bees)
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_weighted_rows_go_on_after_any_batch_with_threads_and_a_transform(train: Dataset) -> None:
+    read = {"weights": RowWeights("id", {5: 3.5, 6: 0.5}), "remainder": "exact", "window": 20}
+    assert_resumes_exactly(lambda: loader(train, size=8, read=read, transform=draw, num_workers=2))

@@ -5,20 +5,34 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from bigdata_ml.reader.gather import Gatherer, Share
 from bigdata_ml.reader.plan import EpochPlan, StepRows
 from bigdata_ml.reader.selection import Selection
 from bigdata_ml.reader.settings import OrderSettings
+from bigdata_ml.reader.weights import GroupWeights, WeightedSelection
 
 REMAINDERS = ("drop", "pad", "exact")
 
 
-def make_plan(counts: Sequence[int], *, size: int, streams: int, epoch: int = 0, **settings: Any) -> EpochPlan:
+def make_plan(
+    counts: Sequence[int], *, size: int, streams: int, epoch: int = 0, weights: Sequence[float] | None = None, **settings: Any
+) -> EpochPlan:
+    """Make a plan of row groups of so many rows, row i of each with weight i modulo their number."""
     values = {"seed": 0, "window": 0, "remainder": "exact", "shuffle": True, **settings}
     order = OrderSettings(global_batch_size=size, streams=streams, **values)
-    return EpochPlan(Selection(np.array(counts, np.int64), {}, "all"), order, epoch)
+    selection = Selection(np.array(counts, np.int64), {}, "all")
+    if weights is None:
+        return EpochPlan(selection, order, epoch)
+    return EpochPlan(weighted(selection, weights).of_epoch(order.seed, epoch), order, epoch)
+
+
+def weighted(selection: Selection, weights: Sequence[float]) -> WeightedSelection:
+    values = np.array([round(one * 2**32) for one in weights], np.uint64)
+    codes = {group: (np.arange(count) % len(values)).astype(np.uint8) for group, count in enumerate(selection.counts) if count}
+    return WeightedSelection(selection, {group: GroupWeights(values, one) for group, one in codes.items()}, "weighted")
 
 
 def shares(plan: EpochPlan, world_size: int) -> list[range]:
@@ -31,7 +45,19 @@ def worlds(plan: EpochPlan) -> list[int]:
 
 
 def listed(rows: StepRows) -> list[tuple[int, int, int]]:
-    return list(zip(rows.groups.tolist(), rows.rows.tolist(), rows.copies.tolist(), strict=True))
+    """Each row as its group, its place there and its number among the times that it comes."""
+    return list(zip(rows.groups.tolist(), rows.rows.tolist(), rows.numbers.tolist(), strict=True))
+
+
+def is_repeated(number: int) -> bool:
+    """Whether a row of that number fills a short last batch."""
+    return number % 2**32 > 0
+
+
+def sizes_of(plan: EpochPlan) -> np.ndarray:
+    """Rows of each group, selected or not."""
+    drawn = plan.selection
+    return drawn.counts if isinstance(drawn, Selection) else drawn._weighted.base.counts  # type: ignore[attr-defined]
 
 
 def every_step(plan: EpochPlan) -> list[list[tuple[int, int, int]]]:
@@ -44,7 +70,7 @@ class CountedGroups:
     schema = pa.schema([pa.field("group", pa.int64(), nullable=False), pa.field("row", pa.int64(), nullable=False)])
 
     def __init__(self, plan: EpochPlan) -> None:
-        self._counts = plan.selection.counts
+        self._counts = sizes_of(plan)
         self.read_groups: list[int] = []
 
     def read(self, group: int) -> dict[str, pa.Array]:
@@ -74,14 +100,19 @@ def plans(draw: st.DrawFn, remainder: str | None = None) -> EpochPlan:
         )
     )
     shuffle = draw(st.sampled_from([True, True, True, False, "groups"]))
-    ends = [one for one in REMAINDERS if one != "drop" or sum(counts) >= size] if remainder is None else [remainder]
+    weights = draw(st.none() | st.lists(st.sampled_from([0, 0.3, 1, 2.5, 4]), min_size=1, max_size=3).filter(any))
+    seed, epoch = draw(st.integers(0, 5)), draw(st.integers(0, 2))
+    total = make_plan(counts, size=size, streams=streams, epoch=epoch, seed=seed, weights=weights).selection.total
+    assume(total >= (size if remainder == "drop" else 1))
+    ends = [one for one in REMAINDERS if one != "drop" or total >= size] if remainder is None else [remainder]
     return make_plan(
         counts,
+        weights=weights,
         size=size,
         streams=streams,
-        epoch=draw(st.integers(0, 2)),
-        seed=draw(st.integers(0, 5)),
-        window=0 if shuffle == "groups" else min(sum(counts), draw(st.sampled_from([0, 1, 5, 30, 1000]))),
+        epoch=epoch,
+        seed=seed,
+        window=0 if shuffle == "groups" else min(total, draw(st.sampled_from([0, 1, 5, 30, 1000]))),
         remainder=draw(st.sampled_from(ends)),
         shuffle=shuffle,
     )

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from plans import every_step, listed, make_plan, plans, shares, worlds
+from plans import every_step, is_repeated, listed, make_plan, plans, shares, sizes_of, worlds
 
 from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.settings import OrderSettings
@@ -19,10 +19,10 @@ def test_each_selected_row_comes_as_often_as_the_remainder_says(plan: EpochPlan)
     whole = every_step(plan)
     assert plan.steps == len(whole) == steps
     assert all(len(step) == size for step in whole)
-    once = Counter((group, row) for step in whole for group, row, copy in step if copy == 0)
+    once = Counter(one for step in whole for one in step if not is_repeated(one[2]))
     assert set(once.values()) == {1}
     assert len(once) == (steps * size if plan.settings.remainder == "drop" else rows)
-    assert all(row < plan.selection.counts[group] for group, row in once)
+    assert all(row < sizes_of(plan)[group] for group, row, _ in once)
 
 
 @settings(deadline=None, max_examples=100)
@@ -40,9 +40,9 @@ def test_the_shares_of_all_ranks_laid_side_by_side_are_the_global_batch_at_every
 @given(plans("exact"))
 def test_repetitions_are_only_in_the_last_step_and_repeat_rows_of_the_last_two(plan: EpochPlan) -> None:
     *before, last = every_step(plan)
-    assert not any(copy for step in before for _, _, copy in step)
-    nearby = {(group, row) for step in [*before[-1:], last] for group, row, copy in step if not copy}
-    assert {(group, row) for group, row, copy in last if copy} <= nearby
+    assert not any(is_repeated(number) for step in before for _, _, number in step)
+    nearby = {one for step in [*before[-1:], last] for one in step if not is_repeated(one[2])}
+    assert {(group, row, number >> 32 << 32) for group, row, number in last if is_repeated(number)} <= nearby
 
 
 @pytest.mark.parametrize("remainder", ["drop", "pad", "exact"])
@@ -73,7 +73,7 @@ def test_epochs_lay_groups_in_unrelated_orders_cut_elsewhere_and_drop_other_rows
 
 
 def test_neighbours_in_a_file_are_neighbours_in_the_order_no_more_often_than_by_chance() -> None:
-    rows = make_plan([1000], size=1000, streams=1).group_rows(0)
+    rows = make_plan([1000], size=1000, streams=1).group_rows(0)[0]
     neighbours = int((np.abs(np.diff(rows)) == 1).sum())
     # Two expected: of 999 pairs each is one with probability 2/1000. Ten or more have a probability of some 5e-5.
     assert neighbours < 10

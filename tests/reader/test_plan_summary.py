@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import every_step, gatherer, make_plan, plans, shares, worlds
+from plans import every_step, gatherer, make_plan, plans, shares, sizes_of, worlds
 from tiny import write_plain
 
 from bigdata_ml.dataset import Dataset
@@ -21,7 +21,7 @@ from bigdata_ml.reader.plan_summary import Reads, measure_mixing, measure_reads
 @given(plans(), st.data())
 def test_reads_are_those_that_the_ranks_make(plan: EpochPlan, data: st.DataObject) -> None:
     world_size = data.draw(st.sampled_from(worlds(plan)))
-    groups, counts = [], plan.selection.counts
+    groups, counts = [], sizes_of(plan)
     for streams in shares(plan, world_size):
         one, source = gatherer(plan, streams)
         for _ in one.steps:

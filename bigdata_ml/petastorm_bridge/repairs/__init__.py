@@ -1,4 +1,4 @@
-"""Repairs of Petastorm's own faults, which it has on every stack: one small module each, applied after the module concerned has run.
+"""Repairs of Petastorm's own faults, which it has on every stack: one small module each, applied when Petastorm's has run.
 
 `docs/petastorm.md` lists them, and those that are left.
 """

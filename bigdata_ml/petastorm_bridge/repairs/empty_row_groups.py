@@ -1,7 +1,7 @@
 """A row group without rows, as empty parts written by Spark or pyarrow have, ended the read.
 
-Rows: dividing by the number of rows raised ZeroDivisionError. Batches with `convert_early_to_numpy`: a batch of no rows was given,
-which loaders take for the end of the data.
+Rows: dividing by the number of rows raised ZeroDivisionError. Batches with `convert_early_to_numpy`: a batch without rows was
+given, which loaders take for the end of the data.
 """
 
 import functools

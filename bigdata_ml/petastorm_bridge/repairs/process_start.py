@@ -35,7 +35,8 @@ def mend(module: ModuleType) -> None:
         item = pickled_item((args, kwargs))
         while self._ventilator is None or not self._ventilator._stop_requested:
             try:
-                return self._ventilator_send.send(item, flags=zmq.NOBLOCK)
+                self._ventilator_send.send(item, flags=zmq.NOBLOCK)
+                return
             except zmq.Again:
                 time.sleep(0.01)
 

@@ -8,7 +8,7 @@ def mend(module: ModuleType) -> None:
     """Clean the cache, where there is one, without a word; `cleanup_cache()` called by hand still says so."""
     local_disk_cache = module.LocalDiskCache
 
-    def leave(self: Any, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    def leave(self: Any, *_: Any) -> None:
         self.stop()
         self.join()
         if isinstance(self.cache, local_disk_cache):

@@ -1,7 +1,7 @@
 """Threads: readers ended early with rows missing, used a whole core while they waited, and gave another order each time.
 
-The end was taken for reached when all that had been ventilated *so far* was done and then the ventilator had finished: what it put
-in between was lost. A worker that had nothing yet was passed over, whence the order; and nobody slept. Item k goes to worker
+The end was taken for reached when all that had been ventilated *so far* was done and then the ventilator had finished: what it
+put in between was lost. A worker that had nothing yet was passed over, whence the order; and nobody slept. Item k goes to worker
 k mod n, so its results can be awaited in that worker's queue, whether it has been ventilated yet or not.
 """
 

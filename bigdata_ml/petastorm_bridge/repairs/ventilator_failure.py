@@ -1,4 +1,4 @@
-"""An error while items were handed out, such as one that cannot be pickled, ended that thread only: the reader waited for ever."""
+"""An error while items were handed out, of pickling say, ended that thread only: the reader waited for ever."""
 
 import functools
 from types import ModuleType

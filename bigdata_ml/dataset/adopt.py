@@ -1,0 +1,181 @@
+"""Gives a manifest to Parquet files that lie where they are: nothing of the data is written again."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from os import PathLike
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from bigdata_ml import __version__
+from bigdata_ml.dataset.dataset import Dataset, open_plain
+from bigdata_ml.dataset.fingerprint import combine, content_fingerprint, hash_rows, sum_of_rows
+from bigdata_ml.dataset.layout import MANIFEST, METADATA, ROW_GROUPS
+from bigdata_ml.dataset.manifest import Manifest, SideFile, SplitSummary, content_contract
+from bigdata_ml.dataset.row_groups import RowGroups
+from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, JobRefused, MetadataUnreadable, StorageUnavailable
+from bigdata_ml.storage import FilePart, Location, locate
+
+__all__ = ["adopt"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of a row group: the checksum of its bytes and the sum of its rows' hashes."""
+
+    checksum: str
+    content: int
+
+
+def adopt(
+    url: str | PathLike[str],
+    *,
+    replace: bool = False,
+    use_unischema: bool = True,
+    threads: int = 8,
+    on_file: Callable[[int, int], None] | None = None,
+) -> Manifest:
+    """Add a manifest to the Parquet files at `url`, Petastorm's or anybody's, and return it.
+
+    Reads every byte once, for the checksums and the content fingerprint; writes `_bigdata_ml/` and touches nothing else, so that
+    whoever reads the files goes on doing so. From then on the dataset opens by two small reads, and what is read is held against
+    the checksums. Directories `split=NAME` at the top are splits, other `KEY=VALUE` directories are fields. Statistics and
+    vocabularies are a preparation job's: there are none.
+
+    Args:
+        url: the dataset's directory.
+        replace: whether a manifest that is there already gives way, with its vocabularies and statistics; for files that were
+            added or removed since.
+        use_unischema: see `Dataset.open`.
+        threads: files read at the same time, of each a row group in memory.
+        on_file: called after each file with (files done, files in all), to show progress.
+
+    Raises:
+        DatasetNotFound: nothing is there, or no Parquet files.
+        DatasetInvalid: files that are broken or differ in schema, or that changed meanwhile.
+        JobRefused: there is a manifest already.
+        StorageUnavailable: the store does not answer, or cannot be written to.
+    """
+    root = locate(url)
+    if not root.is_directory():
+        raise DatasetNotFound(f"{root.url}: no directory is there; a dataset is a directory of Parquet files")
+    before = _manifest_before(root, replace=replace)
+    dataset = open_plain(root, use_unischema=use_unischema)
+    read = list(_files_read(dataset, threads, on_file))
+    if open_plain(root, use_unischema=use_unischema).fingerprint != dataset.fingerprint:
+        raise DatasetInvalid(f"{root.url}: files came, went or changed while they were read; adopt it when nobody writes to it")
+    checksums = pa.array([one.checksum for one in read], pa.string())
+    place = dataset.row_groups.table.schema.get_field_index("checksum")
+    table = RowGroups(dataset.row_groups.table.set_column(place, "checksum", checksums))
+    manifest = _manifest(dataset, table, combine([one.content for one in read]), beside=before is not None)
+    _write(root, manifest, table)
+    if before is not None and before != manifest.row_groups.path:
+        (root / before).delete()
+    return manifest
+
+
+def _manifest_before(root: Location, *, replace: bool) -> str | None:
+    """Return the path of the row-group table that a manifest names, if one is there and may be replaced."""
+    place = root / MANIFEST
+    if not place.exists():
+        return None
+    if not replace:
+        raise JobRefused(f"{place.url} is there already; say --replace (replace=True) to have one from the files as they are now")
+    with suppress(MetadataUnreadable):
+        return Manifest.from_bytes(place.read_bytes(), url=place.url).row_groups.path
+    return ROW_GROUPS
+
+
+def _files_read(dataset: Dataset, threads: int, on_file: Callable[[int, int], None] | None) -> Iterator[_Read]:
+    """Yield what every row group holds, in order."""
+    records: dict[str, list[dict[str, Any]]] = {}
+    for record in dataset.row_groups.table.to_pylist():
+        records.setdefault(record["path"], []).append(record)
+    with ThreadPoolExecutor(threads) as pool:
+        for done, read in enumerate(pool.map(lambda one: _read_file(dataset, one), records.values()), start=1):
+            yield from read
+            if on_file is not None:
+                on_file(done, len(records))
+
+
+def _read_file(dataset: Dataset, records: list[dict[str, Any]]) -> list[_Read]:
+    place = dataset.location / records[0]["path"]
+    try:
+        with place.filesystem.open_input_file(place.path) as stream:
+            metadata = pq.read_metadata(stream)
+            return [_read_group(dataset, stream, metadata, record) for record in records]
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetInvalid(f"{place.url}: cannot be read ({error}); remove the file or write it again") from error
+
+
+def _read_group(dataset: Dataset, stream: pa.NativeFile, metadata: pq.FileMetaData, record: dict[str, Any]) -> _Read:
+    stream.seek(record["offset"])
+    data = stream.read(record["length"])
+    part = pa.PythonFile(FilePart(data, record["offset"], record["file_bytes"]), mode="r")
+    with pq.ParquetFile(part, metadata=metadata, pre_buffer=False) as file:
+        rows = _with_keys(file.read_row_group(record["row_group"], use_threads=False), dataset, record)
+    content = sum_of_rows(hash_rows(rows, split=record["split"])) if rows.num_rows else 0
+    return _Read(xxhash.xxh3_128_hexdigest(data), content)
+
+
+def _with_keys(rows: pa.Table, dataset: Dataset, record: dict[str, Any]) -> pa.Table:
+    schema = dataset.schema.to_arrow()
+    for name, value in (dataset.partitions or {}).get(record["path"], {}).items():
+        rows = rows.append_column(name, pa.array([value] * rows.num_rows, schema.field(name).type))
+    return rows.select(schema.names)
+
+
+def _manifest(dataset: Dataset, table: RowGroups, content: int, *, beside: bool) -> Manifest:
+    now = datetime.now(timezone.utc)
+    publication = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    splits = {name: _summary(table.of_split(name)) for name in table.splits}
+    contract = content_contract(dataset.schema, None, {}, {}, sorted(splits))
+    # A reader of the manifest that is replaced still finds its own table.
+    path = f"{METADATA}/row_groups-{publication}.arrow" if beside else ROW_GROUPS
+    return Manifest(
+        publication=publication,
+        created=now.isoformat(timespec="seconds"),
+        written_by=f"bigdata_ml {__version__}",
+        rows=dataset.rows,
+        schema=dataset.schema,
+        label=None,
+        vocabularies={},
+        statistics={},
+        splits=splits,
+        split_rule=None,
+        content=content_fingerprint(dataset.rows, content, contract),
+        layout=table.layout_fingerprint(),
+        row_groups=SideFile(path=path, checksum=xxhash.xxh3_128_hexdigest(table.to_bytes())),
+        quarantine=(),
+        partitions=tuple(next(iter(dataset.partitions.values()))) if dataset.partitions else (),
+        provenance={"adopted": {"unischema": dataset.unischema}},
+        cleaning=None,
+    )
+
+
+def _summary(groups: RowGroups) -> SplitSummary:
+    return SplitSummary(rows=int(groups.rows.sum()), row_groups=len(groups), files=len(groups.files))
+
+
+def _write(root: Location, manifest: Manifest, table: RowGroups) -> None:
+    """Write the table, then the manifest by one rename: until then, and if it dies, the dataset is what it was."""
+    place, aside = root / MANIFEST, root / f"{METADATA}/manifest-{manifest.publication}.json"
+    try:
+        (root / manifest.row_groups.path).write_bytes(table.to_bytes())
+        aside.write_bytes(manifest.to_bytes())
+        try:
+            aside.move(place)
+        except OSError:
+            if not place.exists():
+                raise
+            # HDFS renames over nothing: for a moment there is no manifest, which is plain Parquet.
+            place.delete()
+            aside.move(place)
+    except OSError as error:
+        raise StorageUnavailable(f"{root.url}: the manifest cannot be written: {error}") from error
