@@ -10,7 +10,6 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import pyarrow.fs as pafs
 
@@ -23,7 +22,7 @@ from bigdata_ml.storage import Location, locate
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["PARENT_CONF", "WriteSettings", "files_below", "parent_url", "write_frame"]
+__all__ = ["PARENT_CONF", "WriteSettings", "check_rows_seen", "files_below", "parent_url", "write_frame"]
 
 PARENT_CONF = "petastorm.spark.converter.parentCacheDirUrl"
 _COMPRESSIONS = ("uncompressed", "none", "snappy", "gzip", "lz4", "lz4_raw", "zstd", "brotli")
@@ -80,7 +79,7 @@ def parent_url(spark: "SparkSession") -> str:
 
 @lru_cache(maxsize=1)
 def _temporary_parent(_process: int) -> str:
-    return f"file://{quote(tempfile.mkdtemp(prefix='bigdata-ml-converter-'))}"
+    return _url_of(locate(tempfile.mkdtemp(prefix="bigdata-ml-converter-")))
 
 
 def write_frame(rows: "DataFrame", settings: WriteSettings) -> str:
@@ -110,12 +109,12 @@ def write_frame(rows: "DataFrame", settings: WriteSettings) -> str:
         }
         counted = readable.observe(written, F.count(F.lit(1)).alias("rows"))
         counted.write.options(**options).parquet(_spark_url(target, settings.parent))
-        _check_seen(target, written.get["rows"])
+        check_rows_seen(target, written.get["rows"])
         if renamed:
             target.move(final)
         undo.pop_all()
     _log.info("wrote the DataFrame's %d rows to %s", written.get["rows"], final.url)
-    return f"file://{quote(final.path)}" if final.is_local else final.url
+    return _url_of(final)
 
 
 def files_below(url: str) -> tuple[list[str], int]:
@@ -133,11 +132,12 @@ def files_below(url: str) -> tuple[list[str], int]:
     sizes = {one.path: int(one.records[0]["file_bytes"]) for one in footers if one.records}
     _log_small(root, list(sizes.values()))
     # Of a DataFrame without rows one file is kept, for its schema.
-    urls = [_file_url(root / path) for path in (sizes or paths[:1])]
+    urls = [_url_of(root / path) for path in (sizes or paths[:1])]
     return urls, sum(int(record["rows"]) for one in footers for record in one.records)
 
 
-def _check_seen(place: Location, rows: int) -> None:
+def check_rows_seen(place: Location, rows: int) -> None:
+    """Raise DatasetInvalid unless this process sees as many rows there as Spark wrote."""
     paths = _parquet_files(place)
     seen = sum(int(record["rows"]) for one in read_footers(place, paths) for record in one.records)
     if seen != rows:
@@ -168,8 +168,9 @@ def _spark_url(place: Location, parent: str) -> str:
     return f"file://{place.path}" if place.is_local else f"{parent}/{place.name}"
 
 
-def _file_url(place: Location) -> str:
-    return f"file://{quote(place.path)}" if place.is_local else place.url
+def _url_of(place: Location) -> str:
+    # Nothing but what would be read as something else is encoded: Petastorm decodes nothing.
+    return f"file://{place.path.replace('%', '%25')}" if place.is_local else place.url
 
 
 def _delete_quietly(place: Location) -> None:

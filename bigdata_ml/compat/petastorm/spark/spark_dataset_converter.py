@@ -81,8 +81,8 @@ class SparkDatasetConverter:
             EngineUnavailable: always.
         """
         raise EngineUnavailable(
-            "make_tf_dataset: TensorFlow is not supported; make_torch_dataloader gives torch's tensors. Petastorm itself reads the "
-            "files for TensorFlow: import bigdata_ml.petastorm_bridge, then use petastorm.make_batch_reader(converter.file_urls) "
+            "make_tf_dataset: TensorFlow is not supported; make_torch_dataloader gives torch's tensors. Petastorm itself reads "
+            "them for TensorFlow: import bigdata_ml.petastorm_bridge, then use petastorm.make_batch_reader(converter.file_urls) "
             f"and petastorm.tf_utils.make_petastorm_dataset; they lie in {self.cache_dir_url}"
         )
 
