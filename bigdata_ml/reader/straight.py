@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from bigdata_ml.reader.fetch import GroupSource
-from bigdata_ml.reader.gather import Gathered, Share
+from bigdata_ml.reader.gather import Gathered, Source
 from bigdata_ml.reader.plan import EpochPlan, StepRows
+from bigdata_ml.reader.stream_reader import Share
 
 __all__ = ["StraightGatherer", "is_straight"]
 
@@ -36,7 +36,7 @@ class _Piece:
 class StraightGatherer:
     """Reads the row groups of a share for which `is_straight` holds, each once, and hands out its batches one after the other."""
 
-    def __init__(self, plan: EpochPlan, share: Share, source: GroupSource) -> None:
+    def __init__(self, plan: EpochPlan, share: Share, source: Source) -> None:
         self._plan, self._source = plan, source
         self._size = plan.settings.stream_batch
         self._stream = plan.stream(share.streams.start)
