@@ -41,9 +41,10 @@ class Passes:
         """Rows of this rank in an epoch, each once."""
         if self._cursor is None:
             return 0
-        streams = self._source.rank.streams(self._cursor.settings.streams)
-        settings = self._cursor.settings
-        bounds = EpochPlan(self._cursor.selection.of_epoch(settings.seed, 0), settings, 0).layout.bounds
+        plan = self._cursor.plan_of(self._cursor.epoch)
+        if not isinstance(plan, EpochPlan):
+            return plan.steps * plan.settings.global_batch_size // self._source.rank.world_size
+        streams, bounds = self._source.rank.streams(plan.settings.streams), plan.layout.bounds
         return int(bounds[streams.stop] - bounds[streams.start])
 
     @property
