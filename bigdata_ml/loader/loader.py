@@ -13,7 +13,7 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import BigDataMLError
 from bigdata_ml.loader.collate import Batch, blanked, from_samples, to_samples, to_tensors
 from bigdata_ml.loader.transforms import Transform, row_generator
-from bigdata_ml.reader import Cursor, Rank, ReadOptions, decode_batch
+from bigdata_ml.reader import Cursor, Mixture, Rank, ReadOptions, decode_batch
 from bigdata_ml.reader.arrow import Gathering, check_columns
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Positioned, Ready
 from bigdata_ml.reader.decode import Columns
@@ -41,7 +41,7 @@ class Loader(Positioned, IterableDataset[Batch]):
         self._num_workers = num_workers
         self._prefetch = prefetch
         self._transform = transform
-        self._schema = cursor.dataset.schema.select(cursor.read.columns or cursor.dataset.schema.names)
+        self._schema = cursor.contents.schema
 
     def __iter__(self) -> Iterator[Batch]:
         self._find_worker()
@@ -73,7 +73,7 @@ class Loader(Positioned, IterableDataset[Batch]):
         if info.num_workers > 1 and info.id == 0 and self._cursor.worker is None and self._cursor.begins:
             warnings.warn(
                 f"each of the DataLoader's {info.num_workers} worker processes reads nearly every row group of "
-                f"{self._cursor.dataset.url}; make_loader(num_workers=…) decodes in threads and reads each once",
+                f"{self._cursor.contents.url}; make_loader(num_workers=…) decodes in threads and reads each once",
                 stacklevel=2,
             )
         self._cursor.work_as(info.id, info.num_workers)
@@ -95,7 +95,7 @@ class Loader(Positioned, IterableDataset[Batch]):
         columns = decode_batch(
             gathered.batch,
             self._schema,
-            self._cursor.dataset.vocabularies,
+            self._cursor.contents.vocabularies,
             image_size=read.image_size,
             place=lambda row: gathering.source.place(int(rows.groups[row]), int(rows.rows[row])),
             on_bad_row=on_bad_row,
@@ -130,7 +130,7 @@ class Loader(Positioned, IterableDataset[Batch]):
 
 
 def make_loader(
-    dataset: Dataset,
+    dataset: Dataset | Mixture,
     read: ReadOptions,
     *,
     global_batch_size: int | None = None,
@@ -143,7 +143,7 @@ def make_loader(
     memory_budget: int = MEMORY_BUDGET,
     selection_cache: str | os.PathLike[str] | None = None,
 ) -> Loader:
-    """Return batches of tensors of a dataset, or a split of it.
+    """Return batches of tensors of a dataset, a split of it, or a mixture of several.
 
     Args:
         dataset: what is read.

@@ -103,7 +103,14 @@ def _views() -> dict[str, View]:
         localfs=local.get_instance(),
         parquet=parquet,
     )
-    old_numpy = View("numpy", numpy, float=float, in1d=numpy.isin, string_=numpy.bytes_, unicode_=numpy.str_)
+    old_numpy = View(
+        "numpy",
+        numpy,
+        float=float,
+        in1d=lambda values, *others, **options: numpy.isin(numpy.ravel(values), *others, **options),
+        string_=numpy.bytes_,
+        unicode_=numpy.str_,
+    )
     version = View("distutils.version", None, LooseVersion=loose_version.LooseVersion)
     distutils = View("distutils", None, version=version)
     return {view.__name__: view for view in (old_numpy, arrow, parquet, old_filesystem, old_hdfs, distutils, version)}

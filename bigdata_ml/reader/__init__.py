@@ -3,6 +3,9 @@
 from bigdata_ml.reader.arrow import Reader, open_reader
 from bigdata_ml.reader.cursor import Cursor
 from bigdata_ml.reader.decode import decode_batch
+from bigdata_ml.reader.mixed_contents import MemberRows
+from bigdata_ml.reader.mixture import Member, Mixture
+from bigdata_ml.reader.mixture_summary import MixtureSummary, summarise_mixture
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.plan_summary import PlanSummary, summarise_plan
@@ -12,6 +15,10 @@ from bigdata_ml.reader.weights import RowWeights
 __all__ = [
     "Cursor",
     "EpochPlan",
+    "Member",
+    "MemberRows",
+    "Mixture",
+    "MixtureSummary",
     "PlanSummary",
     "Rank",
     "ReadOptions",
@@ -19,5 +26,6 @@ __all__ = [
     "RowWeights",
     "decode_batch",
     "open_reader",
+    "summarise_mixture",
     "summarise_plan",
 ]

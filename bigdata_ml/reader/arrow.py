@@ -9,11 +9,13 @@ import pyarrow as pa
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid, EngineUnavailable
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Cursor, Positioned, Ready
-from bigdata_ml.reader.fetch import GroupSource
-from bigdata_ml.reader.gather import Gathered, Gatherer, Share
+from bigdata_ml.reader.gather import Gathered, Gatherer
+from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.plan import EpochPlan
+from bigdata_ml.reader.plan import EpochPlan, Plan
 from bigdata_ml.reader.rank import Rank
+from bigdata_ml.reader.straight import StraightGatherer, is_straight
+from bigdata_ml.reader.stream_reader import Share
 from bigdata_ml.schema import NullPolicy
 
 __all__ = ["Gathering", "Reader", "check_columns", "open_reader"]
@@ -22,12 +24,16 @@ __all__ = ["Gathering", "Reader", "check_columns", "open_reader"]
 class Gathering:
     """One iteration's row groups: batches of rows as they are stored, and a text for each row whose group could not be read."""
 
-    def __init__(self, cursor: Cursor, plan: EpochPlan, share: Share) -> None:
+    def __init__(self, cursor: Cursor, plan: Plan, share: Share) -> None:
         self.plan = plan
-        self.source = GroupSource(cursor.dataset, cursor.read.columns or cursor.dataset.schema.names)
+        self.source = cursor.contents.source()
         self._unreadable: dict[int, str] = {}
         skip = self._remember if cursor.read.on_error == "skip" else None
-        self._gatherer = Gatherer(plan, share, self.source, on_unreadable=skip)
+        self._gatherer: Gatherer | StraightGatherer
+        if skip is None and isinstance(plan, EpochPlan) and is_straight(plan, share):
+            self._gatherer = StraightGatherer(plan, share, self.source)
+        else:
+            self._gatherer = Gatherer(plan, share, self.source, on_unreadable=skip)
         self.steps = self._gatherer.steps
 
     def next(self) -> Gathered:
@@ -67,7 +73,7 @@ class Reader(Positioned):
 
 
 def open_reader(
-    dataset: Dataset,
+    dataset: Dataset | Mixture,
     read: ReadOptions,
     *,
     global_batch_size: int,
@@ -76,7 +82,7 @@ def open_reader(
     memory_budget: int = MEMORY_BUDGET,
     selection_cache: str | os.PathLike[str] | None = None,
 ) -> Reader:
-    """Read a dataset, or a split of it, in the order of its plan.
+    """Read a dataset, a split of it, or a mixture of several, in the order of its plan.
 
     Args:
         dataset: what is read.
@@ -99,8 +105,13 @@ def open_reader(
     return Reader(Cursor(dataset, read, place, global_batch_size, memory_budget=memory_budget, selection_cache=selection_cache))
 
 
-def check_columns(dataset: Dataset, read: ReadOptions) -> None:
+def check_columns(dataset: Dataset | Mixture, read: ReadOptions) -> None:
     """Raise unless every column asked for is a field and the engine is there."""
+    for one in [member.dataset for member in dataset.members] if isinstance(dataset, Mixture) else [dataset]:
+        _check_columns(one, read)
+
+
+def _check_columns(dataset: Dataset, read: ReadOptions) -> None:
     if read.engine != "arrow":
         raise EngineUnavailable(f"engine {read.engine!r} is not in this version; use engine='arrow'")
     names = set(read.columns or dataset.schema.names)

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.reader.cursor import selected
+from bigdata_ml.reader.contents import DatasetContents
 from bigdata_ml.reader.options import ReadOptions, Shuffle
 from bigdata_ml.reader.plan import ORDER, EpochPlan
 from bigdata_ml.reader.rank import Rank, divisors
-from bigdata_ml.reader.settings import held_bound, order_settings, row_bytes
 from bigdata_ml.reader.streams import Layout
 
 __all__ = ["Mixing", "PlanSummary", "Reads", "measure_mixing", "measure_reads", "summarise_plan"]
@@ -130,13 +129,12 @@ def summarise_plan(
     if dataloader_workers < 0 or epoch < 0:
         raise ValueError(f"dataloader_workers and epoch must be 0 or more, got {dataloader_workers} and {epoch}")
     rank = Rank(world_size=world_size)
-    selection = selected(dataset, read)
-    settings = order_settings(dataset, read, rows=selection.usual, global_batch_size=global_batch_size, rank=rank)
-    plan = EpochPlan(selection.of_epoch(settings.seed, epoch), settings, epoch)
+    contents = DatasetContents(dataset, read, rank, global_batch_size)
+    part, settings, plan = contents.part, contents.settings, contents.plan(epoch)
     steps, rows, size = plan.steps, plan.selection.total, settings.global_batch_size
-    reads = measure_reads(plan, dataset.row_groups.rows, world_size)
+    reads = measure_reads(plan, part.sizes, world_size)
     mixing = measure_mixing(plan, world_size)
-    used = int(dataset.row_groups.rows[plan.selection.counts > 0].sum())
+    used = int(part.sizes[plan.selection.counts > 0].sum())
     return PlanSummary(
         order=ORDER,
         seed=settings.seed,
@@ -160,8 +158,8 @@ def summarise_plan(
         dataloader_workers=dataloader_workers,
         dataloader_reads=reads.row_groups * max(1, dataloader_workers),
         mixing=mixing,
-        held_bytes=mixing.held_peak * row_bytes(dataset),
-        held_bytes_bound=held_bound(settings, selection.most, world_size) * row_bytes(dataset),
+        held_bytes=mixing.held_peak * part.row_bytes,
+        held_bytes_bound=part.held_bytes(settings, world_size),
     )
 
 

@@ -76,8 +76,8 @@ class OrderSettings:
         return steps
 
 
-def order_settings(dataset: Dataset, read: ReadOptions, *, rows: int, global_batch_size: int, rank: Rank) -> OrderSettings:
-    """Return the settings of the order in which `rows` selected rows of a dataset are read.
+def order_settings(row_bytes: int, read: ReadOptions, *, rows: int, global_batch_size: int, rank: Rank) -> OrderSettings:
+    """Return the settings of the order in which `rows` selected rows of so many bytes are read.
 
     Raises:
         ValueError: a global batch of no rows, or streams that do not divide it.
@@ -89,7 +89,7 @@ def order_settings(dataset: Dataset, read: ReadOptions, *, rows: int, global_bat
     streams = _given(read, global_batch_size, rank) if read.streams is not None else _chosen(read, global_batch_size, rank)
     window = 0
     if read.shuffle in (True, "rows"):
-        window = min(_WINDOW_ROWS, _WINDOW_BYTES // row_bytes(dataset)) if read.window is None else read.window
+        window = min(_WINDOW_ROWS, _WINDOW_BYTES // row_bytes) if read.window is None else read.window
     return OrderSettings(
         seed=read.seed,
         global_batch_size=global_batch_size,
@@ -132,7 +132,7 @@ def _chosen(read: ReadOptions, size: int, rank: Rank) -> int:
         f"{chosen} streams were chosen by the world size of {world}, since it does not divide the usual {usual}: this is "
         f"another order than at world size 1. Give ReadOptions(streams={chosen}) everywhere to have the same order at the "
         f"world sizes {_listed(divisors(chosen))}",
-        stacklevel=5,
+        stacklevel=7,
     )
     return chosen
 

@@ -164,8 +164,8 @@ def test_a_field_named_like_the_readers_own_marks_is_refused(tmp_path: Path, nam
         ({"window": -1}, "window must be 0 rows or more"),
         ({"window": 9, "shuffle": False}, "window mixes rows and shuffle=False keeps them"),
         ({"window": 9, "shuffle": "groups"}, "window mixes rows and shuffle='groups' keeps them"),
-        ({"shuffle": "files"}, "shuffle must be True, False or 'groups', got 'files'"),
-        ({"shuffle": 1}, "shuffle must be True, False or 'groups', got 1"),
+        ({"shuffle": "files"}, "shuffle must be True, False, 'groups' or 'rows', got 'files'"),
+        ({"shuffle": 1}, "shuffle must be True, False, 'groups' or 'rows', got 1"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(settings: dict[str, Any], text: str) -> None:

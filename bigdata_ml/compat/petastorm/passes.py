@@ -42,7 +42,8 @@ class Passes:
         if self._cursor is None:
             return 0
         streams = self._source.rank.streams(self._cursor.settings.streams)
-        bounds = EpochPlan(self._cursor.selection, self._cursor.settings, 0).layout.bounds
+        settings = self._cursor.settings
+        bounds = EpochPlan(self._cursor.selection.of_epoch(settings.seed, 0), settings, 0).layout.bounds
         return int(bounds[streams.stop] - bounds[streams.start])
 
     @property

@@ -87,6 +87,8 @@ def _stored(column: pa.Array) -> list[Any]:
 
 def _column(column: pa.Array, field: UnischemaField) -> np.ndarray:
     kind = column.type
+    if _is_number_column(kind):
+        return np.asarray(column.to_numpy(zero_copy_only=False))
     if pa.types.is_dictionary(kind):
         return _column(column.dictionary_decode(), field)
     if isinstance(column, pa.FixedShapeTensorArray):
@@ -94,7 +96,7 @@ def _column(column: pa.Array, field: UnischemaField) -> np.ndarray:
     if _is_list(kind):
         return _matrix(_lists(column), field)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        text: np.ndarray = column.to_numpy(zero_copy_only=False)
+        text = np.asarray(column.to_numpy(zero_copy_only=False))
         return text if column.null_count else text.astype(np.str_)
     if pa.types.is_date(kind) or pa.types.is_decimal(kind) or pa.types.is_time(kind):
         return _objects(column.to_pylist())
