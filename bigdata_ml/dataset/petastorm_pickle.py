@@ -5,6 +5,7 @@ they read what was written on any numpy and Spark.
 """
 
 import pickle
+import struct
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -46,10 +47,10 @@ def pickle_petastorm_schema(schema: PetastormSchema) -> bytes:
     Raises:
         ValueError: a scalar's Spark type that Petastorm does not have.
     """
-    pairs = [(_plain(field.name), _field(field)) for field in schema]
+    pairs = [(_plain(field.name), _field(field) + _memo(b"r", place)) for place, field in enumerate(schema)]
     fields = _name("collections", "OrderedDict") + _EMPTY_TUPLE + _REDUCE + _items(pairs)
     # Petastorm's users reach a field as an attribute of its schema too.
-    own = [pair for pair, field in zip(pairs, schema, strict=True) if field.name not in _TAKEN]
+    own = [(_plain(field.name), _memo(b"j", place)) for place, field in enumerate(schema) if field.name not in _TAKEN]
     state = [(_plain("_name"), _plain(schema.name)), (_plain("_fields"), fields), *own]
     return _pickle(_object("petastorm.unischema", "Unischema", state))
 
@@ -158,6 +159,11 @@ def _name(module: str, name: str) -> bytes:
 def _plain(value: Any) -> bytes:
     """Return the opcodes of a value of Python's own; its places in the memo are its own while they are used."""
     return pickle.dumps(value, _PROTOCOL)[2:-1]
+
+
+def _memo(opcode: bytes, place: int) -> bytes:
+    """Return the opcode that remembers (`r`) or recalls (`j`) a field, far from the places that `_plain` uses."""
+    return opcode + struct.pack("<I", (1 << 16) + place)
 
 
 def _pickle(value: bytes) -> bytes:

@@ -23,7 +23,7 @@ from bigdata_ml.dataset import (
     validate,
 )
 from bigdata_ml.dataset.petastorm_fields import fields_to_petastorm
-from bigdata_ml.dataset.petastorm_writing import pickle_unischema
+from bigdata_ml.dataset.petastorm_pickle import pickle_petastorm_schema
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 
 # What unpickling gives by the classes' names alone: Petastorm's own are not there.
@@ -192,7 +192,7 @@ def test_the_pickle_says_what_petastorms_own_would(installed: Path) -> None:
         for place, codec in enumerate(codecs)
     )
     taken = PetastormField(name="fields", kind="decimal")
-    data = pickle_unischema(PetastormSchema("S", (*fields, taken)))
+    data = pickle_petastorm_schema(PetastormSchema("S", (*fields, taken)))
     code = f"""
 import pickle, numpy
 found = pickle.loads({data!r})
@@ -212,11 +212,9 @@ print('same')
     assert run.stdout == "same\n", run.stderr
 
 
-def test_the_pickle_needs_no_spark(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="kind scalar is not written"):
-        pickle_unischema(
-            PetastormSchema("S", (PetastormField(name="a", kind="int8", codec=PetastormCodec(kind="scalar", spark_type="int")),))
-        )
+def test_the_schema_of_our_datasets_needs_no_spark(tmp_path: Path, installed: Path) -> None:
+    publish_dataset(tmp_path / "dataset")
+    assert b"pyspark" not in pq.read_schema(tmp_path / "dataset" / "_common_metadata").metadata[b"dataset-toolkit.unischema.v1"]
 
 
 def test_metadata_of_other_files_are_a_finding(tmp_path: Path, installed: Path) -> None:
