@@ -44,7 +44,9 @@ class Member:
         if common is None or own is None:
             return replace(read, predicate=own if common is None else common)
         if isinstance(common, RowFilter) or isinstance(own, RowFilter):
-            raise ValueError(f"{self.dataset.url}: a RowFilter stands alone; give it to each member, or to ReadOptions, not to both")
+            raise ValueError(
+                f"{self.dataset.url}: a RowFilter stands alone; give it to each member, or to ReadOptions, not to both"
+            )
         return replace(read, predicate=common & own)
 
 

@@ -20,7 +20,7 @@ def row_columns(batch: pa.RecordBatch, schema: Unischema, *, place: Place) -> Co
     """Return a batch's fields decoded as `make_reader` hands them out, each a sequence with one value a row.
 
     Numbers are numpy scalars of the field's dtype (a numpy column [rows] where all are known), arrays and pictures numpy arrays,
-    text `str`, a null None.
+    text `str`; a null is None, in a floating column NaN.
 
     Args:
         batch: columns as they are stored.
@@ -53,8 +53,10 @@ def _decoded(column: pa.Array, field: UnischemaField, place: Place) -> Any:
     plain = codec is None or type(codec).__name__ == "ScalarCodec"
     if isinstance(column, pa.FixedShapeTensorArray):
         return _column(column, field)
-    if plain and not tuple(field.shape) and _is_number(dtype) and not column.null_count and _is_number_column(column.type):
-        return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+    if plain and not tuple(field.shape) and _is_number(dtype) and _is_number_column(column.type):
+        # An unknown number of floating point is NaN there.
+        if not column.null_count or pa.types.is_floating(column.type):
+            return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
     values = _stored(column)
     if codec is not None:
         decode: Callable[[Any], Any] = lambda value: codec.decode(field, value)  # noqa: E731
