@@ -12,6 +12,7 @@ from bigdata_ml.dataset import Dataset, Vocabulary
 from bigdata_ml.errors import SchemaMismatch
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.pattern import Pattern, make_pattern, whole_weights
+from bigdata_ml.reader.row_filter import RowFilter
 from bigdata_ml.schema import Field, NullPolicy, Schema
 
 __all__ = ["Member", "Mixture", "Stop"]
@@ -31,7 +32,7 @@ class Member:
 
     dataset: Dataset
     weight: float
-    predicate: pc.Expression | None = None
+    predicate: pc.Expression | RowFilter | None = None
 
     def __post_init__(self) -> None:
         if not (isfinite(self.weight) and self.weight > 0):
@@ -39,8 +40,12 @@ class Member:
 
     def read(self, read: ReadOptions) -> ReadOptions:
         """Return what is read of it."""
-        both = [one for one in (read.predicate, self.predicate) if one is not None]
-        return replace(read, predicate=both[0] & both[1] if len(both) == 2 else both[0] if both else None)
+        common, own = read.predicate, self.predicate
+        if common is None or own is None:
+            return replace(read, predicate=own if common is None else common)
+        if isinstance(common, RowFilter) or isinstance(own, RowFilter):
+            raise ValueError(f"{self.dataset.url}: a RowFilter stands alone; give it to each member, or to ReadOptions, not to both")
+        return replace(read, predicate=common & own)
 
 
 @dataclass(frozen=True, init=False)

@@ -34,6 +34,7 @@ from bigdata_ml.compat.petastorm.unischema import (
     insert_explicit_nulls,
     match_unischema_fields,
 )
+from bigdata_ml.compat.petastorm.weighted_sampling_reader import WeightedSamplingReader
 
 if TYPE_CHECKING:
     from bigdata_ml.compat.petastorm.pytorch import BatchedDataLoader, DataLoader, InMemBatchedDataLoader
@@ -67,6 +68,7 @@ __all__ = [
     "UnionIndexSelector",
     "Unischema",
     "UnischemaField",
+    "WeightedSamplingReader",
     "dict_to_spark_row",
     "edit_field",
     "in_intersection",

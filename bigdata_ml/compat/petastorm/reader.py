@@ -8,6 +8,7 @@ from operator import index
 from typing import Any
 
 from bigdata_ml.compat.petastorm.conditions import condition_of
+from bigdata_ml.compat.petastorm.mixed_source import MixedSource
 from bigdata_ml.compat.petastorm.opening import open_dataset, row_group_indexes, stored_schema
 from bigdata_ml.compat.petastorm.passes import Passes
 from bigdata_ml.compat.petastorm.selectors import RowGroupSelectorBase
@@ -20,9 +21,6 @@ from bigdata_ml.reader import Rank
 from bigdata_ml.reader.options import Shuffle
 
 __all__ = ["Reader", "make_batch_reader", "make_reader"]
-
-# Rows that are decoded together where the user sees them one by one.
-_TOGETHER = 256
 
 
 class Reader:
@@ -39,14 +37,14 @@ class Reader:
         stopped: whether `stop` was called.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source | MixedSource) -> None:
         self.source = source
         self.schema = source.schema
         self.batched_output = source.batched
         self.ngram = None
         self.last_row_consumed = False
         self.stopped = False
-        self._passes = Passes(source, _rows_together(source))
+        self._passes = Passes(source, source.usual_batch)
         self._items = self._handed_out()
         self._skip = self._row = 0
         self._before: dict[str, Any] | None = None
@@ -373,12 +371,6 @@ def _view(schema: Unischema, fields: Any, url: str) -> Unischema:
     if not view.fields:
         raise ValueError(f"{url}: schema_fields match no field; the dataset has {', '.join(schema.fields)}")
     return view
-
-
-def _rows_together(source: Source) -> int:
-    if source.batched:
-        return max(1, int(source.counts.max(initial=0)))
-    return min(_TOGETHER, max(1, -(-int(source.counts.sum()) // source.rank.world_size)))
 
 
 def _warn_unused(*, cache_type: str | None, shard_seed: int | None) -> None:

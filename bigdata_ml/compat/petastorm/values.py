@@ -97,13 +97,13 @@ def _column(column: pa.Array, field: UnischemaField) -> np.ndarray:
         return _matrix(_lists(column), field)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         text = np.asarray(column.to_numpy(zero_copy_only=False))
-        return text if column.null_count else text.astype(np.str_)
+        return text if column.null_count else np.asarray(text, np.str_)
     if pa.types.is_date(kind) or pa.types.is_decimal(kind) or pa.types.is_time(kind):
         return _objects(column.to_pylist())
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
-def _tensors(column: pa.FixedShapeTensorArray) -> Any:
+def _tensors(column: pa.FixedShapeTensorArray) -> np.ndarray:
     if not column.null_count:
         return np.asarray(column.to_numpy_ndarray())
     there = iter(column.drop_null().to_numpy_ndarray())
