@@ -57,6 +57,7 @@ def everything(spark: SparkSession, parent: Path) -> tuple[DataFrame, SparkDatas
         "array(id * 1.5D, 1) pair",
         "sequence(0, id) ragged",
         "array(timestamp'2500-01-01 00:00:00Z') moments",
+        "interval '2' second wait",
         "if(id = 1, null, id) count",
         "if(id = 1, null, 'known') maybe",
         "named_struct('a', id, 'in', named_struct('b', id * 2)) st",
@@ -91,6 +92,7 @@ def test_every_type_arrives(everything: tuple[DataFrame, SparkDatasetConverter])
     assert [str(one) for one in batch["day"]] == ["2024-02-28", "2024-02-29", "2024-03-01"]
     assert batch["moment"].numpy().astype("datetime64[us]").tolist() == np.array(MOMENTS, "datetime64[us]").tolist()
     assert batch["moments"].numpy().astype("datetime64[us]").tolist() == [[np.datetime64("2500-01-01", "us").item()]] * 3
+    assert batch["wait"].tolist() == [2_000_000] * 3
     assert batch["pair"].tolist() == [[0, 1], [1.5, 1], [3, 1]]
     assert (batch["st_a"].tolist(), batch["st_in_b"].tolist()) == ([0, 1, 2], [0, 2, 4])
     assert (batch["structs_c"].tolist(), batch["structs_d"]) == ([[0], [1], [2]], [["x"]] * 3)
@@ -131,7 +133,7 @@ def test_vectors_become_arrays_of_the_precision_asked_for(spark: SparkSession, p
         ("map('a', 1)", r"'bad' holds map<string,int>.*map_keys"),
         ("named_struct('in', map('a', 1))", "'bad_in' holds map<string,int>"),
         ("array(array(1))", r"'bad' holds arrays of array<int>.*flatten"),
-        ("interval 1 day", "'bad' holds interval day"),
+        ("make_interval(0, 1)", "'bad' holds interval"),
         ("null", "'bad' holds void"),
     ],
 )

@@ -14,6 +14,8 @@ Precision = Literal["float32", "float64"]
 _SCALARS = (
     *("BooleanType", "ByteType", "ShortType", "IntegerType", "LongType", "FloatType", "DoubleType", "DecimalType"),
     *("StringType", "CharType", "VarcharType", "BinaryType", "DateType", "TimestampType", "TimestampNTZType"),
+    # Parquet holds them as microseconds and as months.
+    *("DayTimeIntervalType", "YearMonthIntervalType"),
 )
 _DAY_MICROS = 24 * 60 * 60 * 1_000_000
 

@@ -120,7 +120,7 @@ def make_spark_converter(
         dtype: "float32" or "float64" is the precision that floating columns, arrays and vectors get; None leaves them.
 
     Raises:
-        ValueError: a column of another type (maps, intervals …), naming it; a setting out of its range; no directory set.
+        ValueError: a column of another type (maps, arrays of arrays …), naming it; a setting out of its range; no directory set.
         DatasetInvalid: executors wrote to a place that this process does not see.
 
     >>> converter = make_spark_converter(spark.table("flights"))                              # doctest: +SKIP
