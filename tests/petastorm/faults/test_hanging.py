@@ -21,9 +21,8 @@ def ended_workers() -> Any:
 
 
 def worker_processes() -> list[psutil.Process]:
-    return [
-        one for one in psutil.Process().children(recursive=True) if "exec_in_new_process_entrypoint" in " ".join(one.cmdline())
-    ]
+    running = [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in running if "exec_in_new_process_entrypoint" in " ".join(one.cmdline())]
 
 
 @pytest.mark.solved_by("bridge")
