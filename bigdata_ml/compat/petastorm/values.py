@@ -53,10 +53,10 @@ def _decoded(column: pa.Array, field: UnischemaField, place: Place) -> Any:
     plain = codec is None or type(codec).__name__ == "ScalarCodec"
     if isinstance(column, pa.FixedShapeTensorArray):
         return _column(column, field)
-    if plain and not tuple(field.shape) and _is_number(dtype) and _is_number_column(column.type):
-        # An unknown number of floating point is NaN there.
-        if not column.null_count or pa.types.is_floating(column.type):
-            return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+    # An unknown number of floating point is NaN there.
+    known = not column.null_count or pa.types.is_floating(column.type)
+    if plain and known and not tuple(field.shape) and _is_number(dtype) and _is_number_column(column.type):
+        return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
     values = _stored(column)
     if codec is not None:
         decode: Callable[[Any], Any] = lambda value: codec.decode(field, value)  # noqa: E731

@@ -34,6 +34,7 @@ __all__ = [
     "get_schema_from_dataset_url",
     "infer_or_load_unischema",
     "materialize_dataset",
+    "write_metadata",
 ]
 
 _log = logging.getLogger(__name__)
@@ -82,6 +83,18 @@ def materialize_dataset(
     with _hadoop_settings(spark, settings):
         yield
     _write_metadata(root, pickled, summary=use_summary_metadata)
+
+
+def write_metadata(dataset_url: str, schema: Unischema, *, filesystem: Any = None) -> None:
+    """Make a Petastorm dataset of Parquet files that anything wrote, encoded by the schema's codecs: no Spark is needed.
+
+    Raises:
+        ValueError, TypeError: a schema that cannot be kept.
+        DatasetNotFound: no Parquet files there.
+    """
+    _write_metadata(
+        dataset_place(dataset_url, filesystem, None), pickle_petastorm_schema(stored_unischema(schema)), summary=False
+    )
 
 
 def get_schema(dataset: Dataset | str) -> Unischema:
