@@ -28,7 +28,8 @@ class Gathering:
         self.source = cursor.contents.source()
         self._unreadable: dict[int, str] = {}
         skip = self._remember if cursor.read.on_error == "skip" else None
-        self._gatherer = Gatherer(plan, share, self.source, on_unreadable=skip)
+        sequence = cursor.read.sequence.length if cursor.read.sequence else None
+        self._gatherer = Gatherer(plan, share, self.source, on_unreadable=skip, sequence=sequence)
         self.steps = self._gatherer.steps
 
     def next(self) -> Gathered:
@@ -49,7 +50,7 @@ class Reader(Positioned):
 
     With `remainder` `pad` or `exact` a column `repeated` (bool) marks the rows that fill the last batch; with
     `on_error="skip"` a column `valid` (bool) is false for rows that were skipped. `len` is the number of steps of an epoch.
-    See `Cursor` for epochs and positions.
+    With `ReadOptions.sequence` each column is one of lists of that length. See `Cursor` for epochs and positions.
     """
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
