@@ -27,7 +27,8 @@ ROOMS = {
     "prepare": ["ImageJob", "SplitRule", "TableJob", "assign_split", "prepare_images", "prepare_table", "spark_session"],
     "reader": [
         "Cursor", "EpochPlan", "Member", "MemberRows", "Mixture", "MixtureSummary", "PlanSummary", "Rank",
-        "ReadOptions", "Reader", "RowWeights", "decode_batch", "open_reader", "summarise_mixture", "summarise_plan",
+        "ReadOptions", "Reader", "RowWeights", "Sequence", "decode_batch", "open_reader", "summarise_mixture",
+        "summarise_plan",
     ],
     "report": [
         "Baseline", "Cost", "DatasetRecord", "EpochRecord", "Epochs", "Meter", "Report", "RunDirectory", "RunRecord", "cost_of",

@@ -10,6 +10,7 @@ from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.plan_summary import PlanSummary, summarise_plan
 from bigdata_ml.reader.rank import Rank
+from bigdata_ml.reader.sequences import Sequence
 from bigdata_ml.reader.weights import RowWeights
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ReadOptions",
     "Reader",
     "RowWeights",
+    "Sequence",
     "decode_batch",
     "open_reader",
     "summarise_mixture",

@@ -30,10 +30,11 @@ class Gathering:
         self._unreadable: dict[int, str] = {}
         skip = self._remember if cursor.read.on_error == "skip" else None
         self._gatherer: Gatherer | StraightGatherer
-        if skip is None and isinstance(plan, EpochPlan) and is_straight(plan, share):
+        sequence = cursor.read.sequence.length if cursor.read.sequence else None
+        if skip is None and sequence is None and isinstance(plan, EpochPlan) and is_straight(plan, share):
             self._gatherer = StraightGatherer(plan, share, self.source)
         else:
-            self._gatherer = Gatherer(plan, share, self.source, on_unreadable=skip)
+            self._gatherer = Gatherer(plan, share, self.source, on_unreadable=skip, sequence=sequence)
         self.steps = self._gatherer.steps
 
     def next(self) -> Gathered:
@@ -54,7 +55,7 @@ class Reader(Positioned):
 
     With `remainder` `pad` or `exact` a column `repeated` (bool) marks the rows that fill the last batch; with
     `on_error="skip"` a column `valid` (bool) is false for rows that were skipped. `len` is the number of steps of an epoch.
-    See `Cursor` for epochs and positions.
+    With `ReadOptions.sequence` each column is one of lists of that length. See `Cursor` for epochs and positions.
     """
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:

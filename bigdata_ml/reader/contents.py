@@ -13,7 +13,9 @@ from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import EpochPlan, Plan
 from bigdata_ml.reader.rank import Rank
 from bigdata_ml.reader.selection import Selected, select
-from bigdata_ml.reader.settings import OrderSettings, check_budget, held_bound, order_settings, row_bytes
+from bigdata_ml.reader.sequences import select_starts
+from bigdata_ml.reader.settings import OrderSettings, check_budget, held_bound, order_settings, refuse_beyond, row_bytes
+from bigdata_ml.reader.spans import SpannedSelection, SpanSource, make_spans
 from bigdata_ml.reader.weights import weigh
 from bigdata_ml.schema import Schema
 
@@ -70,7 +72,9 @@ class DatasetPart:
         dataset: whose rows.
         schema: the fields that are read.
         selection: the rows, and how often they come.
-        row_bytes: of a row in memory, on average.
+        row_bytes: of a selected row in memory, on average: of a sequence its share of the rows.
+        sizes: rows of each unit of reading, selected or not, int64 [units].
+        read_rows, read_groups: rows and row groups that are read with it, int64 [units].
 
     Raises:
         ValueError, DatasetInvalid: as `select` and `weigh`.
@@ -79,14 +83,25 @@ class DatasetPart:
     def __init__(self, dataset: Dataset, read: ReadOptions, *, cache: str | os.PathLike[str] | None = None) -> None:
         self.dataset = dataset
         self.schema = dataset.schema.select(read.columns or dataset.schema.names)
-        selection = select(dataset, read.predicate, cache=cache)
-        self.selection: Selected = selection if read.weights is None else weigh(dataset, selection, read.weights, cache=cache)
+        self._spans = None if read.sequence is None else make_spans(dataset, read.sequence)
+        selection = (
+            select(dataset, read.predicate, cache=cache)
+            if read.sequence is None
+            else select_starts(dataset, read.predicate, read.sequence, cache=cache)
+        )
+        weighed: Selected = selection if read.weights is None else weigh(dataset, selection, read.weights, cache=cache)
+        self.selection = weighed if self._spans is None else SpannedSelection(weighed, self._spans)
         self.row_bytes = row_bytes(dataset)
+        self.sizes = self.read_rows = dataset.row_groups.rows
+        self.read_groups = np.ones_like(self.sizes)
+        if self._spans is not None:
+            self.sizes, self.read_rows, self.read_groups = self._spans.sizes, self._spans.read_rows, self._spans.read_groups
+            self.row_bytes *= max(1, -(-dataset.rows // max(1, self.selection.usual)))
 
     @property
-    def sizes(self) -> np.ndarray:
-        """Rows of each unit of reading, selected or not, int64 [units]."""
-        return self.dataset.row_groups.rows
+    def is_spanned(self) -> bool:
+        """Whether its units are spans of row groups, for sequences."""
+        return self._spans is not None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -95,10 +110,16 @@ class DatasetPart:
 
     def source(self) -> LocatedSource:
         """Return where the values come from."""
-        return GroupSource(self.dataset, self.schema.names)
+        source = GroupSource(self.dataset, self.schema.names)
+        return source if self._spans is None else SpanSource(source, self._spans)
 
     def held_bytes(self, settings: OrderSettings, world_size: int) -> int:
-        """Return the bytes of rows that a rank holds at most."""
+        """Return the bytes of rows that a rank holds at most; an estimate."""
+        if self._spans is not None:
+            # Spans are held whole until their last sequence leaves: those of the window, and one at each of its ends.
+            whole = int(self.read_rows.sum())
+            rows = settings.delay * -(-whole // max(1, self.selection.usual)) + 2 * int(self.read_rows.max(initial=0))
+            return min(settings.streams // world_size * rows, whole) * row_bytes(self.dataset)
         return held_bound(settings, self.selection.most, world_size) * self.row_bytes
 
 
@@ -145,7 +166,10 @@ class DatasetContents:
 
     def check_budget(self, rank: Rank, budget: int) -> None:
         """Raise ValueError where a rank would hold more than `budget` bytes of rows."""
-        check_budget(self.settings, self.part.dataset, self.part.selection.most, rank, budget)
+        if self.part.is_spanned:
+            refuse_beyond(self.url, self.settings, lambda one: self.part.held_bytes(one, rank.world_size), rank, budget)
+        else:
+            check_budget(self.settings, self.part.dataset, self.part.selection.most, rank, budget)
 
     def difference(self, name: str, _: Mapping[str, Any]) -> str:
         """Return more words about a part of `identity` that a state has otherwise."""

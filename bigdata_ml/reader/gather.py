@@ -44,13 +44,15 @@ class Gatherer:
     let go; streams of one rank that need it in the same step share the reading.
     """
 
-    def __init__(self, plan: Plan, share: Share, source: Source, *, on_unreadable: Unreadable | None = None) -> None:
+    def __init__(
+        self, plan: Plan, share: Share, source: Source, *, on_unreadable: Unreadable | None = None, sequence: int | None = None
+    ) -> None:
         self._plan, self._share, self._source = plan, share, source
         self._on_unreadable = on_unreadable
         self._lanes = [Lane(courses, index, share) for index in share.streams for courses in plan.courses(index, share.first)]
         self._size = plan.settings.stream_batch
         self.steps = range(share.first, plan.steps, share.stride)
-        self.open = OpenBatches(source.schema, self._size * len(share.streams), ahead=self._ahead())
+        self.open = OpenBatches(source.schema, self._size * len(share.streams), ahead=self._ahead(), sequence=sequence)
         self._done = 0
         self._failure: BaseException | None = None
         self.reads = 0

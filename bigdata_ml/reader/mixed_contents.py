@@ -14,8 +14,8 @@ from bigdata_ml.reader.contents import DatasetPart, LocatedSource
 from bigdata_ml.reader.mixed_plan import MixedPart, MixedPlan
 from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.rank import Rank, divisors
-from bigdata_ml.reader.settings import OrderSettings, order_settings
+from bigdata_ml.reader.rank import Rank
+from bigdata_ml.reader.settings import OrderSettings, order_settings, refuse_beyond
 from bigdata_ml.schema import Schema
 
 __all__ = ["MemberRows", "MixtureContents"]
@@ -131,17 +131,7 @@ class MixtureContents:
 
     def check_budget(self, rank: Rank, budget: int) -> None:
         """Raise ValueError where a rank would hold more than `budget` bytes of rows."""
-        found = self._held(self.settings, rank)
-        if found <= budget:
-            return
-        fewer = [one for one in divisors(self.settings.streams) if one % rank.world_size == 0]
-        fitting = [one for one in fewer if self._held(replace(self.settings, streams=one), rank) <= budget]
-        way = f"streams={max(fitting)}" if fitting else "fewer streams, a smaller window"
-        raise ValueError(
-            f"{self.url}: with {self.settings.streams} streams and a window of {self.settings.window} rows each of "
-            f"{rank.world_size} ranks would hold {found / 2**20:.0f} MiB of rows, more than memory_budget={budget} "
-            f"({budget / 2**20:.0f} MiB); take {way}, or memory_budget={found}"
-        )
+        refuse_beyond(self.url, self.settings, lambda one: self._held(one, rank), rank, budget)
 
     def difference(self, name: str, state: Mapping[str, Any]) -> str:
         """Return which dataset has a fingerprint or a selection that a state has otherwise."""

@@ -60,7 +60,7 @@ class PlanSummary:
         seed, epoch: whose order.
         shuffle: True, False or `groups`.
         rows: how many there are in this epoch, copies counted.
-        row_groups: row groups that have any.
+        row_groups: row groups, or spans of them where samples are sequences, that have any.
         weighted_by: the field that rows' weights come from, if they have any.
         global_batch_size, world_size: as asked for.
         rank_batch_size: rows of a step on each rank.
@@ -132,7 +132,8 @@ def summarise_plan(
     contents = DatasetContents(dataset, read, rank, global_batch_size)
     part, settings, plan = contents.part, contents.settings, contents.plan(epoch)
     steps, rows, size = plan.steps, plan.selection.total, settings.global_batch_size
-    reads = measure_reads(plan, part.sizes, world_size)
+    reads = measure_reads(plan, part.read_rows, world_size)
+    groups = measure_reads(plan, part.read_groups, world_size).rows
     mixing = measure_mixing(plan, world_size)
     used = int(part.sizes[plan.selection.counts > 0].sum())
     return PlanSummary(
@@ -153,10 +154,10 @@ def summarise_plan(
         streams=settings.streams,
         window=settings.window,
         world_sizes=tuple(divisors(settings.streams)),
-        reads=reads.row_groups,
+        reads=groups,
         read_amplification=reads.rows / used,
         dataloader_workers=dataloader_workers,
-        dataloader_reads=reads.row_groups * max(1, dataloader_workers),
+        dataloader_reads=groups * max(1, dataloader_workers),
         mixing=mixing,
         held_bytes=mixing.held_peak * part.row_bytes,
         held_bytes_bound=part.held_bytes(settings, world_size),

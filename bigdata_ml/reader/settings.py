@@ -1,6 +1,7 @@
 """The order's settings: what `ReadOptions` leave open is chosen here, from the dataset and the global batch."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import index
 
@@ -12,7 +13,7 @@ from bigdata_ml.reader.options import ReadOptions, Remainder, Shuffle
 from bigdata_ml.reader.rank import Rank, divisors
 from bigdata_ml.schema.arrow import fixed_width
 
-__all__ = ["OrderSettings", "check_budget", "held_bound", "order_settings", "row_bytes"]
+__all__ = ["OrderSettings", "check_budget", "held_bound", "order_settings", "refuse_beyond", "row_bytes"]
 
 _STREAMS = 16
 _WINDOW_BYTES = 256 << 20
@@ -178,4 +179,23 @@ def check_budget(settings: OrderSettings, dataset: Dataset, counts: np.ndarray, 
     raise ValueError(
         f"{dataset.url}: with {settings.streams} streams and a window of {settings.window} rows each of {world} ranks would hold "
         f"{found / 2**20:.0f} MiB of rows, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take {', or '.join(ways)}"
+    )
+
+
+def refuse_beyond(url: str, settings: OrderSettings, held: Callable[[OrderSettings], int], rank: Rank, budget: int) -> None:
+    """Refuse an order by which a rank would hold more than `budget` bytes of rows, where `held` says how many.
+
+    Raises:
+        ValueError: naming what would be held, and streams that would fit.
+    """
+    found, world = held(settings), rank.world_size
+    if found <= budget:
+        return
+    fewer = (replace(settings, streams=one) for one in divisors(settings.streams) if one % world == 0)
+    fitting = [one.streams for one in fewer if held(one) <= budget]
+    way = f"streams={max(fitting)}" if fitting else "fewer streams, a smaller window"
+    raise ValueError(
+        f"{url}: with {settings.streams} streams and a window of {settings.window} rows each of {world} ranks would hold "
+        f"{found / 2**20:.0f} MiB of rows, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take {way}, or "
+        f"memory_budget={found}"
     )
