@@ -202,6 +202,7 @@ def test_indexes_of_files_that_are_no_more_are_dropped(
     assert "indexes are of other files and were dropped" in caplog.text
     with pytest.raises(ValueError, match="no row-group indexes"):
         get_row_group_indexes(url)
+    assert not (place_of(url) / "_metadata").exists()
     assert sum(json.loads(keys_of(url)[b"dataset-toolkit.num_row_groups_per_file.v1"]).values()) == 2 * FILES
     with make_reader(url) as reader:
         assert_rows(reader, range(2 * ROWS))
