@@ -195,12 +195,14 @@ def test_indexes_of_files_that_are_no_more_are_dropped(
     url = f"file://{tmp_path / 'grows'}"
     write(spark, url)
     build_rowgroup_index(url, spark.sparkContext, [SingleFieldIndexer("ids", "id")])
-    generate_petastorm_metadata(spark, url)
-    assert set(get_row_group_indexes(url)) == {"ids"}
+    for summary in (False, True):
+        generate_petastorm_metadata(spark, url, use_summary_metadata=summary)
+        assert set(get_row_group_indexes(url)) == {"ids"}
     write(spark, url, rows=range(ROWS, 2 * ROWS), mode="append")
     assert "indexes are of other files and were dropped" in caplog.text
     with pytest.raises(ValueError, match="no row-group indexes"):
         get_row_group_indexes(url)
+    assert not (place_of(url) / "_metadata").exists()
     assert sum(json.loads(keys_of(url)[b"dataset-toolkit.num_row_groups_per_file.v1"]).values()) == 2 * FILES
     with make_reader(url) as reader:
         assert_rows(reader, range(2 * ROWS))

@@ -160,6 +160,10 @@ def _write_metadata(root: Location, pickled: bytes, *, summary: bool) -> None:
         keys[INDEXES_KEY] = None
         _log.warning("%s: its row-group indexes are of other files and were dropped; build them again", root.url)
     write_keys(root, keys, files=files)
+    if not summary and _summary_groups(root) not in (0, sum(counted.values())):
+        # Petastorm believes the summary first, and would not see the other files.
+        (root / SUMMARY_METADATA).delete()
+        _log.warning("%s: its %s was of other files and was deleted", root.url, SUMMARY_METADATA)
 
 
 def _summary_groups(root: Location) -> int:

@@ -9,6 +9,7 @@ from pydoc import locate as find_object
 from typing import TYPE_CHECKING
 
 from bigdata_ml.compat.petastorm.errors import PetastormMetadataError
+from bigdata_ml.compat.petastorm.etl.common_metadata import kept_keys, parquet_files, write_keys
 from bigdata_ml.compat.petastorm.etl.dataset_metadata import get_schema, materialize_dataset
 from bigdata_ml.compat.petastorm.opening import open_dataset
 from bigdata_ml.compat.petastorm.unischema import Unischema
@@ -41,7 +42,11 @@ def generate_petastorm_metadata(
     schema = _schema(dataset_url, unischema_class)
     with materialize_dataset(spark, dataset_url, schema, use_summary_metadata=use_summary_metadata):
         if use_summary_metadata:
+            place = open_dataset(dataset_url).location
+            kept = kept_keys(place)
             _write_summary(spark, dataset_url)
+            # Parquet's library has written _common_metadata too, with the files' keys alone.
+            write_keys(place, kept, files=parquet_files(place))
 
 
 def _schema(dataset_url: str, unischema_class: str | None) -> Unischema:
