@@ -15,6 +15,7 @@ from bigdata_ml.compat.petastorm.codecs import (
     ScalarCodec,
 )
 from bigdata_ml.compat.petastorm.errors import NoDataAvailableError
+from bigdata_ml.compat.petastorm.ngram import NGram
 from bigdata_ml.compat.petastorm.predicates import (
     PredicateBase,
     in_intersection,
@@ -57,6 +58,7 @@ __all__ = [
     "DataframeColumnCodec",
     "InMemBatchedDataLoader",
     "IntersectIndexSelector",
+    "NGram",
     "NdarrayCodec",
     "NoDataAvailableError",
     "PredicateBase",

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from bigdata_ml.compat.petastorm.ngram import NGram
+from bigdata_ml.compat.petastorm.samples import sequence_of
 from bigdata_ml.compat.petastorm.source import Rows, Source, passed_over, warn_empty
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.reader import Cursor, Member, Mixture, Rank, ReadOptions
@@ -40,6 +42,7 @@ class MixedSource:
         for other in self.members[1:]:
             for name, mine, theirs in (
                 ("the kind of reader (rows or batches)", first.batched, other.batched),
+                ("the NGram", first.ngram, other.ngram),
                 ("the fields", sorted(first.schema.fields), sorted(other.schema.fields)),
                 ("shuffle_row_groups or shuffle_rows", first.shuffle, other.shuffle),
                 ("cur_shard or shard_count", first.rank, other.rank),
@@ -67,6 +70,11 @@ class MixedSource:
     def rank(self) -> Rank:
         """Which part of each step is read."""
         return self.members[0].rank
+
+    @property
+    def ngram(self) -> NGram | None:
+        """What a sample is where it is several rows."""
+        return self.members[0].ngram
 
     @property
     def num_epochs(self) -> int | None:
@@ -116,6 +124,7 @@ class MixedSource:
         )
         read = ReadOptions(
             columns=tuple(first.stored.fields),
+            sequence=None if first.ngram is None else sequence_of(first.ngram),
             shuffle=first.order_with(window),
             seed=first.seed,
             streams=ranks,
@@ -132,13 +141,15 @@ class MixedSource:
         return passed_over(self, cursor, finish, light=light)
 
     def _rows(self, gathering: Gathering, gathered: Gathered) -> Rows:
-        members = gathered.batch.column(gathered.batch.schema.get_field_index(_MEMBER)).to_numpy()
+        column = gathered.batch.column(_MEMBER)
+        # A sample is of one member, whose number each of its rows has.
+        members = column.to_numpy() if self.ngram is None else column.flatten().to_numpy()[:: self.ngram.length]
         places = [np.flatnonzero(members == number) for number in range(len(self.members))]
         parts = [source.rows(gathering, gathered, mine) for source, mine in zip(self.members, places, strict=True) if len(mine)]
         order = np.argsort(np.concatenate(places), kind="stable")
         if sum(part.count for part in parts) != len(order):
             raise ValueError("a transform that changes the number of rows cannot be mixed with other readers; use a predicate")
-        return Rows({name: _joined([part.columns[name] for part in parts], order) for name in self.schema.fields}, len(order))
+        return Rows({name: _joined([part.columns[name] for part in parts], order) for name in parts[0].columns}, len(order))
 
 
 def _joined(parts: list[Any], order: np.ndarray) -> Any:

@@ -49,6 +49,8 @@ class _Loader:
                 f"the reader must be one of this module's make_reader or make_batch_reader, got {type(reader).__module__}."
                 f"{type(reader).__name__}; with Petastorm's own readers go Petastorm's own loaders"
             )
+        if reader.ngram is not None:
+            raise TypeError("a reader of NGrams has no tensors; our own loader's ReadOptions(sequence=…) gives [rows, length, …]")
         if batch_size < 1 or shuffling_queue_capacity < 0:
             got = f"got {batch_size} and {shuffling_queue_capacity}"
             raise ValueError(f"batch_size must be 1 or more and shuffling_queue_capacity 0 or more, {got}")

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from bigdata_ml.compat.petastorm.ngram import NGram
+from bigdata_ml.compat.petastorm.samples import samples_of, sequence_of
 from bigdata_ml.compat.petastorm.transform import TransformSpec
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.compat.petastorm.values import Columns, batch_columns, row_columns, rows_of
@@ -20,6 +22,7 @@ from bigdata_ml.reader.options import Remainder, Shuffle
 from bigdata_ml.reader.pipeline import finished
 from bigdata_ml.reader.row_filter import RowFilter
 from bigdata_ml.reader.selection import select
+from bigdata_ml.reader.sequences import select_starts
 
 __all__ = ["Rows", "Source", "as_frame", "passed_over", "warn_empty"]
 
@@ -53,6 +56,7 @@ class Source:
         num_epochs: passes; None is endless.
         num_workers: decoding threads; 0 decodes in the caller's.
         prefetch: steps that are read ahead.
+        ngram: what a sample is where it is several rows, resolved; None where it is one.
     """
 
     dataset: Dataset
@@ -67,6 +71,7 @@ class Source:
     num_epochs: int | None
     num_workers: int
     prefetch: int
+    ngram: NGram | None = None
 
     @property
     def url(self) -> str:
@@ -75,7 +80,9 @@ class Source:
 
     @property
     def counts(self) -> np.ndarray:
-        """Selected rows of each row group, int64 [groups]."""
+        """Selected rows, or samples by their first rows, of each row group, int64 [groups]."""
+        if self.ngram is not None:
+            return select_starts(self.dataset, self.condition, sequence_of(self.ngram)).counts
         return select(self.dataset, self.condition).counts
 
     @property
@@ -102,6 +109,7 @@ class Source:
         read = ReadOptions(
             columns=tuple(self.stored.fields),
             predicate=self.condition,
+            sequence=None if self.ngram is None else sequence_of(self.ngram),
             shuffle=self.order_with(window),
             seed=self.seed,
             remainder=remainder,
@@ -137,6 +145,9 @@ class Source:
         def place(row: int) -> str:
             return gathering.source.place(int(rows.groups[places[row]]), int(rows.rows[places[row]]))
 
+        if self.ngram is not None:
+            samples = samples_of(batch, self.ngram, self.stored, self.schema, self.transform, place=place)
+            return Rows({"sample": samples}, len(samples))
         columns = batch_columns(batch, self.stored) if self.batched else row_columns(batch, self.stored, place=place)
         return self.transformed(Rows(columns, batch.num_rows))
 
