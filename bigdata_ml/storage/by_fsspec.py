@@ -32,7 +32,7 @@ def locate_by_fsspec(url: str, options: Mapping[str, Any] | None = None) -> Loca
 
 
 def place_in(filesystem: Any, url: str, path: str) -> Location:
-    """Return where `url` is on a filesystem that the caller made: `path` on one of pyarrow's, the URL itself on one of fsspec's."""
+    """Return where `url` is on a filesystem that the caller made: at `path` on pyarrow's, where fsspec's says of the URL."""
     if not isinstance(filesystem, pafs.FileSystem):
         path = filesystem._strip_protocol(url)
         filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(filesystem))

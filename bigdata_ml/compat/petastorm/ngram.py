@@ -15,8 +15,8 @@ class NGram:
     """What a sample is: which fields at which offset, and how far apart neighbours may be.
 
     Args:
-        fields: by offset, whole numbers that follow one another, the fields, or regular expressions of names, that are read there.
-            Offsets in between that are left out have no fields.
+        fields: by offset, a whole number, the fields, or regular expressions of names, that are read there. Offsets in between
+            that are left out have no fields.
         delta_threshold: the largest difference of the timestamp between neighbours.
         timestamp_field: the field, or a regular expression of its name, by which the dataset is sorted: within each row group at
             least. Where it falls from one row group to the next, no sample goes over that border.
@@ -90,7 +90,7 @@ class NGram:
 
     def get_field_names_at_timestep(self, timestep: int) -> list[str]:
         """Return the names of the fields at an offset, of a resolved one; none where there is no such offset."""
-        return [one.name for one in self._fields.get(timestep, [])]
+        return [one if isinstance(one, str) else one.name for one in self._fields.get(timestep, [])]
 
     def get_field_names_at_all_timesteps(self) -> list[Any]:
         """Return the fields that are read at any offset, each once."""

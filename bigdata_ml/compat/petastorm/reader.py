@@ -329,7 +329,7 @@ def _source(
     ngram = fields.resolved(whole) if isinstance(fields, NGram) else None
     if ngram is not None and batched:
         raise ValueError(
-            "make_batch_reader has no NGram: make_reader has, and our own loader's ReadOptions(sequence=…) gives batches"
+            "make_batch_reader has no NGram: make_reader has, and ReadOptions(sequence=…) of our own loader gives batches"
         )
     if ngram is not None:
         fields = ngram.get_field_names_at_all_timesteps()
