@@ -52,6 +52,8 @@ class Cursor:
         WorldSizeNotAllowed: the world size does not divide the global batch or the streams.
     """
 
+    _order_settings = staticmethod(order_settings)
+
     def __init__(
         self,
         dataset: Dataset,
@@ -65,10 +67,11 @@ class Cursor:
         self.dataset, self.read, self.rank = dataset, read, rank
         self.selection = selected(dataset, read, cache=selection_cache)
         rows = self.selection.usual
-        self.settings = order_settings(dataset, read, rows=rows, global_batch_size=global_batch_size, rank=rank)
+        self.settings = self._order_settings(dataset, read, rows=rows, global_batch_size=global_batch_size, rank=rank)
         self._plan: EpochPlan | None = None
-        self.settings.steps(self.plan_of(0).selection.total)
-        check_budget(self.settings, dataset, self.selection.most, rank, memory_budget)
+        # Before anything is read: no step at all is an error of the arguments.
+        _ = self.plan_of(0).steps
+        self._check_budget(memory_budget)
         self.epoch = 0
         self.step = 0
         self._worker: tuple[int, int] | None = None
@@ -89,7 +92,7 @@ class Cursor:
     def plan_of(self, epoch: int) -> EpochPlan:
         """Return the plan of an epoch (0 …); the one asked for last is kept."""
         if self._plan is None or self._plan.epoch != epoch:
-            self._plan = EpochPlan(self.selection.of_epoch(self.settings.seed, epoch), self.settings, epoch)
+            self._plan = self._new_plan(epoch)
         return self._plan
 
     def set_epoch(self, epoch: int) -> None:
@@ -197,6 +200,12 @@ class Cursor:
             step += self._worker[0]
         self.epoch, self.step, self._restored, self._ended = epoch, step, True, False
         self._iteration += 1
+
+    def _new_plan(self, epoch: int) -> EpochPlan:
+        return EpochPlan(self.selection.of_epoch(self.settings.seed, epoch), self.settings, epoch)
+
+    def _check_budget(self, budget: int) -> None:
+        check_budget(self.settings, self.dataset, self.selection.most, self.rank, budget)
 
     def _new_skips(self) -> SkipCount:
         rows = self.plan_of(self.epoch).selection.total / self.rank.world_size / (self._worker[1] if self._worker else 1)

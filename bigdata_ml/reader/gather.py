@@ -85,6 +85,9 @@ class Gatherer:
             self._failure = error
             raise
 
+    def close(self) -> None:
+        """End the reading: nothing reads ahead here."""
+
     def _gather(self, step: int) -> Gathered:
         needed: dict[int, list[Entries]] = {}
         for stream in self._streams.values():

@@ -129,6 +129,10 @@ def summarise_plan(
     """
     if dataloader_workers < 0 or epoch < 0:
         raise ValueError(f"dataloader_workers and epoch must be 0 or more, got {dataloader_workers} and {epoch}")
+    if read.engine != "arrow":
+        raise ValueError(
+            f"a plan is the native engine's; engine={read.engine!r} draws its order while it reads: len(reader) are its steps"
+        )
     rank = Rank(world_size=world_size)
     selection = selected(dataset, read)
     settings = order_settings(dataset, read, rows=selection.usual, global_batch_size=global_batch_size, rank=rank)
