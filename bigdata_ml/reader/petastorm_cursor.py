@@ -101,8 +101,8 @@ class PetastormCursor(Cursor):
         if found > budget:
             raise ValueError(
                 f"{self.dataset.url}: Petastorm with {self.threads} threads would hold {groups} row groups of up to {largest} "
-                f"rows, {found / 2**20:.0f} MiB, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take fewer num_workers, "
-                f"smaller row groups, or memory_budget={found}"
+                f"rows, {found / 2**20:.0f} MiB, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take fewer "
+                f"num_workers, smaller row groups, or memory_budget={found}"
             )
 
     def _identity(self) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class ShardPlan(EpochPlan):
 
     @cached_property
     def steps(self) -> int:
-        """Number of steps, the same on every rank: under `drop` those of the rank with the fewest rows, else of that with the most.
+        """Number of steps, the same on every rank: those of the rank with the fewest rows under `drop`, else with the most.
 
         Raises:
             ValueError: none at all, with the numbers.
