@@ -113,10 +113,10 @@ def test_a_field_that_petastorm_has_no_type_for_is_refused_by_name(tmp_path: Pat
     assert len(reader(dataset, size=1, columns=("id",))) == 1
 
 
-@pytest.mark.parametrize(
-    ("remainder", "shuffle", "size"), list(product(("pad", "exact"), (True, False, "groups", "rows"), (1, 4, 23, 100)))
-)
-def test_every_row_is_read_once_an_epoch(plain: Dataset, remainder: str, shuffle: bool | str, size: int) -> None:
+@pytest.mark.parametrize(("remainder", "shuffle", "size"), list(product(("pad", "exact"), (False, "groups", "rows"), (4, 100))))
+def test_every_row_is_read_once_an_epoch_whatever_is_shuffled(
+    plain: Dataset, remainder: str, shuffle: bool | str, size: int
+) -> None:
     assert_reads_each_row_once(lambda: reader(plain, size=size, remainder=remainder, shuffle=shuffle), range(23))
 
 
@@ -165,21 +165,6 @@ def test_shuffled_groups_keep_their_rows_order_and_shuffled_rows_keep_the_groups
     assert [sorted(rows[group[0] : group[-1] + 1]) for group in stored] == stored
 
 
-@pytest.mark.parametrize(
-    ("predicate", "wanted"),
-    [
-        (pc.field("id") >= 7, list(range(7, 23))),
-        (pc.field("price") >= 0, [one for one in range(23) if one % 6 != 5]),
-        (pc.field("price").is_null(), [5, 11, 17]),
-        (~(pc.field("price") < 2), [one for one in range(4, 23) if one % 6 != 5]),
-    ],
-)
-def test_a_predicate_is_counted_before_the_first_step_and_exact(plain: Dataset, predicate: Any, wanted: list[int]) -> None:
-    one = reader(plain, size=1, predicate=predicate)
-    assert len(one) == len(wanted)
-    assert_reads_each_row_once(lambda: one, wanted)
-
-
 def test_weighted_rows_come_as_often_as_they_weigh(plain: Dataset) -> None:
     weights = RowWeights("id", {5: 3, 6: 0})
     rows = [row for batch in reader(plain, size=1, weights=weights) for row in ids_of(batch)]
@@ -215,11 +200,7 @@ def test_no_file_is_read_that_the_manifest_does_not_name(tiny: Dataset) -> None:
             "4 rows cannot be divided among 3 ranks; allowed world sizes are 1, 2, 4",
         ),
         ({"world_size": 8, "size": 8}, WorldSizeNotAllowed, "7 with selected rows are too few for 8 ranks; .* engine='arrow'"),
-        ({"size": 24}, ValueError, "23 selected rows make no step of 24 rows with remainder='drop'"),
         ({"world_size": 7, "size": 21}, ValueError, "one of 7 ranks have 1 selected rows, which make no step of 3 rows"),
-        ({"size": 0}, ValueError, "global_batch_size must be at least 1, got 0"),
-        ({"columns": ("nope",)}, ValueError, "has no fields nope; it has id, price"),
-        ({"predicate": pc.field("id") > 99}, ValueError, "0 selected rows make no step"),
     ],
 )
 def test_what_it_cannot_do_is_refused_by_name(plain: Dataset, settings: dict[str, Any], error: type, text: str) -> None:
