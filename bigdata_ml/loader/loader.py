@@ -4,6 +4,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from bigdata_ml.reader.arrow import Gathering, check_columns
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Positioned, Ready
 from bigdata_ml.reader.decode import Columns
 from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.petastorm_cursor import PetastormCursor
 from bigdata_ml.reader.pipeline import finished
 from bigdata_ml.schema import Codec
 
@@ -158,7 +160,8 @@ def make_loader(
         global_batch_size, batch_size: exactly one of them: rows of a step over all ranks, or of this rank. With
             `batch_size` another world size is another plan.
         rank, world_size: which part of each global batch this process reads.
-        num_workers: decoding threads, 0 or more; 0 reads and decodes in the caller's.
+        num_workers: decoding threads, 0 or more; 0 reads and decodes in the caller's. Petastorm's engine has as many again, to
+            read, each of which reads four row groups ahead.
         prefetch: batches read ahead with threads, 1 or more; a batch or two per worker keep it busy.
         transform: `f(sample, rng) -> sample` on dicts of one row's numpy values; `rng` is the row's own
             numpy Generator. It must draw from nothing else.
@@ -169,7 +172,9 @@ def make_loader(
         ValueError: not exactly one batch size, unknown columns, a predicate that does not fit, too few rows for a step, or
             more rows held than fit.
         TypeError: a transform that does not take (sample, rng).
-        WorldSizeNotAllowed: the world size does not divide the global batch or the streams.
+        WorldSizeNotAllowed: the world size does not divide the global batch or the streams, or, with Petastorm's engine, exceeds
+            the number of row groups.
+        EngineUnavailable: an engine that is not installed, or has no type for a field.
 
     >>> loader = make_loader(dataset.split("train"), ReadOptions(seed=7), global_batch_size=512)  # doctest: +SKIP
     >>> for batch in loader: ...  # doctest: +SKIP
@@ -183,7 +188,8 @@ def make_loader(
     check_columns(dataset, read)
     rows = global_batch_size if global_batch_size is not None else (batch_size or 0) * world_size
     place = Rank(rank=rank, world_size=world_size)
-    cursor = Cursor(dataset, read, place, rows, memory_budget=memory_budget, selection_cache=selection_cache)
+    cursor_class = partial(PetastormCursor, threads=num_workers) if read.engine == "petastorm" else Cursor
+    cursor = cursor_class(dataset, read, place, rows, memory_budget=memory_budget, selection_cache=selection_cache)
     return Loader(cursor, num_workers=num_workers, prefetch=max(prefetch, num_workers), transform=transform)
 
 

@@ -1,7 +1,8 @@
-"""The native engine: the rows of a plan as Arrow record batches."""
+"""The rows of a plan as Arrow record batches, whichever engine reads them."""
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -9,12 +10,13 @@ import pyarrow as pa
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid, EngineUnavailable
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Cursor, Positioned, Ready
-from bigdata_ml.reader.gather import Gathered, Gatherer
+from bigdata_ml.reader.engines import check_engine, gatherer_of
+from bigdata_ml.reader.gather import Gathered
 from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.plan import EpochPlan, Plan
+from bigdata_ml.reader.petastorm_cursor import PetastormCursor
+from bigdata_ml.reader.plan import Plan
 from bigdata_ml.reader.rank import Rank
-from bigdata_ml.reader.straight import StraightGatherer, is_straight
 from bigdata_ml.reader.stream_reader import Share
 from bigdata_ml.schema import NullPolicy
 
@@ -29,17 +31,16 @@ class Gathering:
         self.source = cursor.contents.source()
         self._unreadable: dict[int, str] = {}
         skip = self._remember if cursor.read.on_error == "skip" else None
-        self._gatherer: Gatherer | StraightGatherer
-        sequence = cursor.read.sequence.length if cursor.read.sequence else None
-        if skip is None and sequence is None and isinstance(plan, EpochPlan) and is_straight(plan, share):
-            self._gatherer = StraightGatherer(plan, share, self.source)
-        else:
-            self._gatherer = Gatherer(plan, share, self.source, on_unreadable=skip, sequence=sequence)
+        self._gatherer = gatherer_of(cursor, plan, share, self.source, on_unreadable=skip)
         self.steps = self._gatherer.steps
 
     def next(self) -> Gathered:
         """Return the next step's rows."""
         return self._gatherer.next()
+
+    def close(self) -> None:
+        """End what reads ahead, if anything does; called once nobody waits for `next`."""
+        self._gatherer.close()
 
     def skipped(self, gathered: Gathered) -> list[str]:
         """Return a text for each row that was skipped, rows that fill the last batch left out."""
@@ -63,14 +64,15 @@ class Reader(Positioned):
         return self._cursor.follow(self._batches(Gathering(self._cursor, plan, share)))
 
     def _batches(self, gathering: Gathering) -> Iterator[Ready[pa.RecordBatch]]:
-        for _ in gathering.steps:
-            gathered = gathering.next()
-            batch = gathered.batch
-            if self._cursor.read.remainder != "drop":
-                batch = batch.append_column("repeated", pa.array(gathered.rows.repeated))
-            if self._cursor.read.on_error == "skip":
-                batch = batch.append_column("valid", pa.array(np.logical_not(gathered.skipped)))
-            yield Ready(batch, gathering.skipped(gathered))
+        with closing(gathering):
+            for _ in gathering.steps:
+                gathered = gathering.next()
+                batch = gathered.batch
+                if self._cursor.read.remainder != "drop":
+                    batch = batch.append_column("repeated", pa.array(gathered.rows.repeated))
+                if self._cursor.read.on_error == "skip":
+                    batch = batch.append_column("valid", pa.array(np.logical_not(gathered.skipped)))
+                yield Ready(batch, gathering.skipped(gathered))
 
 
 def open_reader(
@@ -96,25 +98,27 @@ def open_reader(
     Raises:
         ValueError: unknown columns, a predicate that does not fit, too few rows for one step, or more rows held than fit.
         WorldSizeNotAllowed: the world size does not divide the global batch or the streams.
-        EngineUnavailable: an engine that is not there.
+        EngineUnavailable: an engine that is not installed, or has no type for a field.
 
     >>> reader = open_reader(Dataset.open(url).split("train"), ReadOptions(seed=7), global_batch_size=512)  # doctest: +SKIP
     >>> for rows in reader: ...  # doctest: +SKIP
     """
     check_columns(dataset, read)
     place = Rank(rank=rank, world_size=world_size)
-    return Reader(Cursor(dataset, read, place, global_batch_size, memory_budget=memory_budget, selection_cache=selection_cache))
+    cursor_class = PetastormCursor if read.engine == "petastorm" else Cursor
+    cursor = cursor_class(dataset, read, place, global_batch_size, memory_budget=memory_budget, selection_cache=selection_cache)
+    return Reader(cursor)
 
 
 def check_columns(dataset: Dataset | Mixture, read: ReadOptions) -> None:
-    """Raise unless every column asked for is a field and the engine is there."""
+    """Raise unless every column asked for is a field and the engine, which must be there, can read it."""
+    if isinstance(dataset, Mixture) and read.engine == "petastorm":
+        raise EngineUnavailable("engine='petastorm' reads one dataset, not a mixture; take engine='arrow'")
     for one in [member.dataset for member in dataset.members] if isinstance(dataset, Mixture) else [dataset]:
         _check_columns(one, read)
 
 
 def _check_columns(dataset: Dataset, read: ReadOptions) -> None:
-    if read.engine != "arrow":
-        raise EngineUnavailable(f"engine {read.engine!r} is not in this version; use engine='arrow'")
     names = set(read.columns or dataset.schema.names)
     masks = {f"{field.name}_valid" for field in dataset.schema if field.name in names and field.null is NullPolicy.MASK}
     taken = sorted(({"valid", "repeated"} | masks) & names)
@@ -125,3 +129,4 @@ def _check_columns(dataset: Dataset, read: ReadOptions) -> None:
     unknown = [name for name in read.columns or () if name not in dataset.schema]
     if unknown:
         raise ValueError(f"{dataset.url} has no fields {', '.join(unknown)}; it has {', '.join(dataset.schema.names)}")
+    check_engine(dataset, read)

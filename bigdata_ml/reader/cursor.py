@@ -63,11 +63,7 @@ class Cursor:
         selection_cache: str | os.PathLike[str] | None = None,
     ) -> None:
         self.read, self.rank = read, rank
-        self.contents: Contents = (
-            MixtureContents(dataset, read, rank, global_batch_size, cache=selection_cache)
-            if isinstance(dataset, Mixture)
-            else DatasetContents(dataset, read, rank, global_batch_size, cache=selection_cache)
-        )
+        self.contents = self._contents(dataset, global_batch_size, cache=selection_cache)
         self.settings = self.contents.settings
         self._plan: Plan | None = None
         self.epoch = 0
@@ -204,6 +200,11 @@ class Cursor:
             step += self._worker[0]
         self.epoch, self.step, self._restored, self._ended = epoch, step, True, False
         self._iteration += 1
+
+    def _contents(self, dataset: Dataset | Mixture, global_batch_size: int, *, cache: str | os.PathLike[str] | None) -> Contents:
+        if isinstance(dataset, Mixture):
+            return MixtureContents(dataset, self.read, self.rank, global_batch_size, cache=cache)
+        return DatasetContents(dataset, self.read, self.rank, global_batch_size, cache=cache)
 
     def _new_skips(self) -> SkipCount:
         rows = self.plan_of(self.epoch).rows / self.rank.world_size / (self._worker[1] if self._worker else 1)

@@ -42,6 +42,11 @@ class GroupSource:
         self._groups = dataset.row_groups
         self._files: dict[str, _File] = {}
 
+    @property
+    def url(self) -> str:
+        """Where the dataset is."""
+        return self._dataset.url
+
     def read(self, group: int) -> dict[str, pa.Array]:
         """Return the columns of a row group, each one array.
 
@@ -52,26 +57,42 @@ class GroupSource:
         """
         record = self._groups.record(group)
         place = self._dataset.location / record["path"]
-        where = f"{place.url} row group {record['row_group']}"
-        keys = (self._dataset.partitions or {}).get(record["path"], {})
-        wanted = [name for name in self.schema.names if name not in keys]
+        where = self._where(record)
         try:
-            table = self._read(place, record, wanted, where)
+            table = self._read(place, record, self.stored(record["path"]), where)
         except (pa.ArrowException, OSError) as error:
-            raise DatasetInvalid(f"{where}: cannot be read ({error}); run bigdata-ml validate") from error
+            raise self.unreadable(group, error) from error
+        return self.columns(group, table)
+
+    def stored(self, path: str) -> list[str]:
+        """Return the columns asked for that lie in a file rather than in its directories' names."""
+        keys = (self._dataset.partitions or {}).get(path, {})
+        return [name for name in self.schema.names if name not in keys]
+
+    def columns(self, group: int, table: pa.Table) -> dict[str, pa.Array]:
+        """Return the columns of a row group whose stored ones are `table`, held against the dataset; raises as `read`."""
+        record = self._groups.record(group)
+        where = self._where(record)
         if table.num_rows != record["rows"]:
             raise DatasetInvalid(f"{where}: has {table.num_rows} rows, the dataset was opened with {record['rows']}; {_REPLACED}")
-        for name, value in keys.items():
+        for name, value in (self._dataset.partitions or {}).get(record["path"], {}).items():
             if name in self.schema.names:
                 table = table.append_column(name, pa.array([value] * table.num_rows, self.schema.field(name).type))
         self._check(table, where)
         table = table.select(self.schema.names).cast(self.schema)
         return {name: _whole(table[name], f"{where} field {name!r}") for name in self.schema.names}
 
+    def unreadable(self, group: int, error: Exception) -> DatasetInvalid:
+        """Return the error of a row group that could not be read, naming it."""
+        return DatasetInvalid(f"{self._where(self._groups.record(group))}: cannot be read ({error}); run bigdata-ml validate")
+
     def place(self, group: int, row: int) -> str:
         """Return where a row lies, for messages: file, row group, row."""
         record = self._groups.record(group)
         return f"{self._dataset.url}/{record['path']} row group {record['row_group']} row {row}"
+
+    def _where(self, record: dict[str, Any]) -> str:
+        return f"{(self._dataset.location / record['path']).url} row group {record['row_group']}"
 
     def _read(self, place: Location, record: dict[str, Any], wanted: list[str], where: str) -> pa.Table:
         with place.filesystem.open_input_file(place.path) as stream:

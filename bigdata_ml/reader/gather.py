@@ -74,6 +74,9 @@ class Gatherer:
             self._failure = error
             raise
 
+    def close(self) -> None:
+        """End the reading: nothing reads ahead here."""
+
     def _gather(self, step: int) -> Gathered:
         needed: dict[tuple[int, int], tuple[Course, list[Entries]]] = {}
         for lane in self._lanes:

@@ -47,7 +47,9 @@ class ReadOptions:
         on_error: what becomes of a row group that cannot be read or a row that cannot be decoded. `raise` stops and names
             it; `skip` keeps its places, filled with zeros and `valid` 0, so that every other row stays where it was.
         max_skipped: share of an epoch's rows, 0 … 1, that may be skipped; one more raises.
-        engine: `arrow`, the native one, or `petastorm`.
+        engine: `arrow`, the native one, or `petastorm`: the same rows and values by the unmodified Petastorm's reader (extra
+            `petastorm`). It deals whole row groups to the ranks and mixes rows within them, so it takes neither `streams` nor
+            `window`, needs a row group for each rank, and keeps a position at epoch starts only.
     """
 
     columns: tuple[str, ...] | None = None

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import TypeVar
 
 from bigdata_ml.reader.arrow import Gathering
@@ -28,10 +29,17 @@ def finished(
         light: whether `finish` is so little work that the reading thread does it too: threads that take turns at Python's lock
             for small steps hinder each other.
     """
-    if num_workers == 0:
-        for _ in gathering.steps:
-            yield finish(gathering, gathering.next())
-        return
+    with closing(gathering):
+        if num_workers == 0:
+            for _ in gathering.steps:
+                yield finish(gathering, gathering.next())
+            return
+        yield from _by_threads(gathering, finish, num_workers=num_workers, prefetch=prefetch, light=light)
+
+
+def _by_threads(
+    gathering: Gathering, finish: Finish[_Batch], *, num_workers: int, prefetch: int, light: bool
+) -> Iterator[Ready[_Batch]]:
     waiting: deque[Future[Ready[_Batch]]] = deque()
     # One thread reads, in order, so that a row group is read once.
     with ThreadPoolExecutor(1, "read") as read, ThreadPoolExecutor(num_workers, "decode") as decode:

@@ -128,6 +128,10 @@ def summarise_plan(
     """
     if dataloader_workers < 0 or epoch < 0:
         raise ValueError(f"dataloader_workers and epoch must be 0 or more, got {dataloader_workers} and {epoch}")
+    if read.engine != "arrow":
+        raise ValueError(
+            f"a plan is the native engine's; engine={read.engine!r} draws its order while it reads: len(reader) are its steps"
+        )
     rank = Rank(world_size=world_size)
     contents = DatasetContents(dataset, read, rank, global_batch_size)
     part, settings, plan = contents.part, contents.settings, contents.plan(epoch)

@@ -68,6 +68,9 @@ class StraightGatherer:
         self._done += 1
         return gathered
 
+    def close(self) -> None:
+        """End the reading: nothing reads ahead here."""
+
     def _gather(self, step: int) -> Gathered:
         end = min((step + 1) * self._size, self._stream.rows)
         begin = min(step * self._size, end)

@@ -11,10 +11,15 @@ from contracts import assert_reads_each_row_once, assert_resumes_exactly, conten
 from tiny import publish_dataset, write_plain
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.errors import DatasetInvalid, EngineUnavailable, ResumeMismatch
+from bigdata_ml.errors import DatasetInvalid, ResumeMismatch
 from bigdata_ml.reader import Reader, ReadOptions, open_reader
 
 REMAINDERS = ("drop", "pad", "exact")
+
+
+@pytest.fixture(params=["arrow", "petastorm"])
+def engine(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 def reader(dataset: Dataset, *, size: int = 4, rank: int = 0, world_size: int = 1, **read: Any) -> Reader:
@@ -45,18 +50,19 @@ def test_a_state_of_one_world_size_goes_on_at_another(plain: Dataset) -> None:
 
 
 @pytest.mark.parametrize(("remainder", "size"), list(product(("pad", "exact"), (1, 4, 23, 24, 100))))
-def test_every_row_is_read_once_an_epoch(plain: Dataset, remainder: str, size: int) -> None:
-    assert_reads_each_row_once(lambda: reader(plain, size=size, remainder=remainder), range(23))
+def test_every_row_is_read_once_an_epoch(plain: Dataset, engine: Any, remainder: str, size: int) -> None:
+    assert_reads_each_row_once(lambda: reader(plain, size=size, remainder=remainder, engine=engine), range(23))
 
 
-def test_every_row_of_a_split_is_read_once_by_two_ranks_together(tiny: Dataset) -> None:
-    ranks = [reader(tiny.split("train"), rank=rank, world_size=2, remainder="exact") for rank in range(2)]
+def test_every_row_of_a_split_is_read_once_by_two_ranks_together(tiny: Dataset, engine: Any) -> None:
+    read = {"remainder": "exact", "engine": engine}
+    ranks = [reader(tiny.split("train"), rank=rank, world_size=2, **read) for rank in range(2)]
     assert sorted(one for rank in ranks for batch in rank for one in ids_of(batch)) == list(range(47))
 
 
-def test_dropped_rows_are_others_each_epoch(plain: Dataset) -> None:
+def test_dropped_rows_are_others_each_epoch(plain: Dataset, engine: Any) -> None:
     dropped = []
-    one = reader(plain)
+    one = reader(plain, engine=engine)
     for _ in range(4):
         seen = {row for batch in one for row in ids_of(batch)}
         assert len(seen) == 20
@@ -72,8 +78,8 @@ def test_repeated_rows_are_marked_and_come_from_the_last_two_batches(plain: Data
     assert {one for one, mark in zip(last["id"].to_pylist(), repeated, strict=True) if mark} <= {*own, *before["id"].to_pylist()}
 
 
-def test_a_predicate_is_counted_before_the_first_step_and_exact(plain: Dataset) -> None:
-    one = reader(plain, size=1, predicate=pc.field("id") >= 7)
+def test_a_predicate_is_counted_before_the_first_step_and_exact(plain: Dataset, engine: Any) -> None:
+    one = reader(plain, size=1, engine=engine, predicate=pc.field("id") >= 7)
     assert len(one) == 16
     assert_reads_each_row_once(lambda: one, range(7, 23))
 
@@ -88,65 +94,66 @@ def test_a_predicate_is_counted_before_the_first_step_and_exact(plain: Dataset) 
         (pc.scalar(True), list(range(23))),
     ],
 )
-def test_nulls_satisfy_no_condition(plain: Dataset, predicate: pc.Expression, wanted: list[int]) -> None:
-    assert_reads_each_row_once(lambda: reader(plain, size=1, predicate=predicate), wanted)
+def test_nulls_satisfy_no_condition(plain: Dataset, engine: Any, predicate: pc.Expression, wanted: list[int]) -> None:
+    assert_reads_each_row_once(lambda: reader(plain, size=1, engine=engine, predicate=predicate), wanted)
 
 
-def test_a_predicate_may_name_hive_keys_and_columns_that_are_not_read(tmp_path: Path) -> None:
+def test_a_predicate_may_name_hive_keys_and_columns_that_are_not_read(tmp_path: Path, engine: Any) -> None:
     files = {f"k={key}/x.parquet": pa.table({"id": [key, key + 1], "w": [1, 2]}) for key in (10, 20)}
     dataset = Dataset.open(write_plain(tmp_path, files))
     predicate = (pc.field("k") == 20) & (pc.field("w") > 1)
-    assert [batch.to_pydict() for batch in reader(dataset, size=1, columns=("id",), predicate=predicate)] == [{"id": [21]}]
+    found = reader(dataset, size=1, columns=("id",), predicate=predicate, engine=engine)
+    assert [batch.to_pydict() for batch in found] == [{"id": [21]}]
 
 
 @pytest.mark.parametrize("predicate", [pc.field("nope") == 1, pc.field("id") == "a", pc.field("id"), pc.field("id") + 1], ids=str)
-def test_a_predicate_that_does_not_fit_is_refused_with_the_fields(plain: Dataset, predicate: pc.Expression) -> None:
+def test_a_predicate_that_does_not_fit_is_refused_with_the_fields(plain: Dataset, engine: Any, predicate: pc.Expression) -> None:
     with pytest.raises(ValueError, match=r"the predicate .* does not fit the fields id, price"):
-        reader(plain, predicate=predicate)
+        reader(plain, predicate=predicate, engine=engine)
 
 
 @pytest.mark.parametrize("remainder", REMAINDERS)
-def test_no_selected_rows_are_refused_with_the_numbers(plain: Dataset, remainder: str) -> None:
+def test_no_selected_rows_are_refused_with_the_numbers(plain: Dataset, engine: Any, remainder: str) -> None:
     with pytest.raises(ValueError, match="0 selected rows make no step of 4 rows"):
-        reader(plain, predicate=pc.field("id") > 99, remainder=remainder)
+        reader(plain, predicate=pc.field("id") > 99, remainder=remainder, engine=engine)
 
 
-def test_fewer_rows_than_a_batch_are_refused_only_when_dropping(plain: Dataset) -> None:
+def test_fewer_rows_than_a_batch_are_refused_only_when_dropping(plain: Dataset, engine: Any) -> None:
     with pytest.raises(ValueError, match="23 selected rows make no step of 24 rows with remainder='drop'"):
-        reader(plain, size=24)
-    assert len(reader(plain, size=24, remainder="pad")) == 1
+        reader(plain, size=24, engine=engine)
+    assert len(reader(plain, size=24, engine=engine, remainder="pad")) == 1
 
 
-def test_a_dataset_of_empty_files_is_refused_with_the_numbers(tmp_path: Path) -> None:
+def test_a_dataset_of_empty_files_is_refused_with_the_numbers(tmp_path: Path, engine: Any) -> None:
     dataset = Dataset.open(write_plain(tmp_path, {"x.parquet": pa.table({"id": pa.array([], pa.int64())})}))
     with pytest.raises(ValueError, match="0 selected rows"):
-        reader(dataset, remainder="pad")
+        reader(dataset, remainder="pad", engine=engine)
 
 
-def test_empty_files_and_groups_among_others_are_passed_over(tmp_path: Path) -> None:
+def test_empty_files_and_groups_among_others_are_passed_over(tmp_path: Path, engine: Any) -> None:
     files = {
         f"{name}.parquet": pa.table({"id": pa.array(rows, pa.int64())})
         for name, rows in zip("abc", ([], [1, 2], []), strict=True)
     }
-    assert_reads_each_row_once(lambda: reader(Dataset.open(write_plain(tmp_path, files)), size=1), [1, 2])
+    assert_reads_each_row_once(lambda: reader(Dataset.open(write_plain(tmp_path, files)), size=1, engine=engine), [1, 2])
 
 
-def test_columns_come_in_the_order_asked_for(tiny: Dataset) -> None:
-    batch = next(iter(reader(tiny, columns=("note", "id"))))
+def test_columns_come_in_the_order_asked_for(tiny: Dataset, engine: Any) -> None:
+    batch = next(iter(reader(tiny, engine=engine, columns=("note", "id"))))
     assert batch.schema.names == ["note", "id"]
 
 
-def test_unknown_columns_are_refused_with_those_there_are(plain: Dataset) -> None:
+def test_unknown_columns_are_refused_with_those_there_are(plain: Dataset, engine: Any) -> None:
     with pytest.raises(ValueError, match="has no fields nope; it has id, price"):
-        reader(plain, columns=("id", "nope"))
+        reader(plain, engine=engine, columns=("id", "nope"))
 
 
 @pytest.mark.parametrize("name", ["valid", "repeated", "x_valid"])
-def test_a_field_named_like_the_readers_own_marks_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_field_named_like_the_readers_own_marks_is_refused(tmp_path: Path, engine: Any, name: str) -> None:
     dataset = Dataset.open(write_plain(tmp_path, {"x.parquet": pa.table({"x": ["a", None], name: [1, 2]})}))
     with pytest.raises(ValueError, match=f"has a field '{name}', a name the reader gives its own marks"):
-        reader(dataset, size=1)
-    assert len(reader(dataset, size=1, columns=("x",))) == 2
+        reader(dataset, size=1, engine=engine)
+    assert len(reader(dataset, size=1, engine=engine, columns=("x",))) == 2
 
 
 @pytest.mark.parametrize(
@@ -173,14 +180,9 @@ def test_options_that_make_no_sense_are_refused(settings: dict[str, Any], text: 
         ReadOptions(**settings)
 
 
-def test_an_engine_that_is_not_there_is_named(plain: Dataset) -> None:
-    with pytest.raises(EngineUnavailable, match="engine 'petastorm' is not in this version"):
-        reader(plain, engine="petastorm")
-
-
-def test_a_global_batch_of_nothing_is_refused(plain: Dataset) -> None:
+def test_a_global_batch_of_nothing_is_refused(plain: Dataset, engine: Any) -> None:
     with pytest.raises(ValueError, match="global_batch_size must be at least 1, got 0"):
-        reader(plain, size=0)
+        reader(plain, size=0, engine=engine)
 
 
 @pytest.mark.parametrize(

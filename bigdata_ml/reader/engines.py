@@ -1,0 +1,88 @@
+"""Which engine reads: the native one, or Petastorm's, whose modules are loaded only where it is asked for."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+
+from bigdata_ml.dataset import Dataset, PetastormField
+from bigdata_ml.dataset.petastorm_fields import fields_to_petastorm
+from bigdata_ml.errors import EngineUnavailable
+from bigdata_ml.reader.contents import LocatedSource
+from bigdata_ml.reader.cursor import Cursor
+from bigdata_ml.reader.fetch import GroupSource
+from bigdata_ml.reader.gather import Gatherer, Unreadable
+from bigdata_ml.reader.options import ReadOptions
+from bigdata_ml.reader.petastorm_cursor import PetastormCursor
+from bigdata_ml.reader.plan import EpochPlan, Plan
+from bigdata_ml.reader.shard_gather import Groups, ShardGatherer
+from bigdata_ml.reader.shards import ShardPlan
+from bigdata_ml.reader.straight import StraightGatherer, is_straight
+from bigdata_ml.reader.stream_reader import Share
+from bigdata_ml.schema import Codec, Field, Schema
+
+__all__ = ["check_engine", "gatherer_of"]
+
+
+def check_engine(dataset: Dataset, read: ReadOptions) -> None:
+    """Raise EngineUnavailable unless the engine is installed and has a type for each field that is read."""
+    if read.engine == "arrow":
+        return
+    if read.sequence is not None:
+        raise EngineUnavailable("engine='petastorm' has no sequences over row groups' borders; take engine='arrow'")
+    _petastorm_fields(dataset, read)
+    try:
+        import bigdata_ml.reader.petastorm  # noqa: F401
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"engine='petastorm' cannot be loaded: {error}; install the extra 'petastorm' of bigdata_ml "
+            "(pip install 'bigdata_ml[petastorm]'), or take engine='arrow'"
+        ) from error
+
+
+def gatherer_of(
+    cursor: Cursor, plan: Plan, share: Share, source: LocatedSource, *, on_unreadable: Unreadable | None
+) -> Gatherer | StraightGatherer | ShardGatherer:
+    """Return what makes the batches of a begun iteration."""
+    if isinstance(cursor, PetastormCursor) and isinstance(plan, ShardPlan) and isinstance(source, GroupSource):
+        return _shard_gatherer(cursor, plan, source, on_unreadable)
+    sequence = cursor.read.sequence.length if cursor.read.sequence else None
+    if on_unreadable is None and sequence is None and isinstance(plan, EpochPlan) and is_straight(plan, share):
+        return StraightGatherer(plan, share, source)
+    return Gatherer(plan, share, source, on_unreadable=on_unreadable, sequence=sequence)
+
+
+def _shard_gatherer(
+    cursor: PetastormCursor, plan: ShardPlan, source: GroupSource, on_unreadable: Unreadable | None
+) -> ShardGatherer:
+    dataset = cursor.dataset
+    fields, rank, threads = _petastorm_fields(dataset, cursor.read), cursor.rank.rank, cursor.threads
+
+    def open_groups() -> Groups:
+        from bigdata_ml.reader.petastorm import PetastormGroups
+
+        return PetastormGroups(dataset, plan, rank, fields, source=source, threads=threads)
+
+    return ShardGatherer(plan, rank, source, open_groups, on_unreadable=on_unreadable)
+
+
+def _petastorm_fields(dataset: Dataset, read: ReadOptions) -> tuple[PetastormField, ...]:
+    """Return the stored columns that are read, as Petastorm sees them: its codecs are left out, for columns go on as they lie."""
+    keys = {name for values in (dataset.partitions or {}).values() for name in values}
+    names = [name for name in read.columns or dataset.schema.names if name not in keys]
+    # A table of keys alone has rows too: Petastorm wants a column to count them by.
+    stored = dataset.schema.select(names or [name for name in dataset.schema.names if name not in keys][:1])
+    fields, left_out = fields_to_petastorm(Schema(tuple(map(_with_values_it_knows, stored))), with_split=False)
+    if left_out:
+        raise EngineUnavailable(
+            f"{dataset.url}: Petastorm has no type for the fields {', '.join(left_out)}; leave them out by columns=, or take "
+            "engine='arrow'"
+        )
+    return tuple(replace(field, codec=None) for field in fields)
+
+
+def _with_values_it_knows(field: Field) -> Field:
+    """Return a list of text as one of numbers: Petastorm's metadata have no word for it, while its worker reads both alike."""
+    values = field.type.value_type if field.codec is Codec.LIST else None
+    if values is None or not (pa.types.is_string(values) or pa.types.is_binary(values)):
+        return field
+    return Field(name=field.name, type=pa.list_(pa.uint8()), codec=Codec.LIST, null=field.null)
