@@ -13,7 +13,7 @@ import torch
 from contracts import assert_reads_each_row_once, content_of, ids_of
 from loading import Sample, draw, draws, loader
 from PIL import Image
-from tiny import publish_columns
+from tiny import publish_columns, write_plain
 from torch.utils.data import DataLoader
 
 from bigdata_ml.dataset import Dataset
@@ -188,3 +188,13 @@ def test_one_worker_process_of_a_dataloader_gives_the_same_batches_and_more_are_
     assert [content_of(batch) for batch in DataLoader(one, batch_size=None, num_workers=1)] == alone
     with pytest.raises(ValueError, match="cannot share an epoch among 2 worker processes of a DataLoader"):
         list(DataLoader(one, batch_size=None, num_workers=2))
+
+
+@pytest.mark.parametrize("num_workers", [1, 4])
+def test_no_row_is_lost_over_many_loaders(tmp_path: Path, num_workers: int) -> None:
+    files = {f"{number}.parquet": pa.table({"id": range(4 * number, 4 * number + 4)}) for number in range(4)}
+    dataset = Dataset.open(write_plain(tmp_path, files))
+    for seed in range(60):
+        read = {"engine": "petastorm", "seed": seed}
+        rows = [row for batch in loader(dataset, size=4, read=read, num_workers=num_workers) for row in ids_of(batch)]
+        assert sorted(rows) == list(range(16))
