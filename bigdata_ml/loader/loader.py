@@ -74,14 +74,15 @@ class Loader(Positioned, IterableDataset[Batch]):
         info = get_worker_info()
         if info is None:
             return
+        first = info.id == 0 and self._cursor.worker is None and self._cursor.begins
+        self._cursor.work_as(info.id, info.num_workers)
         # Each epoch has new processes; the first ones say it for all.
-        if info.num_workers > 1 and info.id == 0 and self._cursor.worker is None and self._cursor.begins:
+        if info.num_workers > 1 and first:
             warnings.warn(
                 f"each of the DataLoader's {info.num_workers} worker processes reads nearly every row group of "
                 f"{self._cursor.contents.url}; make_loader(num_workers=…) decodes in threads and reads each once",
                 stacklevel=2,
             )
-        self._cursor.work_as(info.id, info.num_workers)
 
     @property
     def _is_light(self) -> bool:
