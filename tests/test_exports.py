@@ -11,8 +11,9 @@ ROOMS = {
         "BigDataMLError", "ChecksumMismatch", "DatasetInvalid", "DatasetNotFound", "DecodeFailed", "EngineUnavailable",
         "JobRefused", "MetadataUnreadable", "ResumeMismatch", "SchemaMismatch", "StorageUnavailable", "WorldSizeNotAllowed",
     ],
-    "storage": ["SCHEMES", "FilePart", "Location", "is_hidden", "locate"],
+    "storage": ["SCHEMES", "FilePart", "Location", "is_hidden", "locate", "locate_by_fsspec", "place_in"],
     "schema": ["Codec", "Field", "NullPolicy", "Schema", "type_from_text", "type_to_text"],
+    "petastorm_bridge": ["install", "send_to_workers"],
     "pages": [
         "Block", "Card", "Figure", "Gallery", "Picture", "Section", "Series", "Table", "Text", "bar_chart", "confusion_matrix",
         "curve", "duration_text", "examples_table", "joins_table", "line_chart", "money_text", "number_text", "picture_of",
@@ -64,6 +65,7 @@ def test_the_package_itself_exports_its_version_only() -> None:
         ("report", {"torch", "pyspark"}),
         ("train", {"pyspark"}),
         ("prepare", {"torch"}),
+        ("petastorm_bridge", {"numpy", "pandas", "petastorm", "pyarrow", "pyspark", "torch"}),
     ],
 )
 def test_importing_a_room_does_not_import_what_it_can_do_without(room: str, foreign: set[str]) -> None:
