@@ -36,6 +36,15 @@ ROOMS = {
         "peak_rss_mb", "summarise", "write_baseline", "write_report",
     ],
     "loader": ["Loader", "compose", "make_loader", "random_crop", "random_flip"],
+    "compat.petastorm": [
+        "BatchedDataLoader", "CompressedImageCodec", "CompressedNdarrayCodec", "DataLoader", "DataframeColumnCodec",
+        "InMemBatchedDataLoader", "IntersectIndexSelector", "NGram", "NdarrayCodec", "NoDataAvailableError", "PredicateBase",
+        "Reader", "ScalarCodec", "SingleIndexSelector", "SparkDatasetConverter", "TransformSpec", "UnionIndexSelector",
+        "Unischema", "UnischemaField", "WeightedSamplingReader", "dict_to_spark_row", "edit_field", "in_intersection",
+        "in_lambda", "in_negate", "in_pseudorandom_split", "in_reduce", "in_set", "insert_explicit_nulls", "make_batch_reader",
+        "make_reader", "make_spark_converter", "match_unischema_fields", "transform_schema",
+    ],
+    "compat.petastorm.spark": ["SparkDatasetConverter", "make_spark_converter"],
     "train": ["RECIPES", "TrainConfig", "evaluate", "predict", "recipe", "train"],
 }  # fmt: skip
 
