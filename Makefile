@@ -10,7 +10,7 @@ BIN := $(abspath $(VENV))/bin
 IN_VENV := PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python3"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-install test-petastorm-upstream bench lint format constraints clean
+.PHONY: help demo test test-install test-petastorm-upstream bench bench-petastorm lint format constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ bench: ## Measure the order: planning, gathering, going on
 	$(IN_VENV) python benchmarks/order.py
 	$(IN_VENV) python benchmarks/gather.py
 	$(IN_VENV) python benchmarks/resume.py
+
+bench-petastorm: ## Measure the readers under Petastorm's names against Petastorm, on the old stack and through the bridge
+	@scripts/install.sh dev
+	@scripts/petastorm-stacks.sh $(PETASTORM_STACKS)
+	$(IN_VENV) python benchmarks/petastorm.py --old "$(PETASTORM_OLD_PYTHON)"
 
 lint: ## Check style, types, imports between rooms, and spelling
 	@scripts/install.sh dev
