@@ -1,6 +1,8 @@
 # Each target makes the environment it needs first (scripts/install.sh); what is there already is not made again.
 VENV ?= .venv
 DEMO_SEED ?= 1
+PETASTORM_STACKS ?= .petastorm-stacks
+PETASTORM_OLD_PYTHON ?= $(PETASTORM_STACKS)/old/bin/python
 export VENV
 
 BIN := $(abspath $(VENV))/bin
@@ -8,11 +10,11 @@ BIN := $(abspath $(VENV))/bin
 IN_VENV := PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python3"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-install bench lint format constraints clean
+.PHONY: help demo test test-install test-petastorm-upstream bench lint format constraints clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo 'Variables: VENV=.venv PYTHON=python3 INSTALLER=uv|pip TORCH=default|cpu DEMO_SEED=1'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'Variables: VENV=.venv PYTHON=python3 INSTALLER=uv|pip TORCH=default|cpu DEMO_SEED=1 PETASTORM_OLD_PYTHON=…'
 
 demo: ## Clean, publish and train on a small public dataset, from nothing
 	@scripts/check-java.sh
@@ -22,11 +24,20 @@ demo: ## Clean, publish and train on a small public dataset, from nothing
 test: ## Run the tests, except those that need the network
 	@scripts/check-java.sh
 	@scripts/install.sh dev
-	$(IN_VENV) pytest tests -m "not install" --durations=10
+	$(IN_VENV) pytest tests -m "not install and not upstream" --durations=10
 
 test-install: ## Install into new environments, by uv and by pip (needs the network)
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests/test_install.py --durations=10
+
+test-petastorm-upstream: ## Run Petastorm's own tests, and those of its faults in full, on the old stack and through the bridge
+	@scripts/install.sh dev
+	@scripts/petastorm-stacks.sh $(PETASTORM_STACKS)
+	$(IN_VENV) UPSTREAM_BESIDE="$(abspath $(PETASTORM_STACKS))/beside" python tests/petastorm/upstream/run.py \
+		--old "$(PETASTORM_OLD_PYTHON)" --results "$(PETASTORM_STACKS)/results"
+	$(IN_VENV) python tests/petastorm/faults/on_the_old_stack.py "$(PETASTORM_OLD_PYTHON)"
+	$(IN_VENV) FAULT_READERS=1000 pytest tests/petastorm/faults --durations=5
+	$(IN_VENV) python benchmarks/petastorm_rows.py --old "$(PETASTORM_OLD_PYTHON)"
 
 bench: ## Measure the order: planning, gathering, going on
 	@scripts/install.sh dev
@@ -50,8 +61,8 @@ format: ## Format the sources and mend what ruff can mend
 constraints: ## Renew constraints.txt from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make constraints needs uv on the PATH: pip install uv" >&2; exit 1; }
 	@printf '%s\n' '# The newest versions that work together, for Python >= 3.10 on Linux and macOS; every installation keeps to them.' \
-		'# Made from all extras of pyproject.toml; to renew it: make constraints' > constraints.new
-	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --all-extras --no-emit-package bigdata-ml \
+		'# Made from the extra dev of pyproject.toml, which has all but petastorm itself; to renew it: make constraints' > constraints.new
+	uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --extra dev --no-emit-package bigdata-ml \
 		--no-header --no-annotate >> constraints.new || { rm constraints.new; exit 1; }
 	@mv constraints.new constraints.txt
 

@@ -16,12 +16,12 @@ from collections.abc import Callable
 import numpy as np
 from measuring import Measured, in_turn, save
 
-from bigdata_ml.reader.gather import Share, StreamReader
 from bigdata_ml.reader.order import delayed, hash_words
 from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.plan_summary import measure_mixing
 from bigdata_ml.reader.selection import Selection
 from bigdata_ml.reader.settings import OrderSettings
+from bigdata_ml.reader.stream_reader import Lane, Share
 
 
 def plan_of(counts: np.ndarray, *, size: int, streams: int, window: int) -> EpochPlan:
@@ -33,11 +33,11 @@ def plan_of(counts: np.ndarray, *, size: int, streams: int, window: int) -> Epoc
 def whole_plan(plan: EpochPlan) -> int:
     """Plan every row as the engine does and return how many there were."""
     share, rows = Share(range(plan.settings.streams)), 0
-    streams = [StreamReader(plan, index, share) for index in share.streams]
+    lanes = [Lane(courses, index, share) for index in share.streams for courses in plan.courses(index, 0)]
     for step in range(plan.steps):
-        for stream in streams:
-            for group, entries in stream.needed(step):
-                rows += len(plan.group_rows(group)[0][entries.places])
+        for lane in lanes:
+            for course, group, entries in lane.needed(step):
+                rows += len(course.group_rows(group)[0][entries.places])
     return rows
 
 

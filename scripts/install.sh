@@ -6,6 +6,8 @@
 #   INSTALLER  uv or pip (uv if it is on the PATH)
 #   TORCH      default or cpu: torch as PyPI has it, or without CUDA's libraries
 # What is already there, as the stamp in the environment tells, is not installed again.
+# Petastorm (extras petastorm and dev) is installed without what it asks for: setuptools < 70, which newer torch does not work with, is
+# for distutils, and the bridge has that; the rest of it is the extra petastorm-needs.
 set -eu
 cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}
@@ -47,13 +49,20 @@ case $python in
     2.* | 3.?) fail "Python 3.10 or newer is needed; '$PYTHON' is Python $python. Name a newer one in PYTHON, as in PYTHON=python3.12." ;;
 esac
 
+beside=
+case ",$extras," in
+    *,petastorm,* | *,dev,*) beside=$(sed -n 's/.*"\(petastorm==[0-9.]*\)".*/\1/p' pyproject.toml) ;;
+esac
+wanted=$(printf '%s' "$extras" | tr ',' '\n' | sed 's/^petastorm$/petastorm-needs/' | sort -u | paste -s -d , -)
+
 settings="python $python
 installer $INSTALLER
 torch $TORCH
 checkout $(pwd -P)"
 state="$settings
 sources $(cat pyproject.toml constraints.txt | cksum)
-extras $extras"
+extras $extras
+without dependencies $beside"
 if [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then
     exit 0
 fi
@@ -99,13 +108,14 @@ else
 fi
 
 packages=$(list_packages)
-if ! "$@" --constraint constraints.txt --editable ".${extras:+[$extras]}"; then
+if ! "$@" --constraint constraints.txt --editable ".${wanted:+[$wanted]}"; then
     # An installer that failed before it touched a package, without the network say, leaves the environment as good as it was.
     if [ "$(list_packages)" = "$packages" ]; then
         printf '%s\n' "$before" >"$stamp"
     fi
     exit 1
 fi
+[ -z "$beside" ] || "$@" --no-deps "$beside"
 # pip passes over an index that it cannot reach.
 if [ "$TORCH" = cpu ] && list_packages | grep -qx nvidia; then
     fail "TORCH=cpu, but torch came with CUDA's libraries: could download.pytorch.org not be reached? Run this again."

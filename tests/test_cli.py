@@ -308,3 +308,14 @@ def test_a_plan_that_makes_no_sense_is_a_line_and_two(run: Run, numbers: Path, a
     code, out, err = run("plan", numbers, *arguments)
     assert (code, out) == (2, "")
     assert text in err
+
+
+def test_adopt_adds_a_manifest_once(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    pq.write_table(pa.table({"id": range(5)}), tmp_path / "plain" / "a.parquet")
+    code, out, _ = run("adopt", tmp_path / "plain")
+    assert (code, "5 rows in 1 row groups" in out, "plain Parquet" in out) == (0, True, False)
+    assert run("validate", tmp_path / "plain")[0] == 0
+    code, _, err = run("adopt", tmp_path / "plain")
+    assert (code, "say --replace" in err) == (2, True)
+    assert run("adopt", tmp_path / "plain", "--replace")[0] == 0

@@ -11,7 +11,7 @@ ROOMS = {
         "BigDataMLError", "ChecksumMismatch", "DatasetInvalid", "DatasetNotFound", "DecodeFailed", "EngineUnavailable",
         "JobRefused", "MetadataUnreadable", "ResumeMismatch", "SchemaMismatch", "StorageUnavailable", "WorldSizeNotAllowed",
     ],
-    "storage": ["SCHEMES", "Location", "is_hidden", "locate"],
+    "storage": ["SCHEMES", "FilePart", "Location", "is_hidden", "locate"],
     "schema": ["Codec", "Field", "NullPolicy", "Schema", "type_from_text", "type_to_text"],
     "pages": [
         "Block", "Card", "Figure", "Gallery", "Picture", "Section", "Series", "Table", "Text", "bar_chart", "confusion_matrix",
@@ -26,7 +26,8 @@ ROOMS = {
     ],
     "prepare": ["ImageJob", "SplitRule", "TableJob", "assign_split", "prepare_images", "prepare_table", "spark_session"],
     "reader": [
-        "Cursor", "EpochPlan", "PlanSummary", "Rank", "ReadOptions", "Reader", "RowWeights", "decode_batch", "open_reader",
+        "Cursor", "EpochPlan", "Member", "MemberRows", "Mixture", "MixtureSummary", "PlanSummary", "Rank",
+        "ReadOptions", "Reader", "RowWeights", "Sequence", "decode_batch", "open_reader", "summarise_mixture",
         "summarise_plan",
     ],
     "report": [

@@ -135,6 +135,17 @@ def test_changed_pins_are_installed(checkout: Path, path_with_uv: str) -> None:
     assert json.loads(in_environment(checkout, LIST_VERSIONS))["rich"] == "14.0.0"
 
 
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_petastorm_comes_without_its_old_setuptools(checkout: Path, path_with_uv: str, installer: str) -> None:
+    settings = {"INSTALLER": installer, "PYTHON": sys.executable, "PATH": path_with_uv}
+    done = install(checkout, "petastorm", **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    code = "import bigdata_ml.petastorm_bridge, petastorm.reader; print(petastorm.__version__)"
+    assert in_environment(checkout, code).strip() == "0.13.1"
+    before = written(checkout)
+    assert (install(checkout, "petastorm", **settings).stdout, written(checkout)) == ("", before)
+
+
 def test_extras_add_up_and_fewer_need_no_installation(checkout: Path, path_with_uv: str) -> None:
     settings = {"INSTALLER": "uv", "PYTHON": sys.executable, "PATH": path_with_uv}
     assert install(checkout, "images", **settings).returncode == 0

@@ -139,8 +139,8 @@ def read_petastorm_schema(root: Location) -> PetastormSchema | None:
 
 
 _WAY_OUT = (
-    "open the dataset with use_unischema=False: it is read as plain Parquet then, and a column with a codec of one's own is the "
-    "bytes that lie there"
+    "open the dataset with use_unischema=False (bigdata-ml adopt --no-use-unischema): it is read as plain Parquet then, and a "
+    "column with a codec of one's own is the bytes that lie there"
 )
 
 

@@ -13,8 +13,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import BigDataMLError
 from bigdata_ml.loader.collate import Batch, blanked, from_samples, to_samples, to_tensors
+from bigdata_ml.loader.sequences import flattened, in_sequences
 from bigdata_ml.loader.transforms import Transform, row_generator
-from bigdata_ml.reader import Cursor, Rank, ReadOptions, decode_batch
+from bigdata_ml.reader import Cursor, Mixture, Rank, ReadOptions, decode_batch
 from bigdata_ml.reader.arrow import Gathering, check_columns
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Positioned, Ready
 from bigdata_ml.reader.decode import Columns
@@ -33,6 +34,8 @@ class Loader(Positioned, IterableDataset[Batch]):
     `remainder="exact"` and the skipped ones of `on_error="skip"`; with `remainder="pad"` also `repeated`. `len` is the number
     of steps of an epoch, the same on every rank. An iteration that is left early ends its threads.
 
+    With `ReadOptions.sequence` tensors are [rows, length, …], text and ragged columns lists of lists; `valid` stays [rows].
+
     It is a torch `IterableDataset` of whole batches as well: `DataLoader(loader, batch_size=None, num_workers=N)` and torchdata's
     `StatefulDataLoader` give the same batches in the same order. Each of N processes reads nearly every row group for its
     share of the steps; the loader's own threads read each once. Call `set_epoch` before each epoch there.
@@ -43,7 +46,7 @@ class Loader(Positioned, IterableDataset[Batch]):
         self._num_workers = num_workers
         self._prefetch = prefetch
         self._transform = transform
-        self._schema = cursor.dataset.schema.select(cursor.read.columns or cursor.dataset.schema.names)
+        self._schema = cursor.contents.schema
 
     def __iter__(self) -> Iterator[Batch]:
         self._find_worker()
@@ -77,7 +80,7 @@ class Loader(Positioned, IterableDataset[Batch]):
         if info.num_workers > 1 and first:
             warnings.warn(
                 f"each of the DataLoader's {info.num_workers} worker processes reads nearly every row group of "
-                f"{self._cursor.dataset.url}; make_loader(num_workers=…) decodes in threads and reads each once",
+                f"{self._cursor.contents.url}; make_loader(num_workers=…) decodes in threads and reads each once",
                 stacklevel=2,
             )
 
@@ -87,22 +90,26 @@ class Loader(Positioned, IterableDataset[Batch]):
 
     def _finish(self, gathering: Gathering, gathered: Gathered) -> Ready[Batch]:
         rows, read = gathered.rows, self._cursor.read
+        length = None if read.sequence is None else read.sequence.length
+        steps = length or 1
         bad: dict[int, str] = {}
 
         def on_bad_row(row: int, error: BigDataMLError) -> None:
             if read.on_error == "raise":
                 raise error
-            if not gathered.skipped[row]:
-                bad.setdefault(row, str(error))
+            if not gathered.skipped[row // steps]:
+                bad.setdefault(row // steps, str(error))
 
         columns = decode_batch(
-            gathered.batch,
+            gathered.batch if length is None else flattened(gathered.batch, self._schema),
             self._schema,
-            self._cursor.dataset.vocabularies,
+            self._cursor.contents.vocabularies,
             image_size=read.image_size,
-            place=lambda row: gathering.source.place(int(rows.groups[row]), int(rows.rows[row])),
+            place=lambda row: gathering.source.place(int(rows.groups[row // steps]), int(rows.rows[row // steps]) + row % steps),
             on_bad_row=on_bad_row,
         )
+        if length is not None:
+            columns = in_sequences(columns, length)
         skipped = gathered.skipped.copy()
         skipped[list(bad)] = True
         if self._transform is not None:
@@ -133,7 +140,7 @@ class Loader(Positioned, IterableDataset[Batch]):
 
 
 def make_loader(
-    dataset: Dataset,
+    dataset: Dataset | Mixture,
     read: ReadOptions,
     *,
     global_batch_size: int | None = None,
@@ -146,7 +153,7 @@ def make_loader(
     memory_budget: int = MEMORY_BUDGET,
     selection_cache: str | os.PathLike[str] | None = None,
 ) -> Loader:
-    """Return batches of tensors of a dataset, or a split of it.
+    """Return batches of tensors of a dataset, a split of it, or a mixture of several.
 
     Args:
         dataset: what is read.

@@ -3,21 +3,31 @@
 from bigdata_ml.reader.arrow import Reader, open_reader
 from bigdata_ml.reader.cursor import Cursor
 from bigdata_ml.reader.decode import decode_batch
+from bigdata_ml.reader.mixed_contents import MemberRows
+from bigdata_ml.reader.mixture import Member, Mixture
+from bigdata_ml.reader.mixture_summary import MixtureSummary, summarise_mixture
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.plan_summary import PlanSummary, summarise_plan
 from bigdata_ml.reader.rank import Rank
+from bigdata_ml.reader.sequences import Sequence
 from bigdata_ml.reader.weights import RowWeights
 
 __all__ = [
     "Cursor",
     "EpochPlan",
+    "Member",
+    "MemberRows",
+    "Mixture",
+    "MixtureSummary",
     "PlanSummary",
     "Rank",
     "ReadOptions",
     "Reader",
     "RowWeights",
+    "Sequence",
     "decode_batch",
     "open_reader",
+    "summarise_mixture",
     "summarise_plan",
 ]

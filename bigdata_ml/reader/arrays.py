@@ -2,7 +2,9 @@
 
 import io
 import zipfile
+import zlib
 from functools import lru_cache
+from tokenize import TokenError
 
 import numpy as np
 
@@ -23,6 +25,8 @@ def read_npy(data: bytes | memoryview) -> np.ndarray:
     view = memoryview(data).cast("B")
     if bytes(view[:6]) != _MAGIC or len(view) < 12:
         raise ValueError("it is no npy file")
+    if (view[6], view[7]) not in _READERS:
+        raise ValueError(f"its npy version {view[6]}.{view[7]} is not read")
     begin, size = (10, view[8:10]) if view[6] == 1 else (12, view[8:12])
     end = begin + int.from_bytes(size, "little")
     if end > min(len(view), _HEADER_BYTES):
@@ -56,7 +60,7 @@ def read_npz(data: bytes | memoryview, *, limit: int | None) -> np.ndarray:
             if limit is not None and info.file_size > limit + _HEADER_BYTES:
                 raise ValueError(f"its npz file unpacks to {info.file_size} bytes, {limit} are the schema's")
             return read_npy(archive.read(info))
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise ValueError(f"it is no npz file that holds {_MEMBER!r} ({error})") from error
 
 
@@ -68,12 +72,9 @@ def fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 @lru_cache(maxsize=1024)
 def _header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Parse version, length and text of a header: the same few ones stand before all values of a column."""
-    reader = _READERS.get((header[0], header[1]))
-    if reader is None:
-        raise ValueError(f"its npy version {header[0]}.{header[1]} is not read")
     try:
-        shape, fortran, dtype = reader(io.BytesIO(header[2:]))
-    except (ValueError, SyntaxError, TypeError, UnicodeDecodeError, RecursionError, MemoryError) as error:
+        shape, fortran, dtype = _READERS[header[0], header[1]](io.BytesIO(header[2:]))
+    except (ValueError, SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"its npy header cannot be read ({type(error).__name__})") from error
     if dtype.hasobject or dtype.names is not None:
         raise ValueError(f"it holds {dtype}, which is not read")

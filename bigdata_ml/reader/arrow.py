@@ -11,12 +11,13 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Cursor, Positioned, Ready
 from bigdata_ml.reader.engines import check_engine, gatherer_of
-from bigdata_ml.reader.fetch import GroupSource
-from bigdata_ml.reader.gather import Gathered, Share
+from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.petastorm_cursor import PetastormCursor
-from bigdata_ml.reader.plan import EpochPlan
+from bigdata_ml.reader.plan import Plan
 from bigdata_ml.reader.rank import Rank
+from bigdata_ml.reader.stream_reader import Share
 from bigdata_ml.schema import NullPolicy
 
 __all__ = ["Gathering", "Reader", "check_columns", "open_reader"]
@@ -25,9 +26,9 @@ __all__ = ["Gathering", "Reader", "check_columns", "open_reader"]
 class Gathering:
     """One iteration's row groups: batches of rows as they are stored, and a text for each row whose group could not be read."""
 
-    def __init__(self, cursor: Cursor, plan: EpochPlan, share: Share) -> None:
+    def __init__(self, cursor: Cursor, plan: Plan, share: Share) -> None:
         self.plan = plan
-        self.source = GroupSource(cursor.dataset, cursor.read.columns or cursor.dataset.schema.names)
+        self.source = cursor.contents.source()
         self._unreadable: dict[int, str] = {}
         skip = self._remember if cursor.read.on_error == "skip" else None
         self._gatherer = gatherer_of(cursor, plan, share, self.source, on_unreadable=skip)
@@ -55,7 +56,7 @@ class Reader(Positioned):
 
     With `remainder` `pad` or `exact` a column `repeated` (bool) marks the rows that fill the last batch; with
     `on_error="skip"` a column `valid` (bool) is false for rows that were skipped. `len` is the number of steps of an epoch.
-    See `Cursor` for epochs and positions.
+    With `ReadOptions.sequence` each column is one of lists of that length. See `Cursor` for epochs and positions.
     """
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -75,7 +76,7 @@ class Reader(Positioned):
 
 
 def open_reader(
-    dataset: Dataset,
+    dataset: Dataset | Mixture,
     read: ReadOptions,
     *,
     global_batch_size: int,
@@ -84,7 +85,7 @@ def open_reader(
     memory_budget: int = MEMORY_BUDGET,
     selection_cache: str | os.PathLike[str] | None = None,
 ) -> Reader:
-    """Read a dataset, or a split of it, in the order of its plan.
+    """Read a dataset, a split of it, or a mixture of several, in the order of its plan.
 
     Args:
         dataset: what is read.
@@ -109,8 +110,14 @@ def open_reader(
     return Reader(cursor)
 
 
-def check_columns(dataset: Dataset, read: ReadOptions) -> None:
+def check_columns(dataset: Dataset | Mixture, read: ReadOptions) -> None:
     """Raise unless every column asked for is a field and the engine, which must be there, can read it."""
+    for one in [member.dataset for member in dataset.members] if isinstance(dataset, Mixture) else [dataset]:
+        _check_columns(one, read)
+    check_engine(dataset, read)
+
+
+def _check_columns(dataset: Dataset, read: ReadOptions) -> None:
     names = set(read.columns or dataset.schema.names)
     masks = {f"{field.name}_valid" for field in dataset.schema if field.name in names and field.null is NullPolicy.MASK}
     taken = sorted(({"valid", "repeated"} | masks) & names)
@@ -121,4 +128,3 @@ def check_columns(dataset: Dataset, read: ReadOptions) -> None:
     unknown = [name for name in read.columns or () if name not in dataset.schema]
     if unknown:
         raise ValueError(f"{dataset.url} has no fields {', '.join(unknown)}; it has {', '.join(dataset.schema.names)}")
-    check_engine(dataset, read)

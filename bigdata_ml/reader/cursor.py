@@ -1,21 +1,21 @@
 """The position in the order: epoch and step, as a state of a few integers that any reader of the same plan can take up."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import index
 from typing import Any, Generic, TypeVar
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import ResumeMismatch
-from bigdata_ml.reader.gather import Share
+from bigdata_ml.reader.contents import Contents, DatasetContents
+from bigdata_ml.reader.mixed_contents import MixtureContents
+from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.plan import ORDER, EpochPlan
+from bigdata_ml.reader.plan import ORDER, Plan
 from bigdata_ml.reader.rank import Rank
-from bigdata_ml.reader.selection import Selected, select
-from bigdata_ml.reader.settings import check_budget, order_settings
 from bigdata_ml.reader.skips import SkipCount
-from bigdata_ml.reader.weights import weigh
+from bigdata_ml.reader.stream_reader import Share
 
 __all__ = ["MEMORY_BUDGET", "STATE_VERSION", "Cursor", "Positioned", "Ready"]
 
@@ -40,7 +40,7 @@ class Cursor:
     the position among that worker's own steps.
 
     Args:
-        dataset: what is read.
+        dataset: what is read; or a mixture of several.
         read: columns, predicate, order.
         rank: which part of each global batch is read.
         global_batch_size: rows of a step over all ranks.
@@ -52,11 +52,11 @@ class Cursor:
         WorldSizeNotAllowed: the world size does not divide the global batch or the streams.
     """
 
-    _order_settings = staticmethod(order_settings)
+    _contents_class: Callable[..., Contents] = DatasetContents
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Dataset | Mixture,
         read: ReadOptions,
         rank: Rank,
         global_batch_size: int,
@@ -64,16 +64,18 @@ class Cursor:
         memory_budget: int = MEMORY_BUDGET,
         selection_cache: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.dataset, self.read, self.rank = dataset, read, rank
-        self.selection = selected(dataset, read, cache=selection_cache)
-        rows = self.selection.usual
-        self.settings = self._order_settings(dataset, read, rows=rows, global_batch_size=global_batch_size, rank=rank)
-        self._plan: EpochPlan | None = None
-        # Before anything is read: no step at all is an error of the arguments.
-        _ = self.plan_of(0).steps
-        self._check_budget(memory_budget)
+        self.read, self.rank = read, rank
+        self.contents: Contents = (
+            MixtureContents(dataset, read, rank, global_batch_size, cache=selection_cache)
+            if isinstance(dataset, Mixture)
+            else self._contents_class(dataset, read, rank, global_batch_size, cache=selection_cache)
+        )
+        self.settings = self.contents.settings
+        self._plan: Plan | None = None
         self.epoch = 0
         self.step = 0
+        if self.steps:
+            self.contents.check_budget(rank, memory_budget)
         self._worker: tuple[int, int] | None = None
         self.skips = self._new_skips()
         self._restored = False
@@ -89,11 +91,15 @@ class Cursor:
         """
         return self.plan_of(self.epoch).steps
 
-    def plan_of(self, epoch: int) -> EpochPlan:
+    def plan_of(self, epoch: int) -> Plan:
         """Return the plan of an epoch (0 …); the one asked for last is kept."""
         if self._plan is None or self._plan.epoch != epoch:
-            self._plan = self._new_plan(epoch)
+            self._plan = self.contents.plan(epoch)
         return self._plan
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What follows from the rest is worked out again in a worker process.
+        return {**self.__dict__, "_plan": None}
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the start of `epoch` (0 …); the epoch of a restored state keeps its step."""
@@ -124,7 +130,7 @@ class Cursor:
         """Whether this is where a run begins, or goes on."""
         return self._restored or (self.epoch, self.step) == (0, 0)
 
-    def begin(self) -> tuple[EpochPlan, Share]:
+    def begin(self) -> tuple[Plan, Share]:
         """Start an iteration: return the epoch's plan and what of it is to be read."""
         worker, workers = self._worker or (0, 1)
         if not self._restored:
@@ -201,21 +207,14 @@ class Cursor:
         self.epoch, self.step, self._restored, self._ended = epoch, step, True, False
         self._iteration += 1
 
-    def _new_plan(self, epoch: int) -> EpochPlan:
-        return EpochPlan(self.selection.of_epoch(self.settings.seed, epoch), self.settings, epoch)
-
-    def _check_budget(self, budget: int) -> None:
-        check_budget(self.settings, self.dataset, self.selection.most, self.rank, budget)
-
     def _new_skips(self) -> SkipCount:
-        rows = self.plan_of(self.epoch).selection.total / self.rank.world_size / (self._worker[1] if self._worker else 1)
-        return SkipCount(self.dataset.url, rows=rows, share=self.read.max_skipped)
+        rows = self.plan_of(self.epoch).rows / self.rank.world_size / (self._worker[1] if self._worker else 1)
+        return SkipCount(self.contents.url, rows=rows, share=self.read.max_skipped)
 
     def _identity(self) -> dict[str, Any]:
         return {
             "order": ORDER,
-            "fingerprint": self.dataset.fingerprint,
-            "selection": self.selection.digest,
+            **self.contents.identity,
             "shuffle": self.settings.shuffle,
             "seed": self.settings.seed,
             "global_batch_size": self.settings.global_batch_size,
@@ -229,15 +228,7 @@ class Cursor:
             return f"; batch_size={state[name] // self.rank.world_size} keeps it at this world size"
         if name in ("streams", "window") and isinstance(state.get(name), int):
             return f"; ReadOptions({name}={state[name]}) takes it up"
-        if name == "fingerprint":
-            return "; the dataset was published anew or is another one: start the run again"
-        return ""
-
-
-def selected(dataset: Dataset, read: ReadOptions, *, cache: str | os.PathLike[str] | None = None) -> Selected:
-    """Return the rows of a dataset that are read, and how often."""
-    selection = select(dataset, read.predicate, cache=cache)
-    return selection if read.weights is None else weigh(dataset, selection, read.weights, cache=cache)
+        return self.contents.difference(name, state) if name in self.contents.identity else ""
 
 
 class Positioned:

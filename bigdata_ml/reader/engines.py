@@ -7,23 +7,35 @@ import pyarrow as pa
 from bigdata_ml.dataset import Dataset, PetastormField
 from bigdata_ml.dataset.petastorm_fields import fields_to_petastorm
 from bigdata_ml.errors import EngineUnavailable
+from bigdata_ml.reader.contents import LocatedSource
 from bigdata_ml.reader.cursor import Cursor
 from bigdata_ml.reader.fetch import GroupSource
-from bigdata_ml.reader.gather import Gatherer, Share, Unreadable
+from bigdata_ml.reader.gather import Gatherer, Unreadable
+from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.petastorm_cursor import PetastormCursor
-from bigdata_ml.reader.plan import EpochPlan
+from bigdata_ml.reader.petastorm_cursor import ShardContents
+from bigdata_ml.reader.plan import EpochPlan, Plan
 from bigdata_ml.reader.shard_gather import Groups, ShardGatherer
 from bigdata_ml.reader.shards import ShardPlan
+from bigdata_ml.reader.straight import StraightGatherer, is_straight
+from bigdata_ml.reader.stream_reader import Share
 from bigdata_ml.schema import Codec, Field, Schema
 
 __all__ = ["check_engine", "gatherer_of"]
 
 
-def check_engine(dataset: Dataset, read: ReadOptions) -> None:
-    """Raise EngineUnavailable unless the engine is installed and has a type for each field that is read."""
+def check_engine(dataset: Dataset | Mixture, read: ReadOptions) -> None:
+    """Raise unless the engine is installed, can read what is asked for and has a type for each field.
+
+    Raises:
+        EngineUnavailable: it is not installed, or has no type for a field.
+        ValueError: a mixture or sequences, which Petastorm's engine has not.
+    """
     if read.engine == "arrow":
         return
+    if isinstance(dataset, Mixture) or read.sequence is not None:
+        what = "several datasets mixed" if isinstance(dataset, Mixture) else "sequences of rows"
+        raise ValueError(f"engine='petastorm' reads rows of one dataset, not {what}; take engine='arrow'")
     _petastorm_fields(dataset, read)
     try:
         import bigdata_ml.reader.petastorm  # noqa: F401
@@ -35,17 +47,27 @@ def check_engine(dataset: Dataset, read: ReadOptions) -> None:
 
 
 def gatherer_of(
-    cursor: Cursor, plan: EpochPlan, share: Share, source: GroupSource, *, on_unreadable: Unreadable | None
-) -> Gatherer | ShardGatherer:
+    cursor: Cursor, plan: Plan, share: Share, source: LocatedSource, *, on_unreadable: Unreadable | None
+) -> Gatherer | StraightGatherer | ShardGatherer:
     """Return what makes the batches of a begun iteration."""
-    if not isinstance(cursor, PetastormCursor) or not isinstance(plan, ShardPlan):
-        return Gatherer(plan, share, source, on_unreadable=on_unreadable)
-    fields, rank, threads = _petastorm_fields(cursor.dataset, cursor.read), cursor.rank.rank, cursor.threads
+    if isinstance(plan, ShardPlan) and isinstance(cursor.contents, ShardContents):
+        return _by_petastorm(cursor.contents, cursor.read, plan, cursor.rank.rank, on_unreadable=on_unreadable)
+    sequence = cursor.read.sequence.length if cursor.read.sequence else None
+    if on_unreadable is None and sequence is None and isinstance(plan, EpochPlan) and is_straight(plan, share):
+        return StraightGatherer(plan, share, source)
+    return Gatherer(plan, share, source, on_unreadable=on_unreadable, sequence=sequence)
+
+
+def _by_petastorm(
+    contents: ShardContents, read: ReadOptions, plan: ShardPlan, rank: int, *, on_unreadable: Unreadable | None
+) -> ShardGatherer:
+    dataset, source = contents.part.dataset, GroupSource(contents.part.dataset, contents.schema.names)
+    fields = _petastorm_fields(dataset, read)
 
     def open_groups() -> Groups:
         from bigdata_ml.reader.petastorm import PetastormGroups
 
-        return PetastormGroups(cursor.dataset, plan, rank, fields, source=source, threads=threads)
+        return PetastormGroups(dataset, plan, rank, fields, source=source, threads=contents.threads)
 
     return ShardGatherer(plan, rank, source, open_groups, on_unreadable=on_unreadable)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bigdata_ml.reader.slot_columns import slot_column
+from bigdata_ml.reader.slot_columns import SequenceColumn, sequence_type, slot_column
 from bigdata_ml.reader.slots import Slots
 
 __all__ = ["FullBatch", "OpenBatches"]
@@ -42,14 +42,18 @@ class OpenBatches:
         schema: of the columns.
         rows: rows of a batch.
         ahead: batches that there is room for at once, so that growing is rare.
+        sequence: how many values from a row's on make its value; None where each row is by itself.
     """
 
-    def __init__(self, schema: pa.Schema, rows: int, *, ahead: int = 1) -> None:
-        self._schema = schema
+    def __init__(self, schema: pa.Schema, rows: int, *, ahead: int = 1, sequence: int | None = None) -> None:
+        self._schema, self._sequence = schema, sequence
         self._rows = rows
         self._next = 0
         self._capacity = 0
-        self._columns = [slot_column(field) for field in schema]
+        self._columns = [slot_column(field) if sequence is None else SequenceColumn(field, sequence) for field in schema]
+        if sequence is not None:
+            types = [pa.field(field.name, sequence_type(field, sequence), nullable=False) for field in schema]
+            self._schema = pa.schema(types)
         parts = {(number, name): part for number, one in enumerate(self._columns) for name, part in one.parts.items()}
         self._slots = Slots({**_MARKS, **{f"{number} {name}": part for (number, name), part in parts.items()}})
         self._pending: dict[int, int] = {}
@@ -104,7 +108,7 @@ class OpenBatches:
             return
         size = len(next(iter(columns.values())))
         numbers, places = np.arange(size), rows
-        if 2 * len(rows) < size:
+        if 2 * len(rows) < size and self._sequence is None:
             # Few rows of the group are wanted: what is held of it must not be all of it.
             columns = {name: column.take(pa.array(rows)) for name, column in columns.items()}
             numbers, places = rows, np.arange(len(rows))
@@ -121,9 +125,10 @@ class OpenBatches:
         """
         begin = self._next % self._capacity * self._rows
         parts = self._slots.take(slice(begin, begin + self._rows))
+        tokens = np.where(parts["token"] < 0, -1, parts["token"])
         try:
             arrays = [
-                column.array({name: parts[f"{number} {name}"] for name in column.parts})
+                column.array({"token": tokens, "row": parts["row"], **{name: parts[f"{number} {name}"] for name in column.parts}})
                 for number, column in enumerate(self._columns)
             ]
             columns = pa.RecordBatch.from_arrays(arrays, schema=self._schema)

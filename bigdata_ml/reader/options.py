@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from bigdata_ml.reader.row_filter import RowFilter
+from bigdata_ml.reader.sequences import Sequence
 from bigdata_ml.reader.weights import RowWeights
 
 __all__ = ["Engine", "OnError", "ReadOptions", "Remainder", "Shuffle"]
@@ -26,6 +27,8 @@ class ReadOptions:
         columns: fields to read, in this order; None reads all.
         predicate: Arrow expression that rows must satisfy (`pc.field("month") < 6`; a null is no), or a `RowFilter`.
         weights: how often each selected row comes in an epoch; None: once. The number of steps is then each epoch's own.
+        sequence: what a sample is where it is several rows that follow one another; None: a single row. What is said of rows
+            below is then said of samples.
         shuffle: whether rows come in the seed's order, another one each epoch, or in the dataset's. `groups`: row groups in
             the seed's order, another one each epoch, the rows of each as they lie in the file, one group after the other.
             `rows`: row groups in the dataset's order, the rows of each, and of those in the window, in the seed's.
@@ -52,6 +55,7 @@ class ReadOptions:
     columns: tuple[str, ...] | None = None
     predicate: pc.Expression | RowFilter | None = None
     weights: RowWeights | None = None
+    sequence: Sequence | None = None
     shuffle: Shuffle = True
     seed: int = 0
     remainder: Remainder = "drop"

@@ -2,23 +2,66 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import ResumeMismatch
+from bigdata_ml.reader.contents import DatasetContents
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, STATE_VERSION, Cursor
+from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.rank import Rank
-from bigdata_ml.reader.settings import row_bytes
-from bigdata_ml.reader.shards import ShardPlan, shard_settings
+from bigdata_ml.reader.shards import ShardPlan, check_shards
 
-__all__ = ["GROUPS_A_THREAD", "PetastormCursor"]
+__all__ = ["PetastormCursor", "ShardContents"]
 
 # Petastorm reads so many row groups ahead for each of its threads.
 GROUPS_A_THREAD = 4
 _ORDER = "petastorm-1"
 _WAY_OUT = "engine='petastorm' resumes at epoch starts only; engine='arrow' resumes after any batch"
+
+
+class ShardContents(DatasetContents):
+    """The rows of one dataset, dealt to the ranks by whole row groups.
+
+    Args:
+        dataset, read, rank, global_batch_size, cache: as for `DatasetContents`.
+        threads: that Petastorm reads with.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        read: ReadOptions,
+        rank: Rank,
+        global_batch_size: int,
+        *,
+        threads: int,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:
+        # Before rows are selected, which may take long.
+        check_shards(read, global_batch_size=global_batch_size, rank=rank)
+        by_rank = replace(read, streams=rank.world_size, window=0)
+        super().__init__(dataset, by_rank, rank, global_batch_size, cache=cache)
+        self.threads = threads
+
+    def plan(self, epoch: int) -> ShardPlan:
+        """Return the order of an epoch."""
+        return ShardPlan(self.part.selection.of_epoch(self.settings.seed, epoch), self.settings, epoch)
+
+    def check_budget(self, _: Rank, budget: int) -> None:
+        """Refuse row groups of which more than `budget` bytes would be in memory: read ahead, and in the open batches."""
+        rows, groups = self.part.sizes, GROUPS_A_THREAD * max(1, self.threads) + 1
+        largest = int(rows[self.part.selection.most > 0].max(initial=0))
+        found = min(groups * largest, int(rows.sum())) * self.part.row_bytes
+        if found > budget:
+            raise ValueError(
+                f"{self.url}: Petastorm with {self.threads} threads would hold {groups} row groups of up to {largest} rows, "
+                f"{found / 2**20:.0f} MiB, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take fewer num_workers, "
+                f"smaller row groups, or memory_budget={found}"
+            )
 
 
 class PetastormCursor(Cursor):
@@ -33,11 +76,9 @@ class PetastormCursor(Cursor):
         WorldSizeNotAllowed: the world size does not divide the global batch, or there are fewer row groups than ranks.
     """
 
-    _order_settings = staticmethod(shard_settings)
-
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Dataset | Mixture,
         read: ReadOptions,
         rank: Rank,
         global_batch_size: int,
@@ -46,7 +87,7 @@ class PetastormCursor(Cursor):
         memory_budget: int = MEMORY_BUDGET,
         selection_cache: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.threads = threads
+        self._contents_class = partial(ShardContents, threads=threads)
         super().__init__(dataset, read, rank, global_batch_size, memory_budget=memory_budget, selection_cache=selection_cache)
 
     def work_as(self, worker: int, workers: int) -> None:
@@ -88,22 +129,6 @@ class PetastormCursor(Cursor):
         if state.get("version") == STATE_VERSION and state.get("order") == _ORDER and state.get("step"):
             raise ResumeMismatch(f"the state is of step {state['step']} of epoch {state.get('epoch')}: {_WAY_OUT}")
         super().load_state_dict(state)
-
-    def _new_plan(self, epoch: int) -> EpochPlan:
-        return ShardPlan(self.selection.of_epoch(self.settings.seed, epoch), self.settings, epoch)
-
-    def _check_budget(self, budget: int) -> None:
-        """Refuse row groups of which more than `budget` bytes would be in memory: read ahead, and in the open batches."""
-        rows, groups = self.dataset.row_groups.rows, GROUPS_A_THREAD * max(1, self.threads) + 1
-        largest = int(rows[self.selection.most > 0].max(initial=0))
-        each = row_bytes(self.dataset)
-        found = min(groups * largest, self.dataset.rows) * each
-        if found > budget:
-            raise ValueError(
-                f"{self.dataset.url}: Petastorm with {self.threads} threads would hold {groups} row groups of up to {largest} "
-                f"rows, {found / 2**20:.0f} MiB, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take fewer "
-                f"num_workers, smaller row groups, or memory_budget={found}"
-            )
 
     def _identity(self) -> dict[str, Any]:
         # An epoch's start is the same place at any world size, and that is what the streams are here.

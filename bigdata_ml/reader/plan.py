@@ -1,16 +1,19 @@
 """The plan: which rows every step of an epoch takes, known before step 1 and the same at every world size."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from bigdata_ml.reader.order import hash_word, key_of, permutation, row_order
+from bigdata_ml.reader.pattern import Pace
 from bigdata_ml.reader.selection import EpochRows
 from bigdata_ml.reader.settings import OrderSettings
 from bigdata_ml.reader.streams import Layout, Stream, cut
 
-__all__ = ["ORDER", "EpochPlan", "StepRows"]
+__all__ = ["ORDER", "Course", "EpochPlan", "Plan", "StepRows"]
 
 ORDER = "streams-1"
 _GROUPS, _DELAYS, _ROWS = 1, 2, 3
@@ -43,6 +46,63 @@ class StepRows:
         return np.asarray(self.copies << 32 | self.repeats)
 
 
+class Plan(Protocol):
+    """What a reader needs of the order of an epoch, be it one dataset's or a mixture's."""
+
+    @property
+    def epoch(self) -> int:
+        """Whose order, 0 …"""
+
+    @property
+    def settings(self) -> OrderSettings:
+        """Of the order."""
+
+    @property
+    def steps(self) -> int:
+        """Number of steps, the same on every rank."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the epoch, copies and other passes counted, those that are left out too."""
+
+    @property
+    def usual_reach(self) -> int:
+        """Ranks of a stream over which the rows of a row group leave, at most but for row groups that lie askew."""
+
+    def courses(self, index: int, step: int) -> "list[Iterator[Course]]":
+        """Return, dataset by dataset, the courses of a stream that have rows to come at `step`."""
+
+    def repeats(self, index: int) -> np.ndarray:
+        """Return the numbers of repetition (1 …) of what fills a stream's last step, at its end, int64."""
+
+    def step_rows(self, step: int, streams: range) -> StepRows:
+        """Return the rows that `streams` give to global batch `step`, stream by stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The way of one dataset's rows through an epoch, or through one of the passes that a mixture makes over it.
+
+    Attributes:
+        plan: the order of its rows.
+        pace: where they go in the global batches.
+        offset: added to the indices of its row groups, to tell several datasets' apart.
+        number: of the pass, 0 …
+        is_filled: whether its own last rows fill the last step.
+    """
+
+    plan: "EpochPlan"
+    pace: Pace
+    offset: int = 0
+    number: int = 0
+    is_filled: bool = False
+
+    def group_rows(self, group: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return what `EpochPlan.group_rows` does; the rows of a further pass are copies of that number."""
+        rows, copies = self.plan.group_rows(group)
+        return rows, copies if self.number == 0 else np.full(len(rows), self.number, np.int32)
+
+
 @dataclass(frozen=True)
 class EpochPlan:
     """The order of one epoch: a pure function of the selection, the settings and the epoch.
@@ -58,6 +118,24 @@ class EpochPlan:
     def steps(self) -> int:
         """Number of steps, the same on every rank."""
         return self.settings.steps(self.selection.total)
+
+    @property
+    def rows(self) -> int:
+        """Number of selected rows, copies counted."""
+        return self.selection.total
+
+    @property
+    def usual_reach(self) -> int:
+        """Ranks of a stream over which the rows of a row group leave: its length and the window's."""
+        return min(int(self.selection.counts.max()), self.rows // self.settings.streams) + self.settings.delay
+
+    def courses(self, index: int, step: int) -> list[Iterator[Course]]:  # noqa: ARG002
+        """Return the one course there is."""
+        return [iter([Course(self, Pace(self.settings.stream_batch, self.steps), is_filled=True)])]
+
+    def repeats(self, index: int) -> np.ndarray:
+        """Return the numbers of repetition (1 …) of what fills a stream's last step, int64."""
+        return self.filling(index)[1]
 
     @cached_property
     def layout(self) -> Layout:

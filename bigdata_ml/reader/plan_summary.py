@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.reader.cursor import selected
+from bigdata_ml.reader.contents import DatasetContents
 from bigdata_ml.reader.options import ReadOptions, Shuffle
 from bigdata_ml.reader.plan import ORDER, EpochPlan
 from bigdata_ml.reader.rank import Rank, divisors
-from bigdata_ml.reader.settings import held_bound, order_settings, row_bytes
 from bigdata_ml.reader.streams import Layout
 
 __all__ = ["Mixing", "PlanSummary", "Reads", "measure_mixing", "measure_reads", "summarise_plan"]
@@ -61,7 +60,7 @@ class PlanSummary:
         seed, epoch: whose order.
         shuffle: True, False or `groups`.
         rows: how many there are in this epoch, copies counted.
-        row_groups: row groups that have any.
+        row_groups: row groups, or spans of them where samples are sequences, that have any.
         weighted_by: the field that rows' weights come from, if they have any.
         global_batch_size, world_size: as asked for.
         rank_batch_size: rows of a step on each rank.
@@ -134,13 +133,13 @@ def summarise_plan(
             f"a plan is the native engine's; engine={read.engine!r} draws its order while it reads: len(reader) are its steps"
         )
     rank = Rank(world_size=world_size)
-    selection = selected(dataset, read)
-    settings = order_settings(dataset, read, rows=selection.usual, global_batch_size=global_batch_size, rank=rank)
-    plan = EpochPlan(selection.of_epoch(settings.seed, epoch), settings, epoch)
+    contents = DatasetContents(dataset, read, rank, global_batch_size)
+    part, settings, plan = contents.part, contents.settings, contents.plan(epoch)
     steps, rows, size = plan.steps, plan.selection.total, settings.global_batch_size
-    reads = measure_reads(plan, dataset.row_groups.rows, world_size)
+    reads = measure_reads(plan, part.read_rows, world_size)
+    groups = measure_reads(plan, part.read_groups, world_size).rows
     mixing = measure_mixing(plan, world_size)
-    used = int(dataset.row_groups.rows[plan.selection.counts > 0].sum())
+    used = int(part.sizes[plan.selection.counts > 0].sum())
     return PlanSummary(
         order=ORDER,
         seed=settings.seed,
@@ -159,13 +158,13 @@ def summarise_plan(
         streams=settings.streams,
         window=settings.window,
         world_sizes=tuple(divisors(settings.streams)),
-        reads=reads.row_groups,
+        reads=groups,
         read_amplification=reads.rows / used,
         dataloader_workers=dataloader_workers,
-        dataloader_reads=reads.row_groups * max(1, dataloader_workers),
+        dataloader_reads=groups * max(1, dataloader_workers),
         mixing=mixing,
-        held_bytes=mixing.held_peak * row_bytes(dataset),
-        held_bytes_bound=held_bound(settings, selection.most, world_size) * row_bytes(dataset),
+        held_bytes=mixing.held_peak * part.row_bytes,
+        held_bytes_bound=part.held_bytes(settings, world_size),
     )
 
 

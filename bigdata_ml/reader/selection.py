@@ -1,7 +1,7 @@
 """Predicate to exact rows: how many rows of each row group are selected, and which, known before the first step."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,17 @@ from bigdata_ml.reader.group_values import known_keys, read_values
 from bigdata_ml.reader.row_filter import RowFilter
 from bigdata_ml.reader.selection_cache import load_table, place_of, save_table
 
-__all__ = ["EpochRows", "Selected", "Selection", "select"]
+__all__ = [
+    "EpochRows",
+    "Selected",
+    "Selection",
+    "check_predicate",
+    "keep_selection",
+    "kept_selection",
+    "select",
+    "selection_of",
+    "text_of",
+]
 
 # Part of a cached selection's name: one written under other rules is not found.
 _RULES = 1
@@ -143,30 +153,42 @@ def select(
             dataset.selections[key] = _filtered(dataset, predicate, threads=threads, cache=cache)
         chosen: Selection = dataset.selections[key]
         return chosen
-    _check_predicate(dataset, predicate)
+    check_predicate(dataset, predicate)
     name = _name_of(dataset, predicate)
     if name not in dataset.selections:
         place = place_of(dataset, name, cache)
-        found = _load(place, len(dataset.row_groups)) if place is not None else None
+        found = kept_selection(place, len(dataset.row_groups)) if place is not None else None
         if found is None:
             found = _find(dataset, predicate, threads)
             if place is not None:
-                _save(found, place)
+                keep_selection(found, place)
         dataset.selections[name] = found
     selection: Selection = dataset.selections[name]
     return selection
 
 
-def _name_of(dataset: Dataset, predicate: pc.Expression) -> str:
+def text_of(predicate: pc.Expression | None) -> bytes:
+    """Return bytes that are equal only for the same predicate.
+
+    Raises:
+        ValueError: a predicate that does not name its fields.
+    """
+    if predicate is None:
+        return b""
     # Not the expression's text: it leaves out the middle of long lists of values.
     try:
         (serialised,) = predicate.__reduce__()[1]
     except pa.ArrowNotImplementedError as error:
         raise ValueError(f"the predicate {predicate} must name its fields: {error}") from error
-    return str(xxhash.xxh3_128_hexdigest(f"{_RULES} {dataset.fingerprint} ".encode() + bytes(serialised)))
+    return bytes(serialised)
 
 
-def _check_predicate(dataset: Dataset, predicate: pc.Expression) -> None:
+def _name_of(dataset: Dataset, predicate: pc.Expression) -> str:
+    return str(xxhash.xxh3_128_hexdigest(f"{_RULES} {dataset.fingerprint} ".encode() + text_of(predicate)))
+
+
+def check_predicate(dataset: Dataset, predicate: pc.Expression) -> None:
+    """Raise ValueError unless a predicate is a condition on fields that are there."""
     text = f"the predicate {predicate} does not fit the fields {', '.join(dataset.schema.names)}"
     try:
         kept = _evaluated(dataset.schema.to_arrow().empty_table(), predicate)
@@ -278,6 +300,16 @@ def _bounds(dataset: Dataset, schema: pa.Schema) -> Sequence[tuple[str, Any, Any
     ]
 
 
+def selection_of(kept: Iterable[np.ndarray]) -> Selection:
+    """Return the selection of the rows that are kept of each row group, bool [rows]."""
+    counts, masks = [], {}
+    for group, mask in enumerate(kept):
+        counts.append(int(np.count_nonzero(mask)))
+        if 0 < counts[-1] < len(mask):
+            masks[group] = np.packbits(mask)
+    return Selection(np.array(counts, np.int64), masks, _digest(np.array(counts, np.int64), masks))
+
+
 def _mask(_: int, values: pa.Table) -> np.ndarray:
     """Return which rows of a group satisfy the predicate, bool [rows of the group]."""
     return np.asarray(pc.fill_null(values["predicate"], False).to_numpy(), bool)
@@ -290,12 +322,13 @@ def _digest(counts: np.ndarray, masks: Mapping[int, np.ndarray]) -> str:
     return str(digest.hexdigest())
 
 
-def _save(selection: Selection, place: Path) -> None:
+def keep_selection(selection: Selection, place: Path) -> None:
+    """Write a selection for other processes."""
     masks = [selection.masks[group].tobytes() if group in selection.masks else None for group in range(len(selection.counts))]
     save_table(pa.table({"count": selection.counts, "mask": pa.array(masks, pa.large_binary())}), place)
 
 
-def _load(place: Path, groups: int) -> Selection | None:
+def kept_selection(place: Path, groups: int) -> Selection | None:
     """Return a kept selection, or None where there is none that can be read."""
     table = load_table(place, ("count", "mask"))
     if table is None or len(table) != groups:

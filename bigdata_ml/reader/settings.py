@@ -1,6 +1,7 @@
 """The order's settings: what `ReadOptions` leave open is chosen here, from the dataset and the global batch."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import index
 
@@ -12,7 +13,7 @@ from bigdata_ml.reader.options import ReadOptions, Remainder, Shuffle
 from bigdata_ml.reader.rank import Rank, divisors
 from bigdata_ml.schema.arrow import fixed_width
 
-__all__ = ["OrderSettings", "check_budget", "held_bound", "order_settings", "row_bytes"]
+__all__ = ["OrderSettings", "check_budget", "held_bound", "order_settings", "refuse_beyond", "row_bytes"]
 
 _STREAMS = 16
 _WINDOW_BYTES = 256 << 20
@@ -76,8 +77,8 @@ class OrderSettings:
         return steps
 
 
-def order_settings(dataset: Dataset, read: ReadOptions, *, rows: int, global_batch_size: int, rank: Rank) -> OrderSettings:
-    """Return the settings of the order in which `rows` selected rows of a dataset are read.
+def order_settings(row_bytes: int, read: ReadOptions, *, rows: int, global_batch_size: int, rank: Rank) -> OrderSettings:
+    """Return the settings of the order in which `rows` selected rows of so many bytes are read.
 
     Raises:
         ValueError: a global batch of no rows, or streams that do not divide it.
@@ -89,7 +90,7 @@ def order_settings(dataset: Dataset, read: ReadOptions, *, rows: int, global_bat
     streams = _given(read, global_batch_size, rank) if read.streams is not None else _chosen(read, global_batch_size, rank)
     window = 0
     if read.shuffle in (True, "rows"):
-        window = min(_WINDOW_ROWS, _WINDOW_BYTES // row_bytes(dataset)) if read.window is None else read.window
+        window = min(_WINDOW_ROWS, _WINDOW_BYTES // row_bytes) if read.window is None else read.window
     return OrderSettings(
         seed=read.seed,
         global_batch_size=global_batch_size,
@@ -132,7 +133,7 @@ def _chosen(read: ReadOptions, size: int, rank: Rank) -> int:
         f"{chosen} streams were chosen by the world size of {world}, since it does not divide the usual {usual}: this is "
         f"another order than at world size 1. Give ReadOptions(streams={chosen}) everywhere to have the same order at the "
         f"world sizes {_listed(divisors(chosen))}",
-        stacklevel=5,
+        stacklevel=7,
     )
     return chosen
 
@@ -178,4 +179,23 @@ def check_budget(settings: OrderSettings, dataset: Dataset, counts: np.ndarray, 
     raise ValueError(
         f"{dataset.url}: with {settings.streams} streams and a window of {settings.window} rows each of {world} ranks would hold "
         f"{found / 2**20:.0f} MiB of rows, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take {', or '.join(ways)}"
+    )
+
+
+def refuse_beyond(url: str, settings: OrderSettings, held: Callable[[OrderSettings], int], rank: Rank, budget: int) -> None:
+    """Refuse an order by which a rank would hold more than `budget` bytes of rows, where `held` says how many.
+
+    Raises:
+        ValueError: naming what would be held, and streams that would fit.
+    """
+    found, world = held(settings), rank.world_size
+    if found <= budget:
+        return
+    fewer = (replace(settings, streams=one) for one in divisors(settings.streams) if one % world == 0)
+    fitting = [one.streams for one in fewer if held(one) <= budget]
+    way = f"streams={max(fitting)}" if fitting else "fewer streams, a smaller window"
+    raise ValueError(
+        f"{url}: with {settings.streams} streams and a window of {settings.window} rows each of {world} ranks would hold "
+        f"{found / 2**20:.0f} MiB of rows, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take {way}, or "
+        f"memory_budget={found}"
     )

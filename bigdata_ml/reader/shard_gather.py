@@ -48,7 +48,7 @@ class ShardGatherer:
         self._groups: Groups | None = None
         self.steps = range(plan.steps)
         self._size = plan.settings.stream_batch
-        self._rows = int(plan.rows[rank])
+        self._rows = int(plan.rank_rows[rank])
         # What fills up is the last batch's own rows, in a cycle, as in the native order.
         self._repeated = self._rows % self._size or min(self._size, self._rows)
         largest = int(plan.selection.counts[plan.shards[rank]].max())

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["SlotColumn", "slot_column"]
+__all__ = ["SequenceColumn", "SlotColumn", "sequence_type", "slot_column"]
 
 _INLINE = 12
 Parts = dict[str, np.ndarray]
@@ -168,6 +168,35 @@ class _Held(SlotColumn):
         if pa.types.is_dictionary(kind):
             return pa.nulls(rows, kind.value_type).fill_null(_zero_of(kind.value_type)).cast(kind)
         return pa.array([_zero_of(kind)] * rows, kind)
+
+
+class SequenceColumn(_Held):
+    """Sequences of so many values that follow one another: a slot's token and row, which are the batch's marks, say where."""
+
+    def __init__(self, field: pa.Field, length: int) -> None:
+        super().__init__(field)
+        self.parts = {}
+        self._length = length
+
+    def split(self, token: int, column: pa.Array) -> Parts:
+        """Hold the column."""
+        self._columns[token] = column
+        return {}
+
+    def array(self, parts: Parts) -> pa.Array:
+        """Return an array of lists of the length; `parts` are the marks."""
+        steps = np.arange(self._length)
+        flat = {
+            "token": np.repeat(parts["token"], self._length),
+            "row": (parts["row"].astype(np.int64)[:, None] + steps).reshape(-1),
+        }
+        values = super().array(flat)
+        return pa.FixedSizeListArray.from_arrays(values, type=sequence_type(self._field, self._length))
+
+
+def sequence_type(field: pa.Field, length: int) -> pa.DataType:
+    """Return the type of sequences of a field's values."""
+    return pa.list_(pa.field("item", field.type, nullable=field.nullable), length)
 
 
 def slot_column(field: pa.Field) -> SlotColumn:

@@ -32,7 +32,8 @@ def locate_by_fsspec(url: str, options: Mapping[str, Any] | None = None) -> Loca
 
 
 def place_in(filesystem: Any, url: str, path: str) -> Location:
-    """Return a path on a filesystem that the caller made: one of pyarrow's, or of fsspec's."""
+    """Return where `url` is on a filesystem that the caller made: at `path` on pyarrow's, where fsspec's says of the URL."""
     if not isinstance(filesystem, pafs.FileSystem):
+        path = filesystem._strip_protocol(url)
         filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(filesystem))
     return Location(url.rstrip("/"), filesystem, path.rstrip("/") or path)

@@ -17,8 +17,8 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import ResumeMismatch
-from bigdata_ml.loader import compose, random_crop, random_flip
-from bigdata_ml.reader import RowWeights
+from bigdata_ml.loader import compose, make_loader, random_crop, random_flip
+from bigdata_ml.reader import Mixture, ReadOptions, RowWeights
 
 PROCESSES = (0, 1, 2, 3)
 pytestmark = [
@@ -185,3 +185,17 @@ def test_weighted_rows_are_the_same_list_with_any_number_of_processes(train: Dat
         around.dataset.set_epoch(epoch)
         assert len(around) == len(batches)
         assert contents(around) == batches
+
+
+@pytest.mark.parametrize("processes", PROCESSES)
+def test_a_mixture_is_the_same_list_with_any_number_of_processes(tiny: Dataset, processes: int) -> None:
+    mixture = Mixture([(tiny.split("train"), 2), (tiny.split("test"), 1)], stop="all", source="of")
+    options, size = ReadOptions(seed=4, window=20), {"global_batch_size": 6, "transform": draw}
+    alone = contents(make_loader(mixture, options, **size))
+    assert contents(DataLoader(make_loader(mixture, options, **size), batch_size=None, num_workers=processes)) == alone
+
+
+def test_a_mixture_goes_to_worker_processes_that_are_spawned(tiny: Dataset) -> None:
+    mixture = Mixture([(tiny.split("train"), 2), (tiny.split("test"), 1)], source="of")
+    one, other = (make_loader(mixture, ReadOptions(), global_batch_size=6) for _ in range(2))
+    assert contents(DataLoader(other, batch_size=None, num_workers=1, multiprocessing_context="spawn")) == contents(one)

@@ -8,10 +8,12 @@ import pyarrow as pa
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from bigdata_ml.reader.gather import Gatherer, Share
+from bigdata_ml.reader.gather import Gatherer
+from bigdata_ml.reader.mixed_plan import MixedPlan
 from bigdata_ml.reader.plan import EpochPlan, StepRows
 from bigdata_ml.reader.selection import Selection
 from bigdata_ml.reader.settings import OrderSettings
+from bigdata_ml.reader.stream_reader import Share
 from bigdata_ml.reader.weights import GroupWeights, WeightedSelection
 
 REMAINDERS = ("drop", "pad", "exact")
@@ -35,12 +37,12 @@ def weighted(selection: Selection, weights: Sequence[float]) -> WeightedSelectio
     return WeightedSelection(selection, {group: GroupWeights(values, one) for group, one in codes.items()}, "weighted")
 
 
-def shares(plan: EpochPlan, world_size: int) -> list[range]:
+def shares(plan: EpochPlan | MixedPlan, world_size: int) -> list[range]:
     each = plan.settings.streams // world_size
     return [range(rank * each, (rank + 1) * each) for rank in range(world_size)]
 
 
-def worlds(plan: EpochPlan) -> list[int]:
+def worlds(plan: EpochPlan | MixedPlan) -> list[int]:
     return [size for size in range(1, plan.settings.streams + 1) if plan.settings.streams % size == 0]
 
 
@@ -54,8 +56,10 @@ def is_repeated(number: int) -> bool:
     return number % 2**32 > 0
 
 
-def sizes_of(plan: EpochPlan) -> np.ndarray:
+def sizes_of(plan: EpochPlan | MixedPlan) -> np.ndarray:
     """Rows of each group, selected or not."""
+    if isinstance(plan, MixedPlan):
+        return np.concatenate([part.selection.of_epoch(0, 0).counts for part in plan.parts])
     drawn = plan.selection
     return drawn.counts if isinstance(drawn, Selection) else drawn._weighted.base.counts  # type: ignore[attr-defined]
 
@@ -69,7 +73,7 @@ class CountedGroups:
 
     schema = pa.schema([pa.field("group", pa.int64(), nullable=False), pa.field("row", pa.int64(), nullable=False)])
 
-    def __init__(self, plan: EpochPlan) -> None:
+    def __init__(self, plan: EpochPlan | MixedPlan) -> None:
         self._counts = sizes_of(plan)
         self.read_groups: list[int] = []
 
@@ -79,7 +83,9 @@ class CountedGroups:
         return {"group": pa.array(np.full(rows, group)), "row": pa.array(np.arange(rows))}
 
 
-def gatherer(plan: EpochPlan, streams: range | None = None, *, first: int = 0, stride: int = 1) -> tuple[Gatherer, CountedGroups]:
+def gatherer(
+    plan: EpochPlan | MixedPlan, streams: range | None = None, *, first: int = 0, stride: int = 1
+) -> tuple[Gatherer, CountedGroups]:
     source = CountedGroups(plan)
     share = Share(range(plan.settings.streams) if streams is None else streams, first, stride)
     return Gatherer(plan, share, source), source  # type: ignore[arg-type]

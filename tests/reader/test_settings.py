@@ -19,7 +19,7 @@ from bigdata_ml.reader.settings import OrderSettings, order_settings, row_bytes
 def settings(dataset: Dataset, *, size: int = 48, world_size: int = 1, rows: int | None = None, **read: Any) -> OrderSettings:
     rank = Rank(world_size=world_size)
     count = dataset.rows if rows is None else rows
-    return order_settings(dataset, ReadOptions(**read), rows=count, global_batch_size=size, rank=rank)
+    return order_settings(row_bytes(dataset), ReadOptions(**read), rows=count, global_batch_size=size, rank=rank)
 
 
 @pytest.mark.parametrize(("size", "streams"), [(1, 1), (7, 7), (17, 1), (48, 16), (60, 15), (512, 16), (1000, 10)])

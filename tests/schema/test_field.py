@@ -94,3 +94,38 @@ def test_a_bare_schema_turns_nulls_into_nan_where_a_number_can_be_and_masks_else
 def test_a_tensor_column_holds_its_array() -> None:
     values = np.arange(24, dtype=np.int16).reshape(2, 3, 4)[:, :, ::-1]
     assert np.array_equal(tensor_column(values).to_numpy_ndarray(), values)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        Field(name="a", type=pa.binary(), codec=Codec.NDARRAY, dtype="float32", shape=(None, 3)),
+        Field(name="a", type=pa.binary(), codec=Codec.COMPRESSED_NDARRAY, dtype="str", shape=(2,), null=NullPolicy.MASK),
+        Field(name="a", type=pa.binary(), codec=Codec.IMAGE, channels=1, dtype="uint16", shape=(None, None)),
+        Field(name="a", type=pa.int16(), dtype="uint8"),
+        Field(name="a", type=pa.list_(pa.int16()), codec=Codec.LIST, shape=(2, 2)),
+    ],
+)
+def test_dtype_and_shape_are_written_and_read(field: Field) -> None:
+    assert Field.from_json(json.loads(json.dumps(field.to_json()))) == field
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"type": pa.binary(), "codec": Codec.NDARRAY, "dtype": "int8"}, "must have a shape"),
+        ({"type": pa.binary(), "codec": Codec.NDARRAY, "shape": (2,)}, "the dtype of codec ndarray is one of"),
+        ({"type": pa.binary(), "codec": Codec.NDARRAY, "dtype": "object", "shape": (2,)}, "got 'object'"),
+        ({"type": pa.binary(), "codec": Codec.NDARRAY, "dtype": "int8", "shape": (-2,)}, "sizes and None"),
+        ({"type": pa.string(), "codec": Codec.NDARRAY, "dtype": "int8", "shape": (2,)}, "cannot be stored as string"),
+        ({"type": pa.binary(), "codec": Codec.IMAGE, "channels": 3, "dtype": "float32"}, "got 'float32'"),
+        ({"type": pa.binary(), "codec": Codec.IMAGE, "channels": 3, "shape": (8, 8, 1)}, "does not go with codec image"),
+        ({"type": pa.binary(), "codec": Codec.IMAGE, "channels": 3, "shape": (8, 8)}, "does not go with codec image"),
+        ({"type": pa.int8(), "shape": (2,)}, "does not go with codec scalar"),
+        ({"type": pa.list_(pa.int8()), "codec": Codec.LIST, "shape": (None,)}, "does not go with codec list"),
+        ({"type": pa.int8(), "vocabulary": True, "dtype": "uint8"}, "no dtype goes with it"),
+    ],
+)
+def test_a_dtype_or_a_shape_that_does_not_fit_is_refused(settings: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        Field(name="a", **settings)

@@ -15,6 +15,7 @@ from bigdata_ml.compat.petastorm.codecs import (
     ScalarCodec,
 )
 from bigdata_ml.compat.petastorm.errors import NoDataAvailableError
+from bigdata_ml.compat.petastorm.ngram import NGram
 from bigdata_ml.compat.petastorm.predicates import (
     PredicateBase,
     in_intersection,
@@ -34,6 +35,7 @@ from bigdata_ml.compat.petastorm.unischema import (
     insert_explicit_nulls,
     match_unischema_fields,
 )
+from bigdata_ml.compat.petastorm.weighted_sampling_reader import WeightedSamplingReader
 
 if TYPE_CHECKING:
     from bigdata_ml.compat.petastorm.pytorch import BatchedDataLoader, DataLoader, InMemBatchedDataLoader
@@ -56,6 +58,7 @@ __all__ = [
     "DataframeColumnCodec",
     "InMemBatchedDataLoader",
     "IntersectIndexSelector",
+    "NGram",
     "NdarrayCodec",
     "NoDataAvailableError",
     "PredicateBase",
@@ -67,6 +70,7 @@ __all__ = [
     "UnionIndexSelector",
     "Unischema",
     "UnischemaField",
+    "WeightedSamplingReader",
     "dict_to_spark_row",
     "edit_field",
     "in_intersection",

@@ -256,7 +256,8 @@ def _encode_deep(field: "UnischemaField", value: np.ndarray) -> bytearray:
 def _check_array(field: "UnischemaField", value: Any) -> None:
     if not isinstance(value, np.ndarray):
         raise ValueError(f"field {field.name!r}: must be an array of {field.numpy_dtype}, got {type(value).__name__}")
-    if value.dtype != np.dtype(field.numpy_dtype):
+    # By type: text and times have a length or a unit of their own.
+    if value.dtype.type is not np.dtype(field.numpy_dtype).type:
         raise ValueError(f"field {field.name!r}: must be of dtype {np.dtype(field.numpy_dtype)}, got {value.dtype}")
     shape = tuple(field.shape)
     if len(shape) != value.ndim or any(a is not None and a != b for a, b in zip(shape, value.shape, strict=True)):

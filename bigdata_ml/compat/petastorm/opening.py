@@ -31,7 +31,7 @@ from bigdata_ml.schema import Codec, Field
 from bigdata_ml.schema.codec import ARRAYS
 from bigdata_ml.storage import SCHEMES, Location, locate, locate_by_fsspec, place_in
 
-__all__ = ["Index", "open_dataset", "row_group_indexes", "stored_schema"]
+__all__ = ["Index", "dataset_place", "open_dataset", "row_group_indexes", "stored_schema"]
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
@@ -51,10 +51,10 @@ def open_dataset(
         DatasetNotFound, DatasetInvalid, StorageUnavailable: see `Dataset.open`.
     """
     if isinstance(url_or_urls, str):
-        return Dataset.open(_place(url_or_urls, filesystem, storage_options), use_unischema=False)
+        return Dataset.open(dataset_place(url_or_urls, filesystem, storage_options), use_unischema=False)
     if not url_or_urls:
         raise ValueError("the list of dataset URLs is empty")
-    places = [_place(url, filesystem, storage_options) for url in url_or_urls]
+    places = [dataset_place(url, filesystem, storage_options) for url in url_or_urls]
     if len(places) == 1 and places[0].is_directory():
         return Dataset.open(places[0], use_unischema=False)
     return Dataset.open_files(places)
@@ -145,7 +145,8 @@ def _inferred_schema(dataset: Dataset) -> Unischema:
     return unischema_of_arrow(dataset.schema.select(stored).to_arrow(), keys=kinds)
 
 
-def _place(url: str, filesystem: Any, options: Mapping[str, Any] | None) -> Location:
+def dataset_place(url: str, filesystem: Any, options: Mapping[str, Any] | None) -> Location:
+    """Return where Petastorm's `dataset_url` is; arguments and errors are those of `open_dataset`."""
     if not isinstance(url, str):
         raise ValueError(f"a dataset URL must be text, got {type(url).__name__}")
     if not _SCHEME.match(url):

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from bigdata_ml.compat.petastorm.source import Rows, Source, warn_empty
+from bigdata_ml.compat.petastorm.mixed_source import MixedSource
+from bigdata_ml.compat.petastorm.source import Rows, Source
 from bigdata_ml.errors import ResumeMismatch
 from bigdata_ml.reader import EpochPlan
 from bigdata_ml.reader.options import Remainder
@@ -19,16 +20,10 @@ class Passes:
     A source of no rows has no steps: it warns, and ends at once, as Petastorm does.
     """
 
-    def __init__(self, source: Source, batch_size: int, *, window: int = 0, remainder: Remainder = "exact") -> None:
+    def __init__(self, source: Source | MixedSource, batch_size: int, *, window: int = 0, remainder: Remainder = "exact") -> None:
         self._source = source
         self._num_epochs = source.num_epochs
-        total = int(source.counts.sum())
-        ranks = source.rank.world_size
-        self._cursor = None
-        if total and not (remainder == "drop" and total < batch_size * ranks):
-            self._cursor = source.cursor(batch_size, window=window, remainder=remainder)
-        else:
-            warn_empty(source.dataset.url)
+        self._cursor = source.cursor(batch_size, window=window, remainder=remainder)
         self._until = self._num_epochs
 
     @property
@@ -41,9 +36,10 @@ class Passes:
         """Rows of this rank in an epoch, each once."""
         if self._cursor is None:
             return 0
-        streams = self._source.rank.streams(self._cursor.settings.streams)
-        settings = self._cursor.settings
-        bounds = EpochPlan(self._cursor.selection.of_epoch(settings.seed, 0), settings, 0).layout.bounds
+        plan = self._cursor.plan_of(self._cursor.epoch)
+        if not isinstance(plan, EpochPlan):
+            return plan.steps * plan.settings.global_batch_size // self._source.rank.world_size
+        streams, bounds = self._source.rank.streams(plan.settings.streams), plan.layout.bounds
         return int(bounds[streams.stop] - bounds[streams.start])
 
     @property
@@ -84,7 +80,7 @@ class Passes:
             ResumeMismatch: a state of another dataset, selection or order.
         """
         if self._cursor is None:
-            raise ResumeMismatch(f"no row of {self._source.dataset.url} is selected: there is no position to go to")
+            raise ResumeMismatch(f"no row of {self._source.url} is selected: there is no position to go to")
         self._cursor.load_state_dict(state)
         left = state.get("epochs_left")
         if not (left is None or isinstance(left, int)):

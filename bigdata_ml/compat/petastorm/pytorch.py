@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
+from bigdata_ml.compat.petastorm.mixed_source import MixedSource
 from bigdata_ml.compat.petastorm.passes import Passes
 from bigdata_ml.compat.petastorm.reader import Reader
 from bigdata_ml.compat.petastorm.source import Rows, Source
@@ -43,11 +44,13 @@ class _Loader:
     """
 
     def __init__(self, reader: Reader, batch_size: int, shuffling_queue_capacity: int, last_batch: LastBatch) -> None:
-        if not isinstance(getattr(reader, "source", None), Source):
+        if not isinstance(getattr(reader, "source", None), (Source, MixedSource)):
             raise TypeError(
                 f"the reader must be one of this module's make_reader or make_batch_reader, got {type(reader).__module__}."
                 f"{type(reader).__name__}; with Petastorm's own readers go Petastorm's own loaders"
             )
+        if reader.ngram is not None:
+            raise TypeError("a reader of NGrams has no tensors; our own loader's ReadOptions(sequence=…) gives [rows, length, …]")
         if batch_size < 1 or shuffling_queue_capacity < 0:
             got = f"got {batch_size} and {shuffling_queue_capacity}"
             raise ValueError(f"batch_size must be 1 or more and shuffling_queue_capacity 0 or more, {got}")
@@ -111,7 +114,7 @@ class _Loader:
     def _warn_of_empty(self) -> None:
         ranks, total = self._source.rank.world_size, int(self._source.counts.sum())
         left = total % (self.batch_size * ranks)
-        if 0 < left < ranks:
+        if 0 < left < ranks and isinstance(self._source, Source):
             warnings.warn(
                 f"the last batch of an epoch has {left} rows for {ranks} ranks: those without one have an empty batch; "
                 "last_batch='drop' leaves the rows out, last_batch='pad' fills every rank's batch with rows again",

@@ -8,6 +8,8 @@ from operator import index
 from typing import Any
 
 from bigdata_ml.compat.petastorm.conditions import condition_of
+from bigdata_ml.compat.petastorm.mixed_source import MixedSource
+from bigdata_ml.compat.petastorm.ngram import NGram
 from bigdata_ml.compat.petastorm.opening import open_dataset, row_group_indexes, stored_schema
 from bigdata_ml.compat.petastorm.passes import Passes
 from bigdata_ml.compat.petastorm.selectors import RowGroupSelectorBase
@@ -20,9 +22,6 @@ from bigdata_ml.reader import Rank
 from bigdata_ml.reader.options import Shuffle
 
 __all__ = ["Reader", "make_batch_reader", "make_reader"]
-
-# Rows that are decoded together where the user sees them one by one.
-_TOGETHER = 256
 
 
 class Reader:
@@ -39,14 +38,14 @@ class Reader:
         stopped: whether `stop` was called.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source | MixedSource) -> None:
         self.source = source
         self.schema = source.schema
         self.batched_output = source.batched
-        self.ngram = None
+        self.ngram = source.ngram
         self.last_row_consumed = False
         self.stopped = False
-        self._passes = Passes(source, _rows_together(source))
+        self._passes = Passes(source, source.usual_batch)
         self._items = self._handed_out()
         self._skip = self._row = 0
         self._before: dict[str, Any] | None = None
@@ -55,7 +54,7 @@ class Reader:
         return self
 
     def __next__(self) -> Any:
-        """Return the next row or batch: a named tuple of the schema's fields.
+        """Return the next row or batch: a named tuple of the schema's fields; with an `NGram` a dict of them by offset.
 
         Raises:
             RuntimeError: the reader was stopped.
@@ -136,7 +135,7 @@ class Reader:
         self.stop()
 
     def _handed_out(self) -> Generator[Any, None, None]:
-        make, row_class = self._make, self.schema.row_class
+        make = self._make
         if self.batched_output:
             yield from self._passes.over(make)
             return
@@ -146,13 +145,16 @@ class Reader:
             self._before = before
             for row, values in enumerate(rows[first:], first):
                 self._row = row + 1
-                yield row_class(**values)
+                yield values
             self._before, before = None, self._passes.state_dict()
 
     def _make(self, rows: Rows) -> Any:
-        if not self.batched_output:
-            return rows_of(rows.columns, rows.count)
-        return self.schema.row_class(**rows.columns)
+        if self.batched_output:
+            return self.schema.row_class(**rows.columns)
+        if self.ngram is not None:
+            return rows.columns["sample"]
+        row_class = self.schema.row_class
+        return [row_class(**row) for row in rows_of(rows.columns, rows.count)]
 
 
 def make_reader(
@@ -324,6 +326,13 @@ def _source(
     rank = _rank_of(*shard)
     dataset = open_dataset(url, filesystem=filesystem, storage_options=storage_options)
     whole = stored_schema(dataset, rows=not batched)
+    ngram = fields.resolved(whole) if isinstance(fields, NGram) else None
+    if ngram is not None and batched:
+        raise ValueError(
+            "make_batch_reader has no NGram: make_reader has, and ReadOptions(sequence=…) of our own loader gives batches"
+        )
+    if ngram is not None:
+        fields = ngram.get_field_names_at_all_timesteps()
     stored = whole if fields is None else _view(whole, fields, dataset.url)
     indexes = row_group_indexes(dataset) if selector is not None else {}
     num_workers = 0 if pool == "dummy" else min(workers, os.cpu_count() or 1)
@@ -342,6 +351,7 @@ def _source(
         num_epochs=num_epochs,
         num_workers=num_workers,
         prefetch=min(queue, max(2, num_workers)),
+        ngram=ngram,
     )
 
 
@@ -373,12 +383,6 @@ def _view(schema: Unischema, fields: Any, url: str) -> Unischema:
     if not view.fields:
         raise ValueError(f"{url}: schema_fields match no field; the dataset has {', '.join(schema.fields)}")
     return view
-
-
-def _rows_together(source: Source) -> int:
-    if source.batched:
-        return max(1, int(source.counts.max(initial=0)))
-    return min(_TOGETHER, max(1, -(-int(source.counts.sum()) // source.rank.world_size)))
 
 
 def _warn_unused(*, cache_type: str | None, shard_seed: int | None) -> None:

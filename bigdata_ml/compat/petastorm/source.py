@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from bigdata_ml.compat.petastorm.ngram import NGram
+from bigdata_ml.compat.petastorm.samples import samples_of, sequence_of
 from bigdata_ml.compat.petastorm.transform import TransformSpec
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.compat.petastorm.values import Columns, batch_columns, row_columns, rows_of
@@ -20,10 +22,13 @@ from bigdata_ml.reader.options import Remainder, Shuffle
 from bigdata_ml.reader.pipeline import finished
 from bigdata_ml.reader.row_filter import RowFilter
 from bigdata_ml.reader.selection import select
+from bigdata_ml.reader.sequences import select_starts
 
-__all__ = ["Rows", "Source"]
+__all__ = ["Rows", "Source", "as_frame", "passed_over", "warn_empty"]
 
 _Batch = TypeVar("_Batch")
+# Rows that are decoded together where the user sees them one by one.
+_TOGETHER = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Source:
         num_epochs: passes; None is endless.
         num_workers: decoding threads; 0 decodes in the caller's.
         prefetch: steps that are read ahead.
+        ngram: what a sample is where it is several rows, resolved; None where it is one.
     """
 
     dataset: Dataset
@@ -65,10 +71,18 @@ class Source:
     num_epochs: int | None
     num_workers: int
     prefetch: int
+    ngram: NGram | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self.dataset.url
 
     @property
     def counts(self) -> np.ndarray:
-        """Selected rows of each row group, int64 [groups]."""
+        """Selected rows, or samples by their first rows, of each row group, int64 [groups]."""
+        if self.ngram is not None:
+            return select_starts(self.dataset, self.condition, sequence_of(self.ngram)).counts
         return select(self.dataset, self.condition).counts
 
     @property
@@ -76,19 +90,39 @@ class Source:
         """Whether there is next to nothing to decode: plain columns, and no transform."""
         return self.transform is None and self.batched
 
-    def cursor(self, batch_size: int, *, window: int = 0, remainder: Remainder = "exact") -> Cursor:
-        """Return a position at the start of an order with `batch_size` rows a rank and step, mixed over `window` rows a rank."""
-        ranks, shuffle = self.rank.world_size, self.shuffle
+    @property
+    def usual_batch(self) -> int:
+        """Rows that a reader has of a step: those of the largest row group where batches are handed out, else fewer."""
+        if self.batched:
+            return max(1, int(self.counts.max(initial=0)))
+        return min(_TOGETHER, max(1, -(-int(self.counts.sum()) // self.rank.world_size)))
+
+    def cursor(self, batch_size: int, *, window: int = 0, remainder: Remainder = "exact") -> Cursor | None:
+        """Return a position at the start of an order with `batch_size` rows a rank and step, mixed over `window` rows a rank.
+
+        None, with a warning, where there is no row, or no whole step of them with `drop`: the pass is over at once.
+        """
+        ranks, total = self.rank.world_size, int(self.counts.sum())
+        if total < (batch_size * ranks if remainder == "drop" else 1):
+            warn_empty(self.dataset.url)
+            return None
         read = ReadOptions(
             columns=tuple(self.stored.fields),
             predicate=self.condition,
-            shuffle=_with_window(shuffle) if window else shuffle,
+            sequence=None if self.ngram is None else sequence_of(self.ngram),
+            shuffle=self.order_with(window),
             seed=self.seed,
             remainder=remainder,
             streams=ranks,
             window=window * ranks,
         )
         return Cursor(self.dataset, read, self.rank, batch_size * ranks)
+
+    def order_with(self, window: int) -> Shuffle:
+        """Return how rows are shuffled that are mixed over a window: those inside a row group are, too."""
+        if not window:
+            return self.shuffle
+        return True if self.shuffle in (True, "groups") else "rows"
 
     def pass_over(self, cursor: Cursor, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iterator[_Batch]:
         """Yield what `make`, called from decoding threads, makes of each step's rows of an epoch.
@@ -97,21 +131,23 @@ class Source:
         """
 
         def finish(gathering: Gathering, gathered: Gathered) -> Ready[_Batch]:
-            return Ready(make(self._rows(gathering, gathered, cursor.read.remainder)), [])
+            own = np.ones(gathered.batch.num_rows, bool) if cursor.read.remainder == "pad" else ~gathered.rows.repeated
+            return Ready(make(self.rows(gathering, gathered, np.flatnonzero(own))), [])
 
-        gathering = Gathering(cursor, *cursor.begin())
-        return cursor.follow(finished(gathering, finish, num_workers=self.num_workers, prefetch=self.prefetch, light=light))
+        return passed_over(self, cursor, finish, light=light)
 
-    def _rows(self, gathering: Gathering, gathered: Gathered, remainder: Remainder) -> Rows:
+    def rows(self, gathering: Gathering, gathered: Gathered, places: np.ndarray) -> Rows:
+        """Return some rows of a step, by their places in it, decoded and transformed."""
         batch, rows = gathered.batch, gathered.rows
-        own = np.ones(batch.num_rows, bool) if remainder == "pad" else ~rows.repeated
-        places = np.flatnonzero(own)
-        if len(places) < len(own):
-            batch = batch.filter(pa.array(own))
+        if len(places) < batch.num_rows:
+            batch = batch.take(pa.array(places))
 
         def place(row: int) -> str:
             return gathering.source.place(int(rows.groups[places[row]]), int(rows.rows[places[row]]))
 
+        if self.ngram is not None:
+            samples = samples_of(batch, self.ngram, self.stored, self.schema, self.transform, place=place)
+            return Rows({"sample": samples}, len(samples))
         columns = batch_columns(batch, self.stored) if self.batched else row_columns(batch, self.stored, place=place)
         return self.transformed(Rows(columns, batch.num_rows))
 
@@ -128,9 +164,12 @@ class Source:
         return _transformed_rows(rows, self.transform, self.schema)
 
 
-def _with_window(shuffle: Shuffle) -> Shuffle:
-    # A window mixes rows across row groups: those inside one are mixed with them.
-    return True if shuffle in (True, "groups") else "rows"
+def passed_over(
+    source: Any, cursor: Cursor, finish: Callable[[Gathering, Gathered], Ready[_Batch]], *, light: bool
+) -> Iterator[_Batch]:
+    """Yield what `finish` makes of each step that is left of a cursor's epoch, with a source's threads."""
+    gathering = Gathering(cursor, *cursor.begin())
+    return cursor.follow(finished(gathering, finish, num_workers=source.num_workers, prefetch=source.prefetch, light=light))
 
 
 def _transformed_rows(rows: Rows, spec: TransformSpec, schema: Unischema) -> Rows:

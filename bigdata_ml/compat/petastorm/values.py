@@ -20,7 +20,7 @@ def row_columns(batch: pa.RecordBatch, schema: Unischema, *, place: Place) -> Co
     """Return a batch's fields decoded as `make_reader` hands them out, each a sequence with one value a row.
 
     Numbers are numpy scalars of the field's dtype (a numpy column [rows] where all are known), arrays and pictures numpy arrays,
-    text `str`, a null None.
+    text `str`; a null is None, in a floating column NaN.
 
     Args:
         batch: columns as they are stored.
@@ -53,7 +53,9 @@ def _decoded(column: pa.Array, field: UnischemaField, place: Place) -> Any:
     plain = codec is None or type(codec).__name__ == "ScalarCodec"
     if isinstance(column, pa.FixedShapeTensorArray):
         return _column(column, field)
-    if plain and not tuple(field.shape) and _is_number(dtype) and not column.null_count and _is_number_column(column.type):
+    # An unknown number of floating point is NaN there.
+    known = not column.null_count or pa.types.is_floating(column.type)
+    if plain and known and not tuple(field.shape) and _is_number(dtype) and _is_number_column(column.type):
         return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
     values = _stored(column)
     if codec is not None:
@@ -87,6 +89,8 @@ def _stored(column: pa.Array) -> list[Any]:
 
 def _column(column: pa.Array, field: UnischemaField) -> np.ndarray:
     kind = column.type
+    if _is_number_column(kind):
+        return np.asarray(column.to_numpy(zero_copy_only=False))
     if pa.types.is_dictionary(kind):
         return _column(column.dictionary_decode(), field)
     if isinstance(column, pa.FixedShapeTensorArray):
@@ -94,14 +98,14 @@ def _column(column: pa.Array, field: UnischemaField) -> np.ndarray:
     if _is_list(kind):
         return _matrix(_lists(column), field)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        text: np.ndarray = column.to_numpy(zero_copy_only=False)
-        return text if column.null_count else np.asarray(text.astype(np.str_))
+        text = np.asarray(column.to_numpy(zero_copy_only=False))
+        return text if column.null_count else np.asarray(text, np.str_)
     if pa.types.is_date(kind) or pa.types.is_decimal(kind) or pa.types.is_time(kind):
         return _objects(column.to_pylist())
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
-def _tensors(column: pa.FixedShapeTensorArray) -> Any:
+def _tensors(column: pa.FixedShapeTensorArray) -> np.ndarray:
     if not column.null_count:
         return np.asarray(column.to_numpy_ndarray())
     there = iter(column.drop_null().to_numpy_ndarray())

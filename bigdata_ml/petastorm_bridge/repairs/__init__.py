@@ -10,9 +10,9 @@ __all__ = ["REPAIRS", "repair"]
 
 # Petastorm's module: the modules here that mend it, each by a function `mend(module)`.
 REPAIRS = {
-    "petastorm.arrow_reader_worker": ("empty_row_groups",),
     "petastorm.etl.dataset_metadata": ("spark_sessions",),
     "petastorm.etl.rowgroup_indexing": ("spark_sessions",),
+    "petastorm.local_disk_cache": ("cache_cleanup",),
     "petastorm.predicates": ("predicates_on_batches",),
     "petastorm.py_dict_reader_worker": ("empty_row_groups",),
     "petastorm.reader": ("quiet_exit",),

@@ -37,7 +37,9 @@ def mend(module: ModuleType) -> None:
             try:
                 self._ventilator_send.send(item, flags=zmq.NOBLOCK)
                 return
-            except zmq.Again:
+            except zmq.Again as error:
+                if all(process.poll() is not None for process in self._workers):
+                    raise RuntimeError("all worker processes have ended: nobody is left to take an item") from error
                 time.sleep(0.01)
 
     module.ProcessPool._wait_for_workers_to_start = wait_for_workers_to_start

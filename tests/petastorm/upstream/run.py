@@ -3,10 +3,11 @@
     python tests/petastorm/upstream/run.py --old OLD_PYTHON --results FOLDER
 
 The old stack runs Petastorm unmodified; this environment runs it through the bridge. Exits with 1 if a test fails that is not
-explained in `explained.py`, or one that passes on the old stack fails through the bridge and is not explained there as the test's fault.
+explained in `explained.py`, or if one that passes on the old stack fails through the bridge and is no fault of the test.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -24,6 +25,8 @@ sys.path.insert(0, str(HERE))
 
 from explained import FAULT_OF_PETASTORM, FAULT_OF_THE_TEST, LEFT_OUT  # noqa: E402
 
+# Packages that the tests import and this environment need not have, gcsfs above all.
+BESIDE = [place for place in os.environ.get("UPSTREAM_BESIDE", "").split(os.pathsep) if place]
 SECONDS_A_TEST = 300
 SECONDS_WITHOUT_NEWS = 600
 FOLDERS = ("tests", "workers_pool/tests")
@@ -95,7 +98,7 @@ class Stack:
                 _end_group(process)
 
     def _environment(self, results: Path, scratch: str) -> dict[str, str]:
-        path = [str(HERE), str(ROOT)] if self.bridged else [str(HERE)]
+        path = [str(HERE), *([str(ROOT), *BESIDE] if self.bridged else [])]
         return {
             **os.environ,
             "PATH": f"{Path(self.python).parent}{os.pathsep}{os.environ['PATH']}",
@@ -103,6 +106,7 @@ class Stack:
             "PYSPARK_PYTHON": self.python,
             "PYSPARK_DRIVER_PYTHON": self.python,
             "TMPDIR": scratch,
+            "UPSTREAM_SITE": str(HERE / "site") if self.bridged else "",
             "UPSTREAM_RESULTS": str(results),
             "UPSTREAM_LEFT_OUT": json.dumps(list(LEFT_OUT)),
             "UPSTREAM_ALREADY_RUN": json.dumps(sorted(self.outcomes)),
@@ -139,10 +143,8 @@ def _wait_while_it_moves(process: "subprocess.Popen[bytes]", results: Path) -> i
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:
     """End what the tests left running: they were started in a session of their own."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

@@ -1,8 +1,8 @@
 """pytest plugin under which Petastorm's own tests run, on the old stack and through the bridge alike; it imports nothing of ours.
 
 It provides what those tests (of 2018 to 2021, not Petastorm itself) need of their surroundings, leaves out the tests that the
-environment names, and writes one line of JSON when a test starts and when it is over, so that a run that was killed has said how far
-it came.
+environment names, and writes one line of JSON when a test starts and when it is over, so that a run that was killed has said how
+far it came.
 """
 
 import inspect
@@ -63,6 +63,14 @@ def pytest_sessionstart(session):
     from petastorm.workers_pool import process_pool
 
     process_pool._KEEP_TRYING_WHILE_ZMQ_AGAIN_IS_RAIZED_TIMEOUT_S = 60
+
+
+@pytest.fixture(autouse=True)
+def _bridge_in_interpreters_of_their_own(request, monkeypatch):
+    """One test starts `python -c`, which nobody can tell of the bridge but by the environment."""
+    place = os.environ.get("UPSTREAM_SITE")
+    if place and request.node.name == "test_atexit":
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([place, os.environ["PYTHONPATH"]]))
 
 
 def pytest_ignore_collect(collection_path, config):

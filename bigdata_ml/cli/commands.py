@@ -1,4 +1,4 @@
-"""The command line: `bigdata-ml inspect | head | validate | plan | report | recipes`. It calls rooms and holds no logic.
+"""The command line: `bigdata-ml inspect | head | validate | adopt | plan | report | recipes`. It calls rooms and holds no logic.
 
 Exit codes: 0 ok, 1 something is wrong with the data, 2 the command makes no sense or finds nothing there.
 """
@@ -11,21 +11,18 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from bigdata_ml.dataset import Dataset, first_rows, validate
+from bigdata_ml.cli.printing import ERR, OUT, finite, print_plan, print_summary, readable, short, summary_of
+from bigdata_ml.dataset import Dataset, adopt, first_rows, validate
 from bigdata_ml.errors import BigDataMLError, DatasetInvalid
-from bigdata_ml.reader import PlanSummary, ReadOptions, RowWeights, summarise_plan
+from bigdata_ml.reader import ReadOptions, RowWeights, summarise_plan
 from bigdata_ml.reader.options import Shuffle
-from bigdata_ml.schema import type_to_text
 
 __all__ = ["main", "run_job"]
 
-_OUT = Console(highlight=False)
-_ERR = Console(stderr=True, highlight=False)
 _Job = TypeVar("_Job")
 
 
@@ -48,9 +45,9 @@ class Inspect:
         """Print it."""
         dataset = Dataset.open(self.dataset)
         if self.json:
-            sys.stdout.write(json.dumps(_summary(dataset), indent=1) + "\n")
+            sys.stdout.write(json.dumps(summary_of(dataset), indent=1) + "\n")
         else:
-            _print_summary(dataset)
+            print_summary(dataset)
         return 0
 
 
@@ -74,15 +71,15 @@ class Head:
         """Print them."""
         dataset = Dataset.open(self.dataset)
         dataset = dataset.split(self.split) if self.split else dataset
-        rows = [_readable(row) for row in first_rows(dataset, self.rows)]
+        rows = [readable(row) for row in first_rows(dataset, self.rows)]
         if self.json:
             for row in rows:
                 sys.stdout.write(json.dumps(row, default=str) + "\n")
             return 0
         table = Table(*map(escape, dataset.schema.names))
         for row in rows:
-            table.add_row(*(escape(_short(value)) for value in row.values()))
-        _OUT.print(table)
+            table.add_row(*(escape(short(value)) for value in row.values()))
+        OUT.print(table)
         return 0
 
 
@@ -100,15 +97,44 @@ class Validate:
 
     def run(self) -> int:
         """Print the findings."""
-        with Progress(console=_ERR, transient=True, disable=not sys.stderr.isatty()) as progress:
+        with Progress(console=ERR, transient=True, disable=not sys.stderr.isatty()) as progress:
             bar = progress.add_task("files", total=None)
             findings = validate(self.dataset, on_file=lambda done, total: progress.update(bar, completed=done, total=total))
         for found in findings:
             line = json.dumps({"code": found.code, "place": found.place, "text": found.text}) if self.json else str(found)
             sys.stdout.write(line + "\n")
         if not findings and not self.json:
-            _OUT.print(f"{self.dataset}: nothing wrong found", markup=False, soft_wrap=True)
+            OUT.print(f"{self.dataset}: nothing wrong found", markup=False, soft_wrap=True)
         return 1 if findings else 0
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """Add a manifest to Parquet files where they lie, Petastorm's or anybody's; no data is written again.
+
+    Attributes:
+        dataset: URL of the dataset.
+        replace: have a manifest that is there give way to a new one.
+        use_unischema: read the fields' types from the schema that Petastorm wrote, if there is one; without it encoded columns
+            are bytes.
+    """
+
+    dataset: tyro.conf.Positional[str]
+    replace: bool = False
+    use_unischema: bool = True
+
+    def run(self) -> int:
+        """Add it and say what it says."""
+        with Progress(console=ERR, transient=True, disable=not sys.stderr.isatty()) as progress:
+            bar = progress.add_task("files", total=None)
+            adopt(
+                self.dataset,
+                replace=self.replace,
+                use_unischema=self.use_unischema,
+                on_file=lambda done, total: progress.update(bar, completed=done, total=total),
+            )
+        print_summary(Dataset.open(self.dataset))
+        return 0
 
 
 @dataclass(frozen=True)
@@ -175,9 +201,9 @@ class Plan:
             dataloader_workers=self.dataloader_workers,
         )
         if self.json:
-            sys.stdout.write(json.dumps(_finite(asdict(found)), indent=1) + "\n")
+            sys.stdout.write(json.dumps(finite(asdict(found)), indent=1) + "\n")
         else:
-            _print_plan(dataset, found)
+            print_plan(dataset, found)
         return 0
 
 
@@ -196,7 +222,7 @@ class Report:
         from bigdata_ml.report import write_report
 
         report = write_report(self.run_dir)
-        _OUT.print(f"{report.report_path}\n{report.summary_path}", markup=False, soft_wrap=True)
+        OUT.print(f"{report.report_path}\n{report.summary_path}", markup=False, soft_wrap=True)
         return 0
 
 
@@ -209,7 +235,7 @@ class Recipes:
         from bigdata_ml.train import RECIPES
 
         for name, recipe in RECIPES.items():
-            _OUT.print(f"[bold]{name}[/bold]  {(recipe.__doc__ or '').strip().splitlines()[0]}")
+            OUT.print(f"[bold]{name}[/bold]  {(recipe.__doc__ or '').strip().splitlines()[0]}")
         return 0
 
 
@@ -217,6 +243,7 @@ _Command = (
     Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Head, tyro.conf.subcommand("head")]
     | Annotated[Validate, tyro.conf.subcommand("validate")]
+    | Annotated[Adopt, tyro.conf.subcommand("adopt")]
     | Annotated[Plan, tyro.conf.subcommand("plan")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Recipes, tyro.conf.subcommand("recipes")]
@@ -251,131 +278,14 @@ def _guarded(body: Callable[[], object]) -> int:
     except BigDataMLError as error:
         if os.environ.get("BIGDATA_ML_TRACEBACK"):
             raise
-        _ERR.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
+        ERR.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 1 if isinstance(error, DatasetInvalid) else 2
     except (ValueError, TypeError) as error:
         if os.environ.get("BIGDATA_ML_TRACEBACK"):
             raise
-        _ERR.print(f"error: {error} (BIGDATA_ML_TRACEBACK=1 shows where)", markup=False, soft_wrap=True)
+        ERR.print(f"error: {error} (BIGDATA_ML_TRACEBACK=1 shows where)", markup=False, soft_wrap=True)
         return 2
     except ModuleNotFoundError as error:
-        _ERR.print(f"error: {error}; install the extra of bigdata_ml that has it", markup=False, soft_wrap=True)
+        ERR.print(f"error: {error}; install the extra of bigdata_ml that has it", markup=False, soft_wrap=True)
         return 2
     return result if isinstance(result, int) else 0
-
-
-def _summary(dataset: Dataset) -> dict[str, Any]:
-    splits = {name: dataset.split(name) for name in dataset.splits}
-    manifest = dataset.manifest
-    return {
-        "url": dataset.url,
-        "rows": dataset.rows,
-        "row_groups": len(dataset.row_groups),
-        "files": len(dataset.row_groups.files),
-        "bytes": sum(_file_sizes(dataset).values()),
-        "splits": {name: {"rows": split.rows, "row_groups": len(split.row_groups)} for name, split in splits.items()},
-        "label": dataset.label,
-        "schema": dataset.schema.to_json(),
-        "vocabularies": {name: one.size for name, one in dataset.vocabularies.items()},
-        "cleaning": None
-        if manifest is None or manifest.cleaning is None
-        else {
-            "found": manifest.cleaning.found,
-            "kept": manifest.cleaning.kept,
-            "refused": dict(manifest.cleaning.refused),
-            "warned": dict(manifest.cleaning.warned),
-        },
-        "fingerprints": {"content": manifest.content if manifest else None, "layout": dataset.fingerprint},
-    }
-
-
-def _print_summary(dataset: Dataset) -> None:
-    found = _summary(dataset)
-    _OUT.print(found["url"], style="bold", markup=False, soft_wrap=True)
-    _OUT.print(f"{found['rows']} rows in {found['row_groups']} row groups, {found['files']} files, {found['bytes'] / 1e6:.1f} MB")
-    if dataset.manifest is None:
-        _OUT.print("plain Parquet, no manifest: no vocabularies, statistics or checksums")
-    for name, split in found["splits"].items():
-        _OUT.print(f"  {name:<12}{split['rows']:>10} rows {split['row_groups']:>6} row groups")
-    table = Table("field", "type", "codec", "nulls", "vocabulary")
-    for field in dataset.schema:
-        size = str(dataset.vocabularies[field.name].size) if field.vocabulary else ""
-        name = f"{field.name} (label)" if field.name == dataset.label else field.name
-        null = field.null.value if field.nullable else ""
-        table.add_row(escape(name), escape(type_to_text(field.type)), field.codec.value, null, size)
-    _OUT.print(table)
-    if cleaning := found["cleaning"]:
-        refused = ", ".join(f"{reason} {count}" for reason, count in cleaning["refused"].items())
-        warned = ", ".join(f"{name} {count}" for name, count in cleaning["warned"].items()) or "none"
-        _OUT.print(
-            f"cleaning: {cleaning['found']} found, {cleaning['kept']} kept; refused: {refused}; warnings: {warned}",
-            soft_wrap=True,
-        )
-    _OUT.print(f"content {found['fingerprints']['content'] or '–'}  layout {found['fingerprints']['layout']}", soft_wrap=True)
-
-
-def _print_plan(dataset: Dataset, plan: PlanSummary) -> None:
-    name = f"{dataset.url} {dataset.name}" if dataset.name else dataset.url
-    _OUT.print(name, style="bold", markup=False, soft_wrap=True)
-    last = {
-        "drop": f"{plan.dropped:,} rows left out, others each epoch",
-        "pad": f"{plan.repeated:,} places filled with repeated rows, marked",
-        "exact": f"{plan.repeated:,} places filled with repeated rows of valid 0",
-    }
-    amplified = (
-        "" if plan.read_amplification <= 1.1 else ": few row groups a stream; take fewer streams, or write smaller row groups"
-    )
-    seeded = f"seed {plan.seed}, epoch {plan.epoch}"
-    shuffled = {
-        True: seeded,
-        False: "not shuffled",
-        "groups": f"row groups shuffled, {seeded}",
-        "rows": f"rows shuffled, {seeded}",
-    }[plan.shuffle]
-    mixing, several = plan.mixing, f"; up to {plan.dataloader_reads:,} by {plan.dataloader_workers} processes a rank"
-    effective = "all its rows'" if mixing.effective_groups == float("inf") else f"{mixing.effective_groups:,.1f}"
-    lines = {
-        "rows": f"{plan.rows:,} in {plan.row_groups:,} row groups"
-        + (f", by the weights of {plan.weighted_by}, others each epoch" if plan.weighted_by else ""),
-        "order": f"{plan.order}, {shuffled}, {plan.streams} streams, window {plan.window:,} rows",
-        "steps": f"{plan.steps:,} on every rank, of {plan.global_batch_size:,} rows: {plan.rank_batch_size:,} a rank",
-        "remainder": f"{plan.remainder}: {last[plan.remainder]}",
-        "world sizes": f"{', '.join(map(str, plan.world_sizes))} read the same global batches; asked for: {plan.world_size}",
-        "reads": f"{plan.reads:,} row groups by all ranks{several if plan.dataloader_workers > 1 else ''}, "
-        f"{plan.read_amplification:.3f} × their rows{amplified}",
-        "rows held": f"{mixing.held_mean:,.0f} a rank on average, {mixing.held_peak:,} at most, "
-        f"about {_mebibytes(plan.held_bytes)} (never above {_mebibytes(plan.held_bytes_bound)})",
-        "mixing": f"{effective} effective, {mixing.distinct_groups:,.1f} distinct row groups a global batch"
-        + ("" if mixing.steps == plan.steps else f" (by {mixing.steps:,} steps)"),
-    }
-    for title, line in lines.items():
-        _OUT.print(f"  {title:<12} {line}", markup=False, soft_wrap=True)
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB"
-
-
-def _finite(found: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity."""
-    mixing = found["mixing"]
-    return {**found, "mixing": {name: None if value == float("inf") else value for name, value in mixing.items()}}
-
-
-def _file_sizes(dataset: Dataset) -> dict[str, int]:
-    table = dataset.row_groups.table
-    return dict(zip(table["path"].to_pylist(), table["file_bytes"].to_pylist(), strict=True))
-
-
-def _readable(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: f"<{len(value)} bytes>" if isinstance(value, bytes) else value for name, value in row.items()}
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(str, value[:4]))}{', …' if len(value) > 4 else ''}] ({len(value)})"
-    return "null" if value is None else str(value)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,114 @@
+"""Our readers under Petastorm's names against Petastorm itself: rows a second and memory, over the same files.
+
+Usage: python benchmarks/petastorm.py [--runs 5] [--old PYTHON] [--cases tables images]
+
+Four cases: a table of 2,000,000 rows and 20 columns by BatchedDataLoader(4096), as it comes and with a shuffling queue of 100,000
+rows; 20,000 pictures of 64 × 64, JPEG and PNG, by make_reader and DataLoader(64). Two threads decode everywhere. Each run is a
+process of its own; the stacks take turns, so that a busy moment meets all of them. `--old` is an interpreter with Petastorm
+0.13.1 on pyarrow 14 (scripts/petastorm-stacks.sh makes one). Rows are counted and their ids summed: a run that did not read every
+row once is an error.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from measuring import Measured, save
+
+HERE = Path(__file__).parent
+ROWS, PICTURES = 2_000_000, 20_000
+CASES = ("table", "table, queue", "jpeg", "png")
+
+
+def write_table(root: Path) -> None:
+    """Write 8 files with 5 row groups of 50,000 rows: 10 columns float32, 10 int64, and their number."""
+    numbers = np.random.default_rng(0)
+    root.mkdir(parents=True)
+    for file in range(8):
+        rows = ROWS // 8
+        columns: dict[str, Any] = {f"f{one}": numbers.random(rows, dtype=np.float32) for one in range(10)}
+        columns |= {f"i{one}": numbers.integers(0, 1000, rows) for one in range(9)}
+        columns["id"] = np.arange(file * rows, (file + 1) * rows)
+        pq.write_table(pa.table(columns), root / f"{file}.parquet", row_group_size=50_000)
+
+
+def write_pictures(root: Path, kind: str) -> None:
+    """Write 4 files with 10 row groups of 500 pictures as a Petastorm dataset."""
+    from bigdata_ml.compat.petastorm import CompressedImageCodec, ScalarCodec, Unischema, UnischemaField
+    from bigdata_ml.compat.petastorm.etl.dataset_metadata import write_metadata
+
+    numbers, codec = np.random.default_rng(0), CompressedImageCodec(kind, 90)
+    image = UnischemaField("image", np.uint8, (64, 64, 3), codec, False)
+    schema = Unischema("Pictures", [UnischemaField("id", np.int64, (), ScalarCodec("bigint"), False), image])
+    down, across = np.mgrid[0:64, 0:64]
+    root.mkdir(parents=True)
+    for file in range(4):
+        ids, encoded = np.arange(file * PICTURES // 4, (file + 1) * PICTURES // 4), []
+        for number in ids.tolist():
+            picture = np.stack([across * (number % 7 + 1), down * (number % 5 + 1), across + down + number], -1).astype(np.uint8)
+            encoded.append(bytes(codec.encode(image, picture ^ numbers.integers(0, 16, picture.shape, dtype=np.uint8))))
+        rows = pa.table({"id": ids, "image": pa.array(encoded, pa.binary())})
+        pq.write_table(rows, root / f"{file}.parquet", row_group_size=500)
+    write_metadata(f"file://{root}", schema)
+
+
+def measured(python: str, stack: str, case: str, root: Path) -> dict[str, float]:
+    """Run one case in a process of its own."""
+    command = [python, "-W", "ignore", str(HERE / "cases/petastorm_readers.py"), stack, case, str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{stack}, {case}:\n{done.stderr}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    total = PICTURES if case in ("jpeg", "png") else ROWS
+    if (found["rows"], found["sum"]) != (total, total * (total - 1) / 2):
+        sys.exit(f"{stack}, {case}: {found['rows']:,.0f} rows, ids summing up to {found['sum']:,.0f}: not every row once")
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--old", help="interpreter of the old stack")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
+    options = parser.parse_args()
+    stacks = {"bridge": sys.executable, "native": sys.executable}
+    if options.old:
+        stacks = {"old": options.old, **stacks}
+    figures: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        write_table(root / "table")
+        for kind in ("jpeg", "png"):
+            write_pictures(root / kind, kind)
+        for case in options.cases:
+            runs: dict[str, list[dict[str, float]]] = {stack: [] for stack in stacks}
+            for _ in range(options.runs):
+                for stack, python in stacks.items():
+                    runs[stack].append(measured(python, stack, case, root / case.partition(",")[0]))
+            for key, unit in (("loop", "rows/s"), ("whole", "rows/s"), ("peak", "MiB"), ("processor", "s")):
+                print(f"\n{case}: {key}")
+                for stack, found in runs.items():
+                    values = [one[key] for one in found]
+                    one = Measured(statistics.median(values), min(values), max(values), len(values), unit)
+                    figures[f"{case}: {stack}: {key}"] = one
+                    print(f"  {stack:7}{one}")
+            for other in [stack for stack in stacks if stack != "native"]:
+                pairs = zip(runs["native"], runs[other], strict=True)
+                ratios = [mine["loop"] / theirs["loop"] for mine, theirs in pairs]
+                ratio = Measured(statistics.median(ratios), min(ratios), max(ratios), len(ratios), f"× {other}")
+                figures[f"{case}: native / {other}"] = ratio
+                print(f"  native is {ratio}")
+    print(f"\n{save('petastorm', figures)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""The command line `bigdata-ml`, and the parsing of jobs."""
+
+from bigdata_ml.cli.commands import main, run_job
+
+__all__ = ["main", "run_job"]

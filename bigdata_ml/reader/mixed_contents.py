@@ -1,0 +1,206 @@
+"""The contents of a mixture: its datasets' selections, their common schema, and row groups counted over all of them."""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bigdata_ml.dataset import Vocabulary
+from bigdata_ml.reader.contents import DatasetPart, LocatedSource
+from bigdata_ml.reader.mixed_plan import MixedPart, MixedPlan
+from bigdata_ml.reader.mixture import Mixture
+from bigdata_ml.reader.options import ReadOptions
+from bigdata_ml.reader.rank import Rank
+from bigdata_ml.reader.settings import OrderSettings, order_settings, refuse_beyond
+from bigdata_ml.schema import Schema
+
+__all__ = ["MemberRows", "MixtureContents"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemberRows:
+    """What an epoch of a mixture has of one dataset.
+
+    Attributes:
+        url: where it is.
+        weight: its share, as a whole number beside the others'.
+        rows: that are selected.
+        taken: that come in the epoch, those that come again counted.
+        repeated: of those, the ones that come again.
+        left_out: selected rows that do not come, others each epoch.
+    """
+
+    url: str
+    weight: int
+    rows: int
+    taken: int
+    repeated: int
+    left_out: int
+
+
+class MixtureContents:
+    """Several datasets, mixed.
+
+    Args:
+        mixture: what is read.
+        read: columns, predicate, weights, order, of every dataset.
+        rank: of which world size.
+        global_batch_size: rows of a step over all ranks.
+        cache: as for `select`.
+
+    Raises:
+        SchemaMismatch: columns that differ between the datasets.
+        ValueError: weights together with stop="all", remainders other than `drop`; and as `open_reader`.
+        WorldSizeNotAllowed, DatasetInvalid: as `open_reader`.
+    """
+
+    def __init__(
+        self,
+        mixture: Mixture,
+        read: ReadOptions,
+        rank: Rank,
+        global_batch_size: int,
+        *,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:
+        _check(mixture, read)
+        self.mixture = mixture
+        self.schema = mixture.schema(read.columns)
+        columns = tuple(name for name in self.schema.names if name != mixture.source)
+        self._members = [
+            DatasetPart(one.dataset, replace(one.read(read), columns=columns), cache=cache) for one in mixture.members
+        ]
+        weights, total = mixture.weights, sum(mixture.weights)
+        width = -(-sum(weight * one.row_bytes for weight, one in zip(weights, self._members, strict=True)) // total)
+        rows = sum(one.selection.usual for one in self._members)
+        self.settings = order_settings(width, read, rows=rows, global_batch_size=global_batch_size, rank=rank)
+        self._offsets = np.cumsum([0] + [len(one.sizes) for one in self._members]).tolist()
+        self._pattern = mixture.pattern
+        self._say_repeats()
+
+    @property
+    def url(self) -> str:
+        """Where the datasets lie."""
+        return self.mixture.url
+
+    @property
+    def vocabularies(self) -> Mapping[str, Vocabulary]:
+        """Vocabularies by field."""
+        return self.mixture.vocabularies
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Fingerprints and selections by member, and how they are mixed."""
+        return {
+            "fingerprint": [one.identity["fingerprint"] for one in self._members],
+            "selection": [one.identity["selection"] for one in self._members],
+            "mixture": [self.mixture.stop, *self.mixture.weights],
+        }
+
+    def plan(self, epoch: int) -> MixedPlan:
+        """Return the order of an epoch."""
+        settings = [self._settings(self.settings, member) for member in range(len(self._members))]
+        parts = tuple(
+            MixedPart(one.dataset.url, one.selection, its, offset)
+            for one, its, offset in zip(self._members, settings, self._offsets, strict=False)
+        )
+        return MixedPlan(parts, self._pattern, self.settings, epoch, self.mixture.stop)
+
+    def source(self) -> "MixedSource":
+        """Return the reading of all datasets' row groups."""
+        return MixedSource([one.source() for one in self._members], self._offsets, self.schema, self.mixture.source)
+
+    def rows_of(self, epoch: int) -> list[MemberRows]:
+        """Return what an epoch has of each dataset."""
+        plan, found = self.plan(epoch), []
+        for member, (one, weight) in enumerate(zip(self._members, self.mixture.weights, strict=True)):
+            rows, taken = plan.pass_plan(member, 0).selection.total, plan.taken(member)
+            # Streams differ by a row: of the shorter ones one more comes again.
+            again = [self._again(plan, member, index) for index in range(self.settings.streams)]
+            left = rows - (taken - sum(again))
+            found.append(
+                MemberRows(url=one.dataset.url, weight=weight, rows=rows, taken=taken, repeated=sum(again), left_out=left)
+            )
+        return found
+
+    def check_budget(self, rank: Rank, budget: int) -> None:
+        """Raise ValueError where a rank would hold more than `budget` bytes of rows."""
+        refuse_beyond(self.url, self.settings, lambda one: self._held(one, rank), rank, budget)
+
+    def difference(self, name: str, state: Mapping[str, Any]) -> str:
+        """Return which dataset has a fingerprint or a selection that a state has otherwise."""
+        theirs, mine = state.get(name), self.identity[name]
+        if name == "mixture" or not isinstance(theirs, list) or len(theirs) != len(mine):
+            return "; datasets, weights and stop of the mixture must be those of the state"
+        urls = [one.dataset.url for one, its, other in zip(self._members, mine, theirs, strict=True) if its != other]
+        return f"; it is that of {', '.join(urls)}"
+
+    def _settings(self, settings: OrderSettings, member: int) -> OrderSettings:
+        """Return the settings of a member's streams, which have its share of the window."""
+        weights = self.mixture.weights
+        return replace(settings, window=settings.window * weights[member] // sum(weights))
+
+    def _held(self, settings: OrderSettings, rank: Rank) -> int:
+        members = enumerate(self._members)
+        return sum(one.held_bytes(self._settings(settings, member), rank.world_size) for member, one in members)
+
+    def _again(self, plan: MixedPlan, member: int, index: int) -> int:
+        return max(0, plan.quota(member, index, plan.steps) - plan.pass_plan(member, 0).stream(index).rows)
+
+    def _say_repeats(self) -> None:
+        if self.mixture.stop == "all":
+            for one in self.rows_of(0):
+                if one.repeated:
+                    _log.info("%s: of %d rows a mixed epoch has %d, %d of them again", one.url, one.rows, one.taken, one.repeated)
+
+
+class MixedSource:
+    """Reads row groups of several datasets, whose indices follow one another.
+
+    Args:
+        sources: by member.
+        offsets: index of each member's first row group, and the number of all.
+        schema: of what is read.
+        label: name of the column that says which member a row is of, if any.
+    """
+
+    def __init__(self, sources: list[LocatedSource], offsets: list[int], schema: Schema, label: str | None) -> None:
+        self._sources, self._offsets, self._label = sources, np.array(offsets), label
+        self.schema = schema.to_arrow()
+
+    def read(self, group: int) -> dict[str, pa.Array]:
+        """Return the columns of a row group, each one array; see `GroupSource.read`."""
+        member, own = self._own(group)
+        columns = self._sources[member].read(own)
+        if self._label is not None:
+            rows = len(next(iter(columns.values())))
+            columns[self._label] = pa.array(np.full(rows, member, np.int32))
+        return columns
+
+    def place(self, group: int, row: int) -> str:
+        """Return where a row lies, for messages: file, row group, row."""
+        member, own = self._own(group)
+        return self._sources[member].place(own, row)
+
+    def _own(self, group: int) -> tuple[int, int]:
+        member = int(np.searchsorted(self._offsets, group, side="right")) - 1
+        return member, group - int(self._offsets[member])
+
+
+def _check(mixture: Mixture, read: ReadOptions) -> None:
+    if read.remainder != "drop":
+        raise ValueError(
+            f"a mixture has no last batch to fill: it ends by its own stop={mixture.stop!r}, with full steps; "
+            f"take remainder='drop', got {read.remainder!r}"
+        )
+    if read.weights is not None and mixture.stop == "all":
+        raise ValueError(
+            "weights draw another number of rows in each pass, and stop='all' makes passes of one length; take stop='first', or "
+            "leave the weights out"
+        )

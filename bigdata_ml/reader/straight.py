@@ -1,0 +1,145 @@
+"""Batches of rows that leave as they lie in their row groups: slices of these, without a copy a row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from bigdata_ml.reader.gather import Gathered, Source
+from bigdata_ml.reader.plan import EpochPlan, StepRows
+from bigdata_ml.reader.stream_reader import Share
+
+__all__ = ["StraightGatherer", "is_straight"]
+
+
+def is_straight(plan: EpochPlan, share: Share) -> bool:
+    """Whether a share is one stream whose rows neither change places nor are mixed with those of other row groups."""
+    return len(share.streams) == 1 and not plan.settings.shuffles_rows and plan.settings.delay == 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The selected rows of a row group: where they begin in the layout, their places in the group, copies, and columns."""
+
+    begin: int
+    group: int
+    rows: np.ndarray
+    copies: np.ndarray | None
+    columns: dict[str, pa.Array]
+
+    @property
+    def end(self) -> int:
+        return self.begin + len(self.rows)
+
+
+class StraightGatherer:
+    """Reads the row groups of a share for which `is_straight` holds, each once, and hands out its batches one after the other."""
+
+    def __init__(self, plan: EpochPlan, share: Share, source: Source) -> None:
+        self._plan, self._source = plan, source
+        self._size = plan.settings.stream_batch
+        self._stream = plan.stream(share.streams.start)
+        self._filling, self._repeats = plan.filling(share.streams.start)
+        self.steps = range(share.first, plan.steps, share.stride)
+        # Row groups that fill the last step once more are not let go.
+        self._kept = set(plan.layout.places(self._filling).tolist())
+        self._pieces: dict[int, _Piece] = {}
+        self._done = 0
+        self._failure: BaseException | None = None
+        self.reads = 0
+
+    def next(self) -> Gathered:
+        """Return the rows of the share's next step.
+
+        Raises:
+            IndexError: the epoch has no more.
+            DatasetInvalid: a row group that cannot be read.
+            ValueError: more text or bytes than a batch can hold.
+            Whatever was raised once is raised by every call after it, since rows are missing then.
+        """
+        if self._failure is not None:
+            raise self._failure
+        try:
+            gathered = self._gather(self.steps[self._done])
+        except BaseException as error:
+            self._failure = error
+            raise
+        self._done += 1
+        return gathered
+
+    def close(self) -> None:
+        """End the reading: nothing reads ahead here."""
+
+    def _gather(self, step: int) -> Gathered:
+        end = min((step + 1) * self._size, self._stream.rows)
+        begin = min(step * self._size, end)
+        parts: list[tuple[int, slice | np.ndarray]] = []
+        parts += self._own(begin + self._stream.begin, end + self._stream.begin)
+        last = step == self._plan.steps - 1
+        if last and len(self._filling):
+            parts += self._again()
+        pieces, places = [self._piece(place) for place, _ in parts], [where for _, where in parts]
+        batch = pa.RecordBatch.from_arrays(
+            [self._joined(name, pieces, places) for name in self._source.schema.names], schema=self._source.schema
+        )
+        listed = [(piece.group, piece.rows[where], piece.copies, where) for piece, where in zip(pieces, places, strict=True)]
+        rows = np.concatenate([one for _, one, _, _ in listed]).astype(np.int64)
+        groups = np.repeat([group for group, _, _, _ in listed], [len(one) for _, one, _, _ in listed])
+        copies = np.concatenate([np.zeros(len(one)) if all_ is None else all_[where] for _, one, all_, where in listed])
+        repeats = np.zeros(len(rows), np.int64)
+        if last and len(self._repeats):
+            repeats[-len(self._repeats) :] = self._repeats
+        step_rows = StepRows(groups.astype(np.int64), rows, copies.astype(np.int64), repeats)
+        return Gathered(step_rows, np.zeros(len(rows), bool), batch)
+
+    def _own(self, begin: int, end: int) -> list[tuple[int, slice]]:
+        """Return (place of a group in the layout, its rows) of positions begin … end − 1, and let go of the groups before."""
+        for place in [one for one, piece in self._pieces.items() if piece.end <= begin and one not in self._kept]:
+            del self._pieces[place]
+        starts, parts = self._plan.layout.starts, []
+        place = int(np.searchsorted(starts, begin, side="right")) - 1
+        while begin < end:
+            start, stop = int(starts[place]), min(end, int(starts[place + 1]))
+            parts.append((place, slice(begin - start, stop - start)))
+            begin, place = stop, place + 1
+        return parts
+
+    def _again(self) -> list[tuple[int, np.ndarray]]:
+        """Return (place of a group in the layout, its rows) of what fills the last step."""
+        places = self._plan.layout.places(self._filling)
+        borders = np.flatnonzero(np.diff(places)) + 1
+        runs = np.split(np.arange(len(places)), borders)
+        return [(int(places[run[0]]), self._filling[run] - self._plan.layout.starts[places[run[0]]]) for run in runs]
+
+    def _piece(self, place: int) -> _Piece:
+        if place not in self._pieces:
+            self.reads += 1
+            layout = self._plan.layout
+            group = int(layout.groups[place])
+            columns = self._source.read(group)
+            rows, copies = self._plan.group_rows(group)
+            if copies is not None or len(rows) < len(next(iter(columns.values()))):
+                columns = {name: column.take(pa.array(rows)) for name, column in columns.items()}
+            self._pieces[place] = _Piece(int(layout.starts[place]), group, rows, copies, columns)
+        return self._pieces[place]
+
+    def _joined(self, name: str, pieces: Sequence[_Piece], places: Sequence[slice | np.ndarray]) -> pa.Array:
+        slices = [_part(piece.columns[name], where) for piece, where in zip(pieces, places, strict=True)]
+        if len(slices) == 1:
+            return slices[0]
+        try:
+            if pa.types.is_dictionary(slices[0].type):
+                joined = pa.chunked_array(slices).unify_dictionaries().combine_chunks()
+                return joined.chunk(0) if isinstance(joined, pa.ChunkedArray) else joined
+            return pa.concat_arrays(slices)
+        except (pa.ArrowInvalid, pa.ArrowCapacityError) as error:
+            why = "most likely because it holds more than 2 GiB of text or bytes"
+            text = f"field {name!r}: a batch of {self._size} rows cannot be made, {why}: {error}; take a smaller batch"
+            raise ValueError(text) from error
+
+
+def _part(column: pa.Array, where: slice | np.ndarray) -> pa.Array:
+    if isinstance(where, slice):
+        return column.slice(where.start, where.stop - where.start)
+    return column.take(pa.array(where))

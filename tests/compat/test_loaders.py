@@ -1,0 +1,167 @@
+"""Loaders over readers: lengths, positions, nulls, text, ranks, memory."""
+
+import itertools
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bigdata_ml.compat.petastorm import (
+    BatchedDataLoader,
+    DataLoader,
+    InMemBatchedDataLoader,
+    make_batch_reader,
+    make_reader,
+)
+from bigdata_ml.errors import ResumeMismatch
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* has no schema of Petastorm's:UserWarning")
+
+
+def loader(table: str, **options: Any) -> BatchedDataLoader:
+    reader = make_batch_reader(table, schema_fields=["id", "x"], seed=5, num_epochs=options.pop("num_epochs", 2))
+    return BatchedDataLoader(reader, 100, **options)
+
+
+def ids(batches: Any) -> list[list[int]]:
+    return [batch["id"].tolist() for batch in batches]
+
+
+def flat(batches: list[list[int]]) -> list[int]:
+    return [row for batch in batches for row in batch]
+
+
+@pytest.mark.parametrize("window", [0, 300])
+def test_a_loader_goes_on_where_another_was_stopped(table: str, window: int) -> None:
+    whole = ids(loader(table, shuffling_queue_capacity=window))
+    assert sorted(flat(whole)) == sorted([*range(1028)] * 2)
+    for taken in (0, 1, 10, 11, 12, 21, 22):
+        first = loader(table, shuffling_queue_capacity=window)
+        assert ids(itertools.islice(first, taken)) == whole[:taken]
+        state = json.loads(json.dumps(first.state_dict()))
+        second = loader(table, shuffling_queue_capacity=window)
+        second.load_state_dict(state)
+        assert ids(second) == whole[taken:], taken
+
+
+def test_a_loader_knows_its_length_and_can_be_left_and_begun_again(table: str) -> None:
+    batches = loader(table, shuffling_queue_capacity=200)
+    assert len(batches) == 22
+    left = ids(itertools.islice(batches, 3))
+    whole = ids(batches)
+    assert len(whole) == 22
+    assert whole[:3] == left
+    again = ids(batches)
+    assert sorted(flat(again)) == sorted(flat(whole))
+    assert again != whole
+
+
+def test_the_queue_mixes_rows_across_row_groups(table: str) -> None:
+    def groups(first: list[int]) -> int:
+        return len({(row // 257, row % 257 // 25) for row in first})
+
+    assert groups(ids(loader(table, shuffling_queue_capacity=500))[0]) > 10
+    assert groups(ids(loader(table))[0]) <= 7
+
+
+def test_without_shuffled_groups_the_queue_mixes_along_the_datasets_order(table: str) -> None:
+    reader = make_batch_reader(table, schema_fields=["id"], shuffle_row_groups=False, seed=1)
+    batches = ids(BatchedDataLoader(reader, 64, shuffling_queue_capacity=128))
+    found = flat(batches)
+    assert found != [*range(1028)]
+    assert max(abs(place - row) for place, row in enumerate(found)) <= 128 + 25 + 64
+
+
+@pytest.mark.parametrize(("last", "sizes"), [("short", [1028 - 960]), ("drop", [96]), ("pad", [96])])
+def test_every_rank_makes_the_same_batches(table: str, last: Any, sizes: list[int]) -> None:
+    ranks = [
+        DataLoader(make_reader(table, schema_fields=["id"], cur_shard=rank, shard_count=3), 32, last_batch=last)
+        for rank in range(3)
+    ]
+    batches = [ids(one) for one in ranks]
+    assert {len(one) for one in batches} == {len(ranks[0])} == {10 if last == "drop" else 11}
+    assert [sum(len(one[-1]) for one in batches)] == sizes
+    rows = [row for one in batches for batch in one for row in batch]
+    assert len(set(rows)) == (960 if last == "drop" else 1028)
+
+
+def test_a_rank_without_a_last_row_is_told_of_beforehand(table: str) -> None:
+    ranks = []
+    for rank in range(3):
+        reader = make_reader(table, schema_fields=["id", "x"], cur_shard=rank, shard_count=3)
+        with pytest.warns(UserWarning, match="the last batch of an epoch has 2 rows for 3 ranks"):
+            ranks.append(list(DataLoader(reader, 19)))
+    assert sorted(len(one[-1]["id"]) for one in ranks) == [0, 1, 1]
+    assert all(one[-1]["x"].dtype == torch.float32 for one in ranks)
+
+
+def test_unknown_values_and_text_reach_the_batch(table: str) -> None:
+    reader = make_batch_reader(table, schema_fields=["id", "maybe", "count", "name", "when", "day"], shuffle_row_groups=False)
+    batch = next(iter(BatchedDataLoader(reader, 8)))
+    assert batch["maybe"] == [None, "t1", "t2", "t0", "t1", None, "t0", "t1"]
+    assert batch["count"].isnan().tolist() == [True, False, False, False, False, False, False, True]
+    assert batch["name"][:2] == ["row 0", "row 1"]
+    assert batch["when"].tolist() == list(range(8))
+    assert str(batch["day"][1]) == "1970-01-02"
+
+
+def test_unknown_arrays_are_refused_by_name(everything: str) -> None:
+    loader = DataLoader(make_reader(everything, schema_fields=["id", "deep"]), 40)
+    with pytest.raises(TypeError, match=r"field 'deep' holds an unknown value.*TransformSpec"):
+        next(iter(loader))
+
+
+def test_arrays_of_several_shapes_are_refused_by_name(everything: str) -> None:
+    loader = DataLoader(make_reader(everything, schema_fields=["packed"]), 40)
+    with pytest.raises(ValueError, match=r"field 'packed': the arrays of a batch have 4 shapes"):
+        next(iter(loader))
+
+
+def test_a_collate_function_is_told_of_unknown_values(everything: str) -> None:
+    loader = DataLoader(make_reader(everything, schema_fields=["count"]), 40, collate_fn=list)
+    with pytest.raises(TypeError, match="field 'count' holds an unknown value"):
+        next(iter(loader))
+
+
+def test_a_loader_needs_a_reader_of_ours() -> None:
+    with pytest.raises(TypeError, match="with Petastorm's own readers go Petastorm's own loaders"):
+        DataLoader(iter([]))  # type: ignore[arg-type]
+
+
+def test_a_loader_over_a_stopped_reader_says_so(table: str) -> None:
+    with loader(table) as batches:
+        next(iter(batches))
+    with pytest.raises(RuntimeError, match="stopped"):
+        next(iter(batches))
+
+
+def test_a_state_of_a_reader_is_not_a_loaders(table: str) -> None:
+    with pytest.raises(ResumeMismatch, match="taken from a reader"):
+        loader(table).load_state_dict(make_batch_reader(table).state_dict())
+    with pytest.raises(ResumeMismatch, match="window"):
+        loader(table, shuffling_queue_capacity=65).load_state_dict(loader(table, shuffling_queue_capacity=64).state_dict())
+
+
+def test_rows_held_in_memory_are_resumed_in_the_middle(table: str) -> None:
+    def held() -> InMemBatchedDataLoader:
+        reader = make_batch_reader(table, schema_fields=["id", "x"], seed=2)
+        return InMemBatchedDataLoader(reader, batch_size=64, num_epochs=2, rows_capacity=300, shuffle=True, seed=9)
+
+    whole = ids(held())
+    assert sorted(flat(whole[:5])) == sorted(flat(whole[5:]))
+    for taken in (0, 3, 5, 8):
+        first = held()
+        assert ids(itertools.islice(first, taken)) == whole[:taken]
+        second = held()
+        second.load_state_dict(first.state_dict())
+        assert ids(second) == whole[taken:]
+
+
+def test_a_batch_is_the_users_to_write_into(table: str) -> None:
+    first, second = itertools.islice(loader(table, num_epochs=1), 2)
+    before = second["id"].clone()
+    first["id"] += 1
+    assert torch.equal(second["id"], before)
+    assert np.isfinite(first["x"].numpy()).all()

@@ -1,0 +1,94 @@
+"""Slices of row groups are what scattering their rows gives."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plans import REMAINDERS, CountedGroups, make_plan
+
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.reader import ReadOptions, open_reader
+from bigdata_ml.reader.gather import Gathered, Gatherer, Share
+from bigdata_ml.reader.plan import EpochPlan
+from bigdata_ml.reader.straight import StraightGatherer, is_straight
+
+
+def listed(gathered: Gathered) -> list[tuple[int, ...]]:
+    rows = gathered.rows
+    columns = (rows.groups, rows.rows, rows.copies, rows.repeats, *gathered.batch.to_pydict().values())
+    return [tuple(map(int, row)) for row in zip(*columns, strict=True)]
+
+
+def both(plan: EpochPlan, share: Share) -> tuple[StraightGatherer, CountedGroups, Gatherer]:
+    source = CountedGroups(plan)
+    straight = StraightGatherer(plan, share, source)  # type: ignore[arg-type]
+    return straight, source, Gatherer(plan, share, CountedGroups(plan))  # type: ignore[arg-type]
+
+
+@settings(deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 30), min_size=1, max_size=8).filter(lambda counts: sum(counts) > 0),
+    each=st.integers(1, 12),
+    streams=st.integers(1, 4),
+    shuffle=st.sampled_from([False, "groups"]),
+    remainder=st.sampled_from(REMAINDERS),
+    first=st.integers(0, 3),
+    stride=st.integers(1, 3),
+)
+def test_slices_are_the_scattered_rows(
+    counts: list[int], each: int, streams: int, shuffle: bool, remainder: str, first: int, stride: int
+) -> None:
+    if remainder == "drop" and sum(counts) < each * streams:
+        return
+    plan = make_plan(counts, size=each * streams, streams=streams, shuffle=shuffle, remainder=remainder)
+    for stream in range(streams):
+        straight, source, scattered = both(plan, Share(range(stream, stream + 1), first, stride))
+        assert straight.steps == scattered.steps
+        for _ in straight.steps:
+            assert listed(straight.next()) == listed(scattered.next())
+        assert len(set(source.read_groups)) == len(source.read_groups) == straight.reads
+
+
+def test_one_stream_of_rows_that_stay_is_straight() -> None:
+    plan = make_plan([10, 10], size=4, streams=2, shuffle="groups")
+    assert is_straight(plan, Share(range(1)))
+    assert not is_straight(plan, Share(range(2)))
+    for shuffle in (True, "rows"):
+        assert not is_straight(make_plan([10, 10], size=4, streams=1, shuffle=shuffle), Share(range(1)))
+
+
+def test_a_group_is_let_go_when_its_last_row_has_left() -> None:
+    plan = make_plan([8, 8, 8], size=4, streams=1, shuffle=False)
+    straight, _, _ = both(plan, Share(range(1)))
+    held = []
+    for _ in straight.steps:
+        straight.next()
+        held.append(len(straight._pieces))
+    assert held == [1] * 6
+
+
+def test_an_error_is_raised_by_every_call_after_it(plain: Dataset, tmp_path: object) -> None:
+    reader = open_reader(plain, ReadOptions(shuffle=False), global_batch_size=2)
+    batches = iter(reader)
+    next(batches)
+    place = plain.location / plain.row_groups.paths[-1]
+    place.delete()
+    with pytest.raises(Exception, match=r"c\.parquet"):
+        list(batches)
+
+
+def test_slices_of_dictionaries_are_joined() -> None:
+    plan = make_plan([3, 3], size=4, streams=1, shuffle=False)
+
+    class Words(CountedGroups):
+        schema = pa.schema([pa.field("word", pa.dictionary(pa.int32(), pa.string()))])
+
+        def read(self, group: int) -> dict[str, pa.Array]:
+            return {"word": pa.array([f"{group} {row}" for row in range(3)]).dictionary_encode()}
+
+    straight = StraightGatherer(plan, Share(range(1)), Words(plan))  # type: ignore[arg-type]
+    assert straight.next().batch["word"].to_pylist() == ["0 0", "0 1", "0 2", "1 0"]
+    rest = straight.next()
+    assert rest.batch["word"].to_pylist() == ["1 1", "1 2", "1 1", "1 2"]
+    assert rest.rows.repeats.tolist() == np.array([0, 0, 1, 1]).tolist()
