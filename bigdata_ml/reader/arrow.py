@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.errors import DatasetInvalid, EngineUnavailable
+from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Cursor, Positioned, Ready
 from bigdata_ml.reader.engines import check_engine, gatherer_of
 from bigdata_ml.reader.gather import Gathered
@@ -112,10 +112,9 @@ def open_reader(
 
 def check_columns(dataset: Dataset | Mixture, read: ReadOptions) -> None:
     """Raise unless every column asked for is a field and the engine, which must be there, can read it."""
-    if isinstance(dataset, Mixture) and read.engine == "petastorm":
-        raise EngineUnavailable("engine='petastorm' reads one dataset, not a mixture; take engine='arrow'")
     for one in [member.dataset for member in dataset.members] if isinstance(dataset, Mixture) else [dataset]:
         _check_columns(one, read)
+    check_engine(dataset, read)
 
 
 def _check_columns(dataset: Dataset, read: ReadOptions) -> None:
@@ -129,4 +128,3 @@ def _check_columns(dataset: Dataset, read: ReadOptions) -> None:
     unknown = [name for name in read.columns or () if name not in dataset.schema]
     if unknown:
         raise ValueError(f"{dataset.url} has no fields {', '.join(unknown)}; it has {', '.join(dataset.schema.names)}")
-    check_engine(dataset, read)

@@ -137,8 +137,6 @@ class DatasetContents:
         ValueError, WorldSizeNotAllowed, DatasetInvalid: as `open_reader`.
     """
 
-    _order_settings = staticmethod(order_settings)
-
     def __init__(
         self,
         dataset: Dataset,
@@ -151,7 +149,7 @@ class DatasetContents:
         self.part = DatasetPart(dataset, read, cache=cache)
         self.url, self.vocabularies, self.schema = dataset.url, dataset.vocabularies, self.part.schema
         rows = self.part.selection.usual
-        self.settings = self._order_settings(self.part.row_bytes, read, rows=rows, global_batch_size=global_batch_size, rank=rank)
+        self.settings = order_settings(self.part.row_bytes, read, rows=rows, global_batch_size=global_batch_size, rank=rank)
 
     @property
     def identity(self) -> dict[str, Any]:

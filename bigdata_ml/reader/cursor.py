@@ -1,7 +1,7 @@
 """The position in the order: epoch and step, as a state of a few integers that any reader of the same plan can take up."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import index
 from typing import Any, Generic, TypeVar
@@ -52,6 +52,8 @@ class Cursor:
         WorldSizeNotAllowed: the world size does not divide the global batch or the streams.
     """
 
+    _contents_class: Callable[..., Contents] = DatasetContents
+
     def __init__(
         self,
         dataset: Dataset | Mixture,
@@ -63,7 +65,11 @@ class Cursor:
         selection_cache: str | os.PathLike[str] | None = None,
     ) -> None:
         self.read, self.rank = read, rank
-        self.contents = self._contents(dataset, global_batch_size, cache=selection_cache)
+        self.contents: Contents = (
+            MixtureContents(dataset, read, rank, global_batch_size, cache=selection_cache)
+            if isinstance(dataset, Mixture)
+            else self._contents_class(dataset, read, rank, global_batch_size, cache=selection_cache)
+        )
         self.settings = self.contents.settings
         self._plan: Plan | None = None
         self.epoch = 0
@@ -200,11 +206,6 @@ class Cursor:
             step += self._worker[0]
         self.epoch, self.step, self._restored, self._ended = epoch, step, True, False
         self._iteration += 1
-
-    def _contents(self, dataset: Dataset | Mixture, global_batch_size: int, *, cache: str | os.PathLike[str] | None) -> Contents:
-        if isinstance(dataset, Mixture):
-            return MixtureContents(dataset, self.read, self.rank, global_batch_size, cache=cache)
-        return DatasetContents(dataset, self.read, self.rank, global_batch_size, cache=cache)
 
     def _new_skips(self) -> SkipCount:
         rows = self.plan_of(self.epoch).rows / self.rank.world_size / (self._worker[1] if self._worker else 1)

@@ -11,8 +11,9 @@ from bigdata_ml.reader.contents import LocatedSource
 from bigdata_ml.reader.cursor import Cursor
 from bigdata_ml.reader.fetch import GroupSource
 from bigdata_ml.reader.gather import Gatherer, Unreadable
+from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.petastorm_cursor import PetastormCursor
+from bigdata_ml.reader.petastorm_cursor import ShardContents
 from bigdata_ml.reader.plan import EpochPlan, Plan
 from bigdata_ml.reader.shard_gather import Groups, ShardGatherer
 from bigdata_ml.reader.shards import ShardPlan
@@ -23,12 +24,18 @@ from bigdata_ml.schema import Codec, Field, Schema
 __all__ = ["check_engine", "gatherer_of"]
 
 
-def check_engine(dataset: Dataset, read: ReadOptions) -> None:
-    """Raise EngineUnavailable unless the engine is installed and has a type for each field that is read."""
+def check_engine(dataset: Dataset | Mixture, read: ReadOptions) -> None:
+    """Raise unless the engine is installed, can read what is asked for and has a type for each field.
+
+    Raises:
+        EngineUnavailable: it is not installed, or has no type for a field.
+        ValueError: a mixture or sequences, which Petastorm's engine has not.
+    """
     if read.engine == "arrow":
         return
-    if read.sequence is not None:
-        raise EngineUnavailable("engine='petastorm' has no sequences over row groups' borders; take engine='arrow'")
+    if isinstance(dataset, Mixture) or read.sequence is not None:
+        what = "several datasets mixed" if isinstance(dataset, Mixture) else "sequences of rows"
+        raise ValueError(f"engine='petastorm' reads rows of one dataset, not {what}; take engine='arrow'")
     _petastorm_fields(dataset, read)
     try:
         import bigdata_ml.reader.petastorm  # noqa: F401
@@ -43,24 +50,24 @@ def gatherer_of(
     cursor: Cursor, plan: Plan, share: Share, source: LocatedSource, *, on_unreadable: Unreadable | None
 ) -> Gatherer | StraightGatherer | ShardGatherer:
     """Return what makes the batches of a begun iteration."""
-    if isinstance(cursor, PetastormCursor) and isinstance(plan, ShardPlan) and isinstance(source, GroupSource):
-        return _shard_gatherer(cursor, plan, source, on_unreadable)
+    if isinstance(plan, ShardPlan) and isinstance(cursor.contents, ShardContents):
+        return _by_petastorm(cursor.contents, cursor.read, plan, cursor.rank.rank, on_unreadable=on_unreadable)
     sequence = cursor.read.sequence.length if cursor.read.sequence else None
     if on_unreadable is None and sequence is None and isinstance(plan, EpochPlan) and is_straight(plan, share):
         return StraightGatherer(plan, share, source)
     return Gatherer(plan, share, source, on_unreadable=on_unreadable, sequence=sequence)
 
 
-def _shard_gatherer(
-    cursor: PetastormCursor, plan: ShardPlan, source: GroupSource, on_unreadable: Unreadable | None
+def _by_petastorm(
+    contents: ShardContents, read: ReadOptions, plan: ShardPlan, rank: int, *, on_unreadable: Unreadable | None
 ) -> ShardGatherer:
-    dataset = cursor.dataset
-    fields, rank, threads = _petastorm_fields(dataset, cursor.read), cursor.rank.rank, cursor.threads
+    dataset, source = contents.part.dataset, GroupSource(contents.part.dataset, contents.schema.names)
+    fields = _petastorm_fields(dataset, read)
 
     def open_groups() -> Groups:
         from bigdata_ml.reader.petastorm import PetastormGroups
 
-        return PetastormGroups(dataset, plan, rank, fields, source=source, threads=threads)
+        return PetastormGroups(dataset, plan, rank, fields, source=source, threads=contents.threads)
 
     return ShardGatherer(plan, rank, source, open_groups, on_unreadable=on_unreadable)
 

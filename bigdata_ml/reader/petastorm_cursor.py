@@ -2,23 +2,66 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.errors import EngineUnavailable, ResumeMismatch
+from bigdata_ml.errors import ResumeMismatch
 from bigdata_ml.reader.contents import DatasetContents
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, STATE_VERSION, Cursor
 from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.rank import Rank
-from bigdata_ml.reader.shards import ShardPlan, shard_settings
+from bigdata_ml.reader.shards import ShardPlan, check_shards
 
-__all__ = ["GROUPS_A_THREAD", "PetastormCursor", "ShardContents"]
+__all__ = ["PetastormCursor", "ShardContents"]
 
 # Petastorm reads so many row groups ahead for each of its threads.
 GROUPS_A_THREAD = 4
 _ORDER = "petastorm-1"
 _WAY_OUT = "engine='petastorm' resumes at epoch starts only; engine='arrow' resumes after any batch"
+
+
+class ShardContents(DatasetContents):
+    """The rows of one dataset, dealt to the ranks by whole row groups.
+
+    Args:
+        dataset, read, rank, global_batch_size, cache: as for `DatasetContents`.
+        threads: that Petastorm reads with.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        read: ReadOptions,
+        rank: Rank,
+        global_batch_size: int,
+        *,
+        threads: int,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:
+        # Before rows are selected, which may take long.
+        check_shards(read, global_batch_size=global_batch_size, rank=rank)
+        by_rank = replace(read, streams=rank.world_size, window=0)
+        super().__init__(dataset, by_rank, rank, global_batch_size, cache=cache)
+        self.threads = threads
+
+    def plan(self, epoch: int) -> ShardPlan:
+        """Return the order of an epoch."""
+        return ShardPlan(self.part.selection.of_epoch(self.settings.seed, epoch), self.settings, epoch)
+
+    def check_budget(self, _: Rank, budget: int) -> None:
+        """Refuse row groups of which more than `budget` bytes would be in memory: read ahead, and in the open batches."""
+        rows, groups = self.part.sizes, GROUPS_A_THREAD * max(1, self.threads) + 1
+        largest = int(rows[self.part.selection.most > 0].max(initial=0))
+        found = min(groups * largest, int(rows.sum())) * self.part.row_bytes
+        if found > budget:
+            raise ValueError(
+                f"{self.url}: Petastorm with {self.threads} threads would hold {groups} row groups of up to {largest} rows, "
+                f"{found / 2**20:.0f} MiB, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take fewer num_workers, "
+                f"smaller row groups, or memory_budget={found}"
+            )
 
 
 class PetastormCursor(Cursor):
@@ -44,7 +87,7 @@ class PetastormCursor(Cursor):
         memory_budget: int = MEMORY_BUDGET,
         selection_cache: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.threads = threads
+        self._contents_class = partial(ShardContents, threads=threads)
         super().__init__(dataset, read, rank, global_batch_size, memory_budget=memory_budget, selection_cache=selection_cache)
 
     def work_as(self, worker: int, workers: int) -> None:
@@ -87,14 +130,6 @@ class PetastormCursor(Cursor):
             raise ResumeMismatch(f"the state is of step {state['step']} of epoch {state.get('epoch')}: {_WAY_OUT}")
         super().load_state_dict(state)
 
-    def _contents(
-        self, dataset: Dataset | Mixture, global_batch_size: int, *, cache: str | os.PathLike[str] | None
-    ) -> "ShardContents":
-        if isinstance(dataset, Mixture):
-            raise EngineUnavailable("engine='petastorm' reads one dataset, not a mixture; take engine='arrow'")
-        self.dataset = dataset
-        return ShardContents(dataset, self.read, self.rank, global_batch_size, cache=cache, threads=self.threads)
-
     def _identity(self) -> dict[str, Any]:
         # An epoch's start is the same place at any world size, and that is what the streams are here.
         identity = super()._identity()
@@ -104,44 +139,3 @@ class PetastormCursor(Cursor):
         if name == "order":
             return "; a state goes on with the engine it was taken with"
         return super()._way_out(name, state)
-
-
-class ShardContents(DatasetContents):
-    """One dataset, whose row groups are dealt to the ranks whole.
-
-    Args:
-        threads: that Petastorm reads with.
-        The others: as for `DatasetContents`.
-    """
-
-    _order_settings = staticmethod(shard_settings)
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        read: ReadOptions,
-        rank: Rank,
-        global_batch_size: int,
-        *,
-        threads: int,
-        cache: str | os.PathLike[str] | None = None,
-    ) -> None:
-        super().__init__(dataset, read, rank, global_batch_size, cache=cache)
-        self._threads = threads
-
-    def plan(self, epoch: int) -> ShardPlan:
-        """Return the order of an epoch."""
-        return ShardPlan(self.part.selection.of_epoch(self.settings.seed, epoch), self.settings, epoch)
-
-    def check_budget(self, _: Rank, budget: int) -> None:
-        """Refuse row groups of which more than `budget` bytes would be in memory: read ahead, and in the open batches."""
-        dataset = self.part.dataset
-        rows, groups = dataset.row_groups.rows, GROUPS_A_THREAD * max(1, self._threads) + 1
-        largest = int(rows[self.part.selection.most > 0].max(initial=0))
-        found = min(groups * largest, dataset.rows) * self.part.row_bytes
-        if found > budget:
-            raise ValueError(
-                f"{dataset.url}: Petastorm with {self._threads} threads would hold {groups} row groups of up to {largest} "
-                f"rows, {found / 2**20:.0f} MiB, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take fewer "
-                f"num_workers, smaller row groups, or memory_budget={found}"
-            )

@@ -5,7 +5,6 @@ whether or not its metadata was written beside them; and nothing pickled by othe
 """
 
 import json
-import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from bigdata_ml.dataset import Dataset, PetastormField, PetastormSchema
 from bigdata_ml.dataset.layout import COMMON_METADATA
 from bigdata_ml.dataset.petastorm_metadata import INDEXES_KEY, ROW_GROUPS_KEY, UNISCHEMA_KEY
-from bigdata_ml.dataset.petastorm_pickle import pickle_petastorm_schema
+from bigdata_ml.dataset.petastorm_pickle import pickle_petastorm_indexes, pickle_petastorm_schema
 from bigdata_ml.errors import ChecksumMismatch
 
 __all__ = ["PetastormFiles"]
@@ -86,7 +85,7 @@ def _metadata_of(fields: tuple[PetastormField, ...], counts: dict[str, int]) -> 
         UNISCHEMA_KEY: pickle_petastorm_schema(PetastormSchema("bigdata_ml", fields)),
         ROW_GROUPS_KEY: json.dumps(counts).encode(),
         # Petastorm asks for indexes before it asks the selector, which needs none.
-        INDEXES_KEY: pickle.dumps({}, 2),
+        INDEXES_KEY: pickle_petastorm_indexes({}),
     }
     sink = pa.BufferOutputStream()
     # The columns are the unischema's; Arrow wants one to write a file.

@@ -1,6 +1,6 @@
 """The order of the engine `petastorm`: whole row groups dealt to the ranks, counted before step 1."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -10,19 +10,18 @@ from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.order import hash_words, key_of
 from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.rank import Rank, divisors
-from bigdata_ml.reader.settings import OrderSettings, order_settings
 
-__all__ = ["ShardPlan", "shard_settings"]
+__all__ = ["ShardPlan", "check_shards"]
 
 # Beside those of the native order, of augmentation and weights: 1 … 5.
 _SHARDS, _GROUPS = 6, 7
 
 
-def shard_settings(row_bytes: int, read: ReadOptions, *, rows: int, global_batch_size: int, rank: Rank) -> OrderSettings:
-    """Return the settings of an order in which each rank reads row groups of its own, one after the other.
+def check_shards(read: ReadOptions, *, global_batch_size: int, rank: Rank) -> None:
+    """Refuse what an order has not in which each rank reads row groups of its own, one after the other.
 
     Raises:
-        ValueError: streams or a window, which this engine has not, or a global batch of no rows.
+        ValueError: streams or a window.
         WorldSizeNotAllowed: a world size that does not divide the global batch.
     """
     if read.streams is not None:
@@ -41,8 +40,6 @@ def shard_settings(row_bytes: int, read: ReadOptions, *, rows: int, global_batch
             f"a global batch of {global_batch_size} rows cannot be divided among {rank.world_size} ranks; "
             f"allowed world sizes are {allowed}"
         )
-    by_rank = replace(read, streams=rank.world_size, window=0)
-    return order_settings(row_bytes, by_rank, rows=rows, global_batch_size=global_batch_size, rank=rank)
 
 
 @dataclass(frozen=True)

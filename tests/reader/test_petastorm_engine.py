@@ -17,7 +17,7 @@ from tiny import publish_columns, write_plain
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, EngineUnavailable, ResumeMismatch, WorldSizeNotAllowed
-from bigdata_ml.reader import Reader, ReadOptions, RowWeights, open_reader, summarise_plan
+from bigdata_ml.reader import Mixture, Reader, ReadOptions, RowWeights, Sequence, open_reader, summarise_plan
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 
 REMAINDERS = ("drop", "pad", "exact")
@@ -206,6 +206,13 @@ def test_no_file_is_read_that_the_manifest_does_not_name(tiny: Dataset) -> None:
 def test_what_it_cannot_do_is_refused_by_name(plain: Dataset, settings: dict[str, Any], error: type, text: str) -> None:
     with pytest.raises(error, match=text):
         reader(plain, **settings)
+
+
+def test_mixtures_and_sequences_are_refused(plain: Dataset) -> None:
+    with pytest.raises(ValueError, match="reads rows of one dataset, not sequences of rows; take engine='arrow'"):
+        reader(plain, sequence=Sequence(length=2, order="id"))
+    with pytest.raises(ValueError, match="not several datasets mixed"):
+        open_reader(Mixture([(plain, 1), (plain, 2)]), ReadOptions(engine="petastorm"), global_batch_size=4)
 
 
 def test_more_row_groups_read_ahead_than_fit_are_refused(plain: Dataset) -> None:
