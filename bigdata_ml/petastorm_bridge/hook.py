@@ -55,7 +55,7 @@ class _Finder:
         spec = self._ask_the_others("petastorm", None, target)
         if spec is not None and spec.submodule_search_locations is None:
             spec = _package_behind_the_stand_in()
-        if spec is None:
+        if spec is None or spec.origin is None:  # a folder of that name somewhere on the path is no installation
             raise ModuleNotFoundError(f"petastorm is not installed: {_EXTRA}", name="petastorm")
         _check_version()
         return spec

@@ -93,16 +93,17 @@ print(sum(type(finder).__module__.startswith("bigdata_ml") for finder in sys.met
     assert run(code) == "1"
 
 
-def test_a_missing_petastorm_names_the_extra() -> None:
+def test_a_missing_petastorm_names_the_extra(tmp_path: Path) -> None:
+    (tmp_path / "petastorm").mkdir()  # a folder of that name is no package
     code = """
-import sys; sys.path[:] = [place for place in sys.path if "-packages" not in place] + [sys.argv[1]]
+import sys; sys.path[:] = [place for place in sys.path if "-packages" not in place] + sys.argv[1:]
 import bigdata_ml.petastorm_bridge
 try:
     import petastorm
 except ModuleNotFoundError as error:
     print(error.name, error)
 """
-    said = run(code, Path(__file__).parents[2])
+    said = run(code, Path(__file__).parents[2], tmp_path)
     assert said.startswith("petastorm petastorm is not installed")
     assert "bigdata_ml[petastorm]" in said
 

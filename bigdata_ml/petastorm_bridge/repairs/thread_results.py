@@ -61,6 +61,8 @@ def _first_there(self: Any) -> Any:
 
 
 def _refuse_to_wait_for_the_dead(self: Any) -> None:
+    if self._stop_event.is_set() and not any(worker.is_alive() for worker in self._workers):
+        raise RuntimeError("reading was stopped, by an error or by stop(), before all rows were given")
     for number, (worker, results) in enumerate(zip(self._workers, self._results_queues, strict=True)):
         if not worker.is_alive() and results.empty() and not self._stop_event.is_set():
             self.stop()

@@ -108,6 +108,21 @@ def test_a_worker_thread_that_ends_itself_is_named(api: Any, tmp_path: Path) -> 
         next(reader)
 
 
+@pytest.mark.solved_by("bridge", "native")
+def test_a_reader_that_failed_does_not_wait_when_it_is_asked_again(api: Any, tmp_path: Path) -> None:
+    url = plain_dataset(tmp_path / "small")
+
+    def failing(frame: Any) -> Any:
+        raise OSError("this row group cannot be transformed")
+
+    spec = api.TransformSpec(failing, edit_fields=[])
+    with api.make_batch_reader(url, workers_count=2, transform_spec=spec) as reader:
+        with pytest.raises(Exception, match="cannot be transformed"):
+            next(reader)
+        with pytest.raises((RuntimeError, OSError, StopIteration)):
+            next(reader)
+
+
 @pytest.mark.solved_by("bridge")
 def test_worker_processes_know_what_the_main_program_imported(api: Any, tmp_path: Path) -> None:
     url = plain_dataset(tmp_path / "small")
