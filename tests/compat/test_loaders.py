@@ -2,9 +2,12 @@
 
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -165,3 +168,24 @@ def test_a_batch_is_the_users_to_write_into(table: str) -> None:
     first["id"] += 1
     assert torch.equal(second["id"], before)
     assert np.isfinite(first["x"].numpy()).all()
+
+
+def test_held_rows_stay_within_the_bound(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (4000, 1000), np.uint8)
+    rows = pa.table({"id": range(4000), "noise": [bytes(one) for one in noise]})
+    pq.write_table(rows, tmp_path / "0.parquet", row_group_size=50)
+    reader = make_batch_reader(f"file://{tmp_path}", reader_pool_type="dummy", num_epochs=2, seed=0)
+    before, most = pa.total_allocated_bytes(), []
+    for _ in BatchedDataLoader(reader, 50, shuffling_queue_capacity=200):
+        most.append(pa.total_allocated_bytes() - before)
+    # The queue, a row group at both its ends, and a batch: of 4 MB in all.
+    assert 100_000 < max(most) < (200 + 2 * 50 + 100) * 1000 * 1.1
+    assert max(most[80:]) < 1.2 * max(most[:80])
+
+
+def test_lists_of_several_lengths_are_read(tmp_path: Path) -> None:
+    lists = [list(range(row % 5)) for row in range(100)]
+    pq.write_table(pa.table({"id": range(100), "list": lists}), tmp_path / "0.parquet", row_group_size=20)
+    with make_batch_reader(f"file://{tmp_path}", shuffle_row_groups=False) as reader:
+        found = [one.tolist() for batch in reader for one in batch.list]
+    assert found == lists
