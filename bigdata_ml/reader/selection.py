@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 import xxhash
 
 from bigdata_ml.dataset import Dataset
+from bigdata_ml.errors import DecodeFailed
 from bigdata_ml.reader.fetch import GroupSource
 from bigdata_ml.reader.group_values import known_keys, read_values
 from bigdata_ml.reader.row_filter import RowFilter
@@ -231,7 +232,10 @@ def _filtered(dataset: Dataset, condition: RowFilter, *, threads: int, cache: st
 
         def look(group: int) -> np.ndarray:
             batch = pa.RecordBatch.from_arrays(list(source.read(group).values()), schema=source.schema)
-            found = np.asarray(keep(batch))
+            try:
+                found = np.asarray(keep(batch))
+            except DecodeFailed as error:
+                raise DecodeFailed(f"{source.place(group, 0)} and on, by the condition: {error}") from error
             if found.dtype != np.bool_ or found.shape != (batch.num_rows,):
                 gave = f"it gave {found.dtype} {list(found.shape)}"
                 raise ValueError(f"{source.place(group, 0)}: the condition must give bool [{batch.num_rows}], {gave}")

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from bigdata_ml.compat.petastorm import (
     BatchedDataLoader,
     DataLoader,
     InMemBatchedDataLoader,
+    TransformSpec,
     make_batch_reader,
     make_reader,
 )
@@ -189,3 +191,45 @@ def test_lists_of_several_lengths_are_read(tmp_path: Path) -> None:
     with make_batch_reader(f"file://{tmp_path}", shuffle_row_groups=False) as reader:
         found = [one.tolist() for batch in reader for one in batch.list]
     assert found == lists
+
+
+def workers() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith(("read", "decode"))]
+
+
+@pytest.mark.parametrize("stop", ["leave the with block", "stop the reader"])
+def test_threads_end_with_the_reader_though_an_iteration_is_kept(table: str, stop: str) -> None:
+    before = workers()
+    batches = loader(table, shuffling_queue_capacity=300)
+    kept = iter(batches)
+    next(kept)
+    assert len(workers()) > len(before)
+    if stop == "stop the reader":
+        batches.reader.stop()
+    else:
+        with batches:
+            pass
+    assert workers() == before
+    with pytest.raises(RuntimeError, match="stopped"):
+        next(kept)
+
+
+def test_held_rows_of_another_order_are_not_resumed(table: str) -> None:
+    def held(seed: int, shuffle: bool) -> InMemBatchedDataLoader:
+        reader = make_batch_reader(table, schema_fields=["id"], seed=seed)
+        return InMemBatchedDataLoader(reader, batch_size=64, rows_capacity=300, shuffle=shuffle)
+
+    state = json.loads(json.dumps(held(1, True).state_dict()))
+    held(1, True).load_state_dict(state)
+    with pytest.raises(ResumeMismatch, match="held differs"):
+        held(2, True).load_state_dict(state)
+    with pytest.raises(ResumeMismatch, match="shuffle differs"):
+        held(1, False).load_state_dict(state)
+
+
+def test_a_transform_that_leaves_rows_out_makes_smaller_batches_and_as_many(table: str) -> None:
+    spec = TransformSpec(lambda frame: frame[frame["id"] % 2 == 0])
+    batches = BatchedDataLoader(make_batch_reader(table, schema_fields=["id"], transform_spec=spec, seed=1), 100)
+    found = ids(batches)
+    assert len(found) == len(batches) == 11
+    assert sorted(flat(found)) == [*range(0, 1028, 2)]

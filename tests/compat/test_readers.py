@@ -159,6 +159,17 @@ def test_a_value_that_cannot_be_decoded_is_named(everything: str, tmp_path: Path
         list(reader)
 
 
+def test_a_value_that_a_predicate_cannot_decode_is_named(everything: str, tmp_path: Path) -> None:
+    source, place = Path(everything.removeprefix("file://")), tmp_path / "damaged" / "part=a"
+    place.mkdir(parents=True)
+    rows = pq.read_table(source / "part=a" / "0.parquet", partitioning=None)
+    damaged = [b"no array", *rows["matrix"].to_pylist()[1:]]
+    pq.write_table(rows.set_column(rows.schema.get_field_index("matrix"), "matrix", pa.array(damaged)), place / "0.parquet")
+    (tmp_path / "damaged" / "_common_metadata").write_bytes((source / "_common_metadata").read_bytes())
+    with pytest.raises(DecodeFailed, match=r"part=a/0\.parquet row group 0 .*row 0 field 'matrix'"):
+        make_reader(f"file://{tmp_path}/damaged", predicate=in_lambda(["matrix"], lambda matrix: True))
+
+
 def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
     for number in range(3):
         pq.write_table(pa.table({"id": range(number * 10, number * 10 + 10)}), tmp_path / f"{number}.parquet")
@@ -277,6 +288,10 @@ def test_readers_that_differ_are_not_mixed(table: str) -> None:
     first, second = make_reader(table, seed=0), make_reader(table, seed=0, shuffle_row_groups=False)
     with pytest.raises(ValueError, match="shuffle_row_groups"):
         WeightedSamplingReader([first, second], [1, 1])
+    few = make_reader(table, schema_fields=["id"], seed=0)
+    more = make_reader(table, schema_fields=["id", "x"], seed=0, transform_spec=TransformSpec(removed_fields=["x"]))
+    with pytest.raises(ValueError, match="the fields before their transforms"):
+        WeightedSamplingReader([few, more], [1, 1])
     with pytest.raises(ValueError, match="two readers or more"):
         WeightedSamplingReader([first], [1])
     with pytest.raises(ValueError, match="as many probabilities"):

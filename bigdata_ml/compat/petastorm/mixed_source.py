@@ -44,6 +44,7 @@ class MixedSource:
                 ("the kind of reader (rows or batches)", first.batched, other.batched),
                 ("the NGram", first.ngram, other.ngram),
                 ("the fields", sorted(first.schema.fields), sorted(other.schema.fields)),
+                ("the fields before their transforms", sorted(first.stored.fields), sorted(other.stored.fields)),
                 ("shuffle_row_groups or shuffle_rows", first.shuffle, other.shuffle),
                 ("cur_shard or shard_count", first.rank, other.rank),
                 ("num_epochs", first.num_epochs, other.num_epochs),

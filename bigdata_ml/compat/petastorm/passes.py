@@ -1,6 +1,6 @@
 """Passes over a source: its epochs, one after the other, and the position in them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar
 
 from bigdata_ml.compat.petastorm.mixed_source import MixedSource
@@ -52,7 +52,7 @@ class Passes:
         """The next step of it."""
         return 0 if self._cursor is None else self._cursor.step
 
-    def over(self, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iterator[_Batch]:
+    def over(self, make: Callable[[Rows], _Batch], *, light: bool = False) -> Generator[_Batch, None, None]:
         """Yield what `make` makes of each step's rows, from the position on to the end of the last epoch."""
         cursor = self._cursor
         if cursor is None:

@@ -1,7 +1,8 @@
 """`DataLoader`, `BatchedDataLoader` and `InMemBatchedDataLoader`: a reader's rows as batches of tensors."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
@@ -36,7 +37,23 @@ def decimal_friendly_collate(batch: list[Any]) -> Any:
     return default_collate(batch)
 
 
-class _Loader:
+class _Pass(Iterator[Any]):
+    """One iteration of a loader; it ends with the reader, and says so where it is asked for more."""
+
+    def __init__(self, reader: Reader, batches: Generator[Any, None, None]) -> None:
+        self._reader, self._batches = reader, batches
+        reader.end_with(self)
+
+    def __next__(self) -> Any:
+        self._reader.check_open()
+        return next(self._batches)
+
+    def close(self) -> None:
+        """End its threads."""
+        self._batches.close()
+
+
+class _Loader(ABC):
     """What both loaders over a reader's order share: passes, length, position.
 
     Each pass goes over all of the reader's epochs, and may be left early: the next one begins anew. Every rank makes the same
@@ -76,12 +93,11 @@ class _Loader:
         return self._source.num_epochs * self._passes.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        if self.reader.stopped:
-            raise RuntimeError("the reader was stopped: its with block has ended, or stop() was called; make a new one")
+        self.reader.check_open()
         if self._begun:
             self._passes.restart()
         self._begun = True
-        return self._passes.over(self._make, light=self._is_light)
+        return _Pass(self.reader, self._passes.over(self._make, light=self._source.is_light))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position as JSON values: after batch k, the state that goes on with batch k + 1."""
@@ -104,12 +120,9 @@ class _Loader:
     def __exit__(self, *_: object) -> None:
         self.reader.stop()
 
-    def _make(self, rows: Rows) -> Batch:
-        raise NotImplementedError
-
-    @property
-    def _is_light(self) -> bool:
-        return self._source.is_light
+    @abstractmethod
+    def _make(self, rows: Rows) -> Any:
+        """Return the batch of some rows; called from decoding threads."""
 
     def _warn_of_empty(self) -> None:
         ranks, total = self._source.rank.world_size, int(self._source.counts.sum())
@@ -223,7 +236,11 @@ class InMemBatchedDataLoader:
                 f"batch_size, rows_capacity and num_epochs must be 1 or more, got {batch_size}, {rows_capacity} and {num_epochs}"
             )
         self.batch_size, self.num_epochs, self.seed, self.shuffle = batch_size, num_epochs, seed, shuffle
-        self._columns = _first_rows(reader, rows_capacity, transform_fn)
+        batches = BatchedDataLoader(reader, min(rows_capacity, 1024), transform_fn)
+        # Of which rows, in which order, the held ones are the first: a state is good for no others.
+        self._held = {**batches.state_dict(), "rows_capacity": rows_capacity}
+        self._columns = _first_rows(batches, rows_capacity)
+        reader.stop()
         self._rows = len(next(iter(self._columns.values()))) if self._columns else 0
         self._epoch = self._step = 0
 
@@ -241,7 +258,8 @@ class InMemBatchedDataLoader:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position as JSON values."""
-        return {"epoch": self._epoch, "step": self._step, "rows": self._rows, "batch_size": self.batch_size, "seed": self.seed}
+        mine = {"rows": self._rows, "batch_size": self.batch_size, "shuffle": self.shuffle, "seed": self.seed, "held": self._held}
+        return {**mine, "epoch": self._epoch, "step": self._step}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Have the next iteration go on from `state`.
@@ -270,17 +288,15 @@ class InMemBatchedDataLoader:
         return torch.randperm(self._rows, generator=torch.Generator().manual_seed(self.seed + epoch))
 
 
-def _first_rows(reader: Reader, capacity: int, transform_fn: Callable[[np.ndarray], Any] | None) -> dict[str, torch.Tensor]:
+def _first_rows(batches: BatchedDataLoader, capacity: int) -> dict[str, torch.Tensor]:
     parts: list[Batch] = []
     left = capacity
-    # Beyond an epoch's rows there is nothing new.
-    for batch in BatchedDataLoader(reader, min(capacity, 1024), transform_fn):
+    for batch in batches:
         size = len(next(iter(batch.values())))
         parts.append({name: values[:left] for name, values in batch.items()})
         left -= size
         if left <= 0:
             break
-    reader.stop()
     for name, values in (parts[0] if parts else {}).items():
         if not isinstance(values, torch.Tensor):
             raise TypeError(

@@ -1,27 +1,26 @@
 """`make_reader` and `make_batch_reader`: Petastorm's readers, over this package's order of rows."""
 
-import os
-import secrets
-import warnings
 from collections.abc import Generator, Mapping
-from operator import index
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakSet
 
-from bigdata_ml.compat.petastorm.conditions import condition_of
+from bigdata_ml.compat.petastorm.arguments import source_of, warn_unused
 from bigdata_ml.compat.petastorm.mixed_source import MixedSource
-from bigdata_ml.compat.petastorm.ngram import NGram
-from bigdata_ml.compat.petastorm.opening import open_dataset, row_group_indexes, stored_schema
 from bigdata_ml.compat.petastorm.passes import Passes
 from bigdata_ml.compat.petastorm.selectors import RowGroupSelectorBase
 from bigdata_ml.compat.petastorm.source import Rows, Source
-from bigdata_ml.compat.petastorm.transform import TransformSpec, transform_schema
-from bigdata_ml.compat.petastorm.unischema import Unischema
+from bigdata_ml.compat.petastorm.transform import TransformSpec
 from bigdata_ml.compat.petastorm.values import rows_of
 from bigdata_ml.errors import ResumeMismatch
-from bigdata_ml.reader import Rank
-from bigdata_ml.reader.options import Shuffle
 
 __all__ = ["Reader", "make_batch_reader", "make_reader"]
+
+
+class Closed(Protocol):
+    """Something that ends when a reader is stopped."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 class Reader:
@@ -49,6 +48,7 @@ class Reader:
         self._items = self._handed_out()
         self._skip = self._row = 0
         self._before: dict[str, Any] | None = None
+        self._followers: WeakSet[Closed] = WeakSet()
 
     def __iter__(self) -> "Reader":
         return self
@@ -59,8 +59,7 @@ class Reader:
         Raises:
             RuntimeError: the reader was stopped.
         """
-        if self.stopped:
-            raise RuntimeError("the reader was stopped: its with block has ended, or stop() was called; make a new one")
+        self.check_open()
         try:
             return next(self._items)
         except StopIteration:
@@ -112,10 +111,21 @@ class Reader:
         self._items = self._handed_out()
         self.last_row_consumed = False
 
+    def check_open(self) -> None:
+        """Raise RuntimeError if the reader was stopped."""
+        if self.stopped:
+            raise RuntimeError("the reader was stopped: its with block has ended, or stop() was called; make a new one")
+
+    def end_with(self, follower: Closed) -> None:
+        """Close `follower`, a loader's iteration, when the reader is stopped; it is not kept alive for that."""
+        self._followers.add(follower)
+
     def stop(self) -> None:
-        """End the threads; nothing can be read any more."""
-        self._items.close()
+        """End the threads, those of loaders over it too; nothing can be read any more."""
         self.stopped = True
+        self._items.close()
+        for follower in list(self._followers):
+            follower.close()
 
     def join(self) -> None:
         """Do nothing: the threads have ended when `stop` returns."""
@@ -197,7 +207,7 @@ def make_reader(
         seed: of the order; the same on every rank. None takes another one each time, with shards 0.
         shuffle_row_groups, shuffle_rows: whether row groups, and the rows in each, come in the seed's order, another one each
             epoch.
-        shuffle_row_drop_partitions: more than 1 also shuffles rows, among those of that many row groups; each is read once.
+        shuffle_row_drop_partitions: more than 1 shuffles the rows of each row group, which is read once all the same.
         predicate: which rows are read.
         rowgroup_selector: which row groups, by their indexes.
         num_epochs: passes; None is endless.
@@ -215,9 +225,9 @@ def make_reader(
         ValueError: fields, predicates, shards or other arguments that do not fit.
         DatasetNotFound, DatasetInvalid, StorageUnavailable: see `Dataset.open`.
     """
-    _warn_unused(cache_type=cache_type, shard_seed=shard_seed)
+    warn_unused(cache_type=cache_type, shard_seed=shard_seed)
     return Reader(
-        _source(
+        source_of(
             dataset_url,
             batched=False,
             fields=schema_fields,
@@ -273,9 +283,9 @@ def make_batch_reader(
     A batch has as many rows as the largest row group; the last of an epoch has fewer. A transform is given a pandas DataFrame.
     Arguments and errors are those of `make_reader`.
     """
-    _warn_unused(cache_type=cache_type, shard_seed=shard_seed)
+    warn_unused(cache_type=cache_type, shard_seed=shard_seed)
     return Reader(
-        _source(
+        source_of(
             dataset_url_or_urls,
             batched=True,
             fields=schema_fields,
@@ -295,100 +305,3 @@ def make_batch_reader(
             filesystem=filesystem,
         )
     )
-
-
-def _source(
-    url: str | list[str],
-    *,
-    batched: bool,
-    fields: Any,
-    pool: str,
-    workers: int,
-    queue: int,
-    seed: int | None,
-    rows: bool,
-    groups: bool,
-    predicate: Any,
-    selector: RowGroupSelectorBase | None,
-    num_epochs: int | None,
-    shard: tuple[int | None, int | None],
-    transform: TransformSpec | None,
-    filters: Any,
-    storage_options: Mapping[str, Any] | None,
-    filesystem: Any,
-) -> Source:
-    if pool not in ("thread", "process", "dummy"):
-        raise ValueError(f"reader_pool_type must be 'thread', 'process' or 'dummy', got {pool!r}")
-    if workers < 1 or queue < 1:
-        raise ValueError(f"workers_count and results_queue_size must be 1 or more, got {workers} and {queue}")
-    if num_epochs is not None and num_epochs < 1:
-        raise ValueError(f"num_epochs must be 1 or more, or None for no end, got {num_epochs}")
-    rank = _rank_of(*shard)
-    dataset = open_dataset(url, filesystem=filesystem, storage_options=storage_options)
-    whole = stored_schema(dataset, rows=not batched)
-    ngram = fields.resolved(whole) if isinstance(fields, NGram) else None
-    if ngram is not None and batched:
-        raise ValueError(
-            "make_batch_reader has no NGram: make_reader has, and ReadOptions(sequence=…) of our own loader gives batches"
-        )
-    if ngram is not None:
-        fields = ngram.get_field_names_at_all_timesteps()
-    stored = whole if fields is None else _view(whole, fields, dataset.url)
-    indexes = row_group_indexes(dataset) if selector is not None else {}
-    num_workers = 0 if pool == "dummy" else min(workers, os.cpu_count() or 1)
-    return Source(
-        dataset=dataset,
-        stored=stored,
-        schema=stored if transform is None else transform_schema(stored, transform),
-        batched=batched,
-        transform=transform,
-        condition=condition_of(
-            dataset, whole, predicate=predicate, selector=selector, indexes=indexes, filters=filters, batched=batched
-        ),
-        shuffle=_shuffle_of(groups=groups, rows=rows),
-        seed=_seed_of(seed, rank),
-        rank=rank,
-        num_epochs=num_epochs,
-        num_workers=num_workers,
-        prefetch=min(queue, max(2, num_workers)),
-        ngram=ngram,
-    )
-
-
-def _rank_of(cur_shard: int | None, shard_count: int | None) -> Rank:
-    if cur_shard is None and shard_count is None:
-        return Rank(rank=0, world_size=1)
-    if cur_shard is None or shard_count is None:
-        raise ValueError(f"cur_shard and shard_count go together, got {cur_shard} and {shard_count}")
-    return Rank(rank=index(cur_shard), world_size=index(shard_count))
-
-
-def _seed_of(seed: int | None, rank: Rank) -> int:
-    # Ranks that drew seeds of their own would read other orders: rows twice, and never.
-    if seed is None:
-        return secrets.randbelow(2**63) if rank.world_size == 1 else 0
-    return index(seed) % 2**63
-
-
-def _shuffle_of(*, groups: bool, rows: bool) -> Shuffle:
-    if groups:
-        return True if rows else "groups"
-    return "rows" if rows else False
-
-
-def _view(schema: Unischema, fields: Any, url: str) -> Unischema:
-    if not isinstance(fields, (list, tuple, set)):
-        raise ValueError(f"schema_fields must be a list of fields and regular expressions, got {type(fields).__name__}")
-    view = schema.create_schema_view(list(fields))
-    if not view.fields:
-        raise ValueError(f"{url}: schema_fields match no field; the dataset has {', '.join(schema.fields)}")
-    return view
-
-
-def _warn_unused(*, cache_type: str | None, shard_seed: int | None) -> None:
-    if cache_type not in (None, "null", "local-disk"):
-        raise ValueError(f"cache_type must be None, 'null' or 'local-disk', got {cache_type!r}")
-    if cache_type == "local-disk":
-        warnings.warn("cache_type='local-disk' is not used: rows are decoded anew each epoch", stacklevel=3)
-    if shard_seed is not None:
-        warnings.warn("shard_seed is not used: seed decides which rows a shard has, and others each epoch", stacklevel=3)

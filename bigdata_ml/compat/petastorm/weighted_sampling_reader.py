@@ -14,7 +14,7 @@ class WeightedSamplingReader(Reader):
     """Rows of several readers by proportion: deterministic, exact to within two rows of any stretch, and resumable.
 
     It ends before the first of them runs out. It stands wherever a reader does, in loaders too; batches of mixed batch readers
-    hold rows of all of them.
+    hold rows of all of them. The order is that of the first reader's seed.
 
     Args:
         readers: two or more, alike in shuffling, shards, epochs and fields; nothing was read of them.
