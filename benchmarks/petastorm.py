@@ -3,10 +3,10 @@
 Usage: python benchmarks/petastorm.py [--runs 5] [--old PYTHON] [--cases tables images]
 
 Four cases: a table of 2,000,000 rows and 20 columns by BatchedDataLoader(4096), as it comes and with a shuffling queue of 100,000
-rows; 20,000 pictures of 64 × 64, JPEG and PNG, by make_reader and DataLoader(64). Four epochs each, two threads everywhere. Each run is a
-process of its own; the stacks take turns, so that a busy moment meets all of them. `--old` is an interpreter with Petastorm
-0.13.1 on pyarrow 14 (scripts/petastorm-stacks.sh makes one). Rows are counted and their ids summed: a run that did not read every
-row once is an error.
+rows; 20,000 pictures of 64 × 64, JPEG and PNG, by make_reader and DataLoader(64). Four epochs each, two threads everywhere. Each
+run is a process of its own; the stacks take turns, so that a busy moment meets all of them. `--old` is an interpreter with
+Petastorm 0.13.1 on pyarrow 14 (scripts/petastorm-stacks.sh makes one). Rows are counted and their ids summed: a run that did not
+read every row once an epoch is an error.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""One case of benchmarks/petastorm.py, in a process of its own, on any stack: called with STACK CASE FOLDER EPOCHS it prints JSON.
+"""One case of benchmarks/petastorm.py, in a process of its own, on any stack: STACK CASE FOLDER EPOCHS; it prints JSON.
 
 STACK is `native`, `bridge` or `old`. `loop` is without opening, `whole` with it; `peak` is the process's, in MiB.
 """
