@@ -1,0 +1,95 @@
+"""Tables of a database, by JDBC: read in parts by many tasks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.columns import named
+from bigdata_ml.prepare.failures import cause_of
+
+__all__ = ["JdbcParts", "jdbc"]
+
+# PostgreSQL's driver holds the whole result in memory where it is told no number of rows.
+_FETCH_ROWS = 10_000
+_BOUNDED = (T.IntegralType, T.DecimalType, T.DateType, T.TimestampType, T.TimestampNTZType)
+
+
+@dataclass(frozen=True, slots=True)
+class JdbcParts:
+    """How a table is read by several tasks.
+
+    Attributes:
+        column: a whole number, date or timestamp, best indexed and evenly spread; rows without a value are read too.
+        count: of parts, each a query of its own, 1 or more.
+    """
+
+    column: str
+    count: int
+
+    def __post_init__(self) -> None:
+        if not self.column or self.count < 1:
+            raise ValueError(f"parts are those of a column, and 1 or more, got {self.column!r} and {self.count}")
+
+
+def jdbc(
+    spark: SparkSession, url: str, table: str, *, parts: JdbcParts | None = None, properties: Mapping[str, str] | None = None
+) -> DataFrame:
+    """Return the rows of a table, a view, or a query in brackets with a name: `(SELECT … WHERE …) AS recent`.
+
+    Without `parts` one task reads all. With them the least and greatest value of the column are asked for first, and the stretch
+    between is cut into parts of equal width. Each part is a statement of its own: rows that are changed meanwhile may be missed or
+    come twice, so read a replica, a snapshot or a table that rests.
+
+    Args:
+        spark: the session; the driver must be on its class path (`--packages org.postgresql:postgresql:42.7.7`).
+        url: `jdbc:postgresql://host:port/database` and the like; keep the password out of it.
+        table: what is read.
+        parts: how.
+        properties: the driver's: `user`, `password`, `driver`, `sessionInitStatement` …
+
+    Raises:
+        JobRefused: no driver, nobody answers, no such table or column, or a column that has no order of that kind. The password is
+            in no message.
+    """
+    read = spark.read.format("jdbc").options(**{"fetchsize": str(_FETCH_ROWS), **(properties or {})})
+    read = read.option("url", url).option("dbtable", table)
+    place = f"{url.partition('?')[0]} table {table}"
+    try:
+        rows = read.load()
+        if parts is None:
+            return rows
+        least, greatest = _bounds(rows, parts, place)
+        if least is None:
+            return rows
+        return (
+            read.option("partitionColumn", parts.column)
+            .option("lowerBound", str(least))
+            .option("upperBound", str(greatest))
+            .option("numPartitions", str(parts.count))
+            .load()
+        )
+    except PySparkException as error:
+        raise JobRefused(f"{place}: cannot be read: {cause_of(error)}") from error
+    except Exception as error:
+        if "ClassNotFoundException" in str(error) or "No suitable driver" in str(error):
+            kind = url.split(":")[1] if url.count(":") > 1 else url
+            raise JobRefused(f"{place}: the driver of {kind} is not there; give spark-submit its jar by --packages or --jars") from error
+        if type(error).__name__ == "Py4JJavaError":
+            raise JobRefused(f"{place}: cannot be read: {cause_of(error)}") from error  # type: ignore[arg-type]
+        raise
+
+
+def _bounds(rows: DataFrame, parts: JdbcParts, place: str) -> tuple[Any, Any]:
+    if parts.column not in rows.columns:
+        raise JobRefused(f"{place}: has no column {parts.column!r} to cut parts by; it has {', '.join(rows.columns)}")
+    kind = rows.schema[parts.column].dataType
+    if not isinstance(kind, _BOUNDED):
+        raise JobRefused(f"{place}: parts are cut by a whole number, date or timestamp; {parts.column!r} is {kind.simpleString()}")
+    found = rows.agg(F.min(named(parts.column)).alias("least"), F.max(named(parts.column)).alias("greatest")).collect()[0]
+    return found["least"], found["greatest"]
