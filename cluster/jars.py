@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -65,3 +66,10 @@ def _property(name: str) -> str:
     if text is None:
         raise ClusterFailed(f"{_HERE / 'pom.xml'}: has no property {name}")
     return text
+
+
+if __name__ == "__main__":
+    try:
+        print(maven_jars())
+    except ClusterFailed as failure:
+        sys.exit(str(failure))

@@ -17,14 +17,14 @@ from failures import ClusterFailed
 from jars import maven_jars
 from readiness import metastore_is_ready, namenode_is_ready, yarn_is_ready
 
-__all__ = ["Cluster", "daemon_of", "down", "kill_daemon", "start_daemon", "status", "up"]
+__all__ = ["HDFS", "HIVE", "YARN", "Cluster", "daemon_of", "down", "kill_daemon", "start_daemons", "status", "up"]
 
+HDFS = ("namenode", "datanode1", "datanode2")
+YARN = ("resourcemanager", "nodemanager")
+HIVE = ("metastore",)
 _FILE = "cluster.json"
 _READY_SECONDS = 180.0
 _DATANODES = 2
-_HDFS = ("namenode", "datanode1", "datanode2")
-_YARN = ("resourcemanager", "nodemanager")
-_HIVE = ("metastore",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,22 +79,19 @@ def up(state: Path, *, yarn: bool = True, hive: bool = True) -> Cluster:
         raise ClusterFailed(f"{state}: its daemons run already; end them first: python cluster/native.py down --state {state}")
     # Tables in the metastore name HDFS by its port, so the ports stay.
     ports = before.ports if before is not None else free_ports(PORTS)
-    names = _HDFS + (_YARN if yarn else ()) + (_HIVE if hive else ())
+    names = HDFS + (YARN if yarn else ()) + (HIVE if hive else ())
     taken = sorted(port for name, port in ports.items() if name.split("_")[0] in names and not is_free(port))
     if taken:
         raise ClusterFailed(f"{state}: somebody listens on its port {taken[0]} by now; end that, or give another --state")
     write_configuration(state, ports, jars=maven_jars() / "hadoop")
     cluster = Cluster(state=state, mark=f"-Dbigdata_ml.cluster={uuid.uuid4().hex}", ports=ports, daemons={})
     _format(cluster)
+    _save(cluster)
     try:
-        for name in names:
-            cluster = _start(cluster, name)
-        for name in names:
-            _wait(cluster, name)
+        return start_daemons(cluster, *names)
     except BaseException:
         down(state)
         raise
-    return cluster
 
 
 def down(state: Path) -> list[str]:
@@ -131,12 +128,22 @@ def kill_daemon(cluster: Cluster, name: str) -> None:
     kill(daemon_of(cluster.state, name))
 
 
-def start_daemon(cluster: Cluster, name: str) -> None:
-    """Start one daemon again, with its ports and files, and return when the whole is ready."""
+def start_daemons(cluster: Cluster, *names: str) -> Cluster:
+    """Start daemons that were left out or have ended, with their ports and files, and return when they are ready.
+
+    Raises:
+        ClusterFailed: one of them runs already, or fails.
+    """
     there = _load(cluster.state)
-    if there is None or is_running(there.daemons[name]):
-        raise ClusterFailed(f"{cluster.state}: {name} runs already")
-    _wait(_start(there, name), name)
+    if there is None:
+        raise ClusterFailed(f"{cluster.state}: no cluster was started there")
+    for name in names:
+        if name in there.daemons and is_running(there.daemons[name]):
+            raise ClusterFailed(f"{cluster.state}: {name} runs already")
+        there = _start(there, name)
+    for name in names:
+        _wait(there, name)
+    return there
 
 
 def _word(cluster: Cluster, name: str) -> str:
@@ -180,7 +187,7 @@ def _readiness(cluster: Cluster, name: str) -> Callable[[], bool]:
     ports = cluster.ports
     if name == "metastore":
         return lambda: metastore_is_ready(ports["metastore"])
-    if name in _YARN:
+    if name in YARN:
         return lambda: yarn_is_ready(ports["resourcemanager_http"])
     datanodes = 0 if name == "namenode" else _DATANODES
     return lambda: namenode_is_ready(ports["namenode_http"], datanodes=datanodes)
