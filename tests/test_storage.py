@@ -27,7 +27,7 @@ def test_a_file_url_is_unquoted_and_a_path_is_not() -> None:
 
 @pytest.mark.parametrize("url", ["gs://bucket/x", "http://host/x", "S4://x/y"])
 def test_an_unknown_scheme_is_refused_with_those_there_are(url: str) -> None:
-    with pytest.raises(ValueError, match="the scheme must be one of file, hdfs, s3, or a local path"):
+    with pytest.raises(ValueError, match="the scheme must be one of file, hdfs, webhdfs, s3, or a local path"):
         locate(url)
 
 

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,8 @@ import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage.client import storage_client
+from bigdata_ml.storage.hdfs_sending import send_to_hdfs
+from bigdata_ml.storage.spooled import SpooledFile
 
 __all__ = ["hdfs_handler"]
 
@@ -110,11 +112,10 @@ class _Hdfs:
         self._client.rename(source, target)
 
     @_hdfs_errors()
-    def open(self, path: str, *, mode: str) -> "_HdfsFile":
+    def open(self, path: str, *, mode: str) -> "_HdfsFile | SpooledFile":
         if mode == "rb":
             return _HdfsFile(self._client.read(path))
-        options = importlib.import_module("hdfs_native").WriteOptions(overwrite=True)
-        return _HdfsFile(self._client.create(path, options))
+        return SpooledFile(_hdfs_errors()(partial(send_to_hdfs, self.authority, path)))
 
 
 def _hdfs_info(status: Any) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def _hdfs_info(status: Any) -> dict[str, Any]:
 
 
 class _HdfsFile(io.RawIOBase):
-    """An open file on HDFS."""
+    """A file on HDFS that is read."""
 
     def __init__(self, file: Any) -> None:
         super().__init__()
@@ -131,9 +132,6 @@ class _HdfsFile(io.RawIOBase):
 
     def readable(self) -> bool:
         return bool(self._file.readable())
-
-    def writable(self) -> bool:
-        return bool(self._file.writable())
 
     def seekable(self) -> bool:
         return bool(self._file.seekable())
@@ -148,10 +146,6 @@ class _HdfsFile(io.RawIOBase):
 
     def tell(self) -> int:
         return int(self._file.tell())
-
-    @_hdfs_errors()
-    def write(self, data: Any) -> int:
-        return int(self._file.write(data))
 
     @_hdfs_errors()
     def close(self) -> None:

@@ -8,18 +8,19 @@ import pyarrow.fs as pafs
 from bigdata_ml.storage.hdfs import hdfs_handler
 from bigdata_ml.storage.location import Location
 from bigdata_ml.storage.s3 import s3_handler
+from bigdata_ml.storage.webhdfs import webhdfs_handler
 
 __all__ = ["SCHEMES", "locate"]
 
-SCHEMES = ("file", "hdfs", "s3")
+SCHEMES = ("file", "hdfs", "webhdfs", "s3")
 
 
 def locate(url: str | os.PathLike[str]) -> Location:
     """Return where `url` is.
 
     Args:
-        url: a local path, or `file://`, `hdfs://host:port/path`, `s3://bucket/path`.
-            `hdfs` needs the extra `hdfs`, `s3` the extra `s3` (its endpoint and keys come from AWS's own
+        url: a local path, or `file://`, `hdfs://host:port/path`, `webhdfs://host:port/path`, `s3://bucket/path`.
+            `hdfs` and `webhdfs` need the extra `hdfs`, `s3` the extra `s3` (its endpoint and keys come from AWS's own
             configuration: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID …).
 
     Raises:
@@ -45,9 +46,10 @@ def locate(url: str | os.PathLike[str]) -> Location:
             raise ValueError(f"{text}: names the host {authority!r}; write file:///{authority}{path} for a local path")
         path = os.path.abspath(unquote(path))
         return Location(path, pafs.LocalFileSystem(), path)
-    handler = hdfs_handler(authority, url=text) if scheme == "hdfs" else s3_handler(url=text)
-    place = path if scheme == "hdfs" else authority + path
-    return Location(text.rstrip("/"), pafs.PyFileSystem(handler), place)
+    if scheme == "s3":
+        return Location(text.rstrip("/"), pafs.PyFileSystem(s3_handler(url=text)), authority + path)
+    handler = hdfs_handler(authority, url=text) if scheme == "hdfs" else webhdfs_handler(authority, url=text)
+    return Location(text.rstrip("/"), pafs.PyFileSystem(handler), path)
 
 
 def _split(url: str) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -25,6 +26,12 @@ def s3_handler(*, url: str) -> pafs.FSSpecHandler:
 
 class _S3Handler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no types
     """S3 as pyarrow asks for it; that it cannot be reached is an OSError, as with every filesystem of pyarrow."""
+
+    @staticmethod
+    def _create_file_info(path: str, info: dict[str, Any]) -> pafs.FileInfo:
+        # pyarrow looks for the time of change under a name that s3fs does not use.
+        found = pafs.FSSpecHandler._create_file_info(path, info)
+        return pafs.FileInfo(path, found.type, size=info["size"] if found.is_file else None, mtime=info.get("LastModified"))
 
     def get_file_info(self, paths: list[str]) -> list[pafs.FileInfo]:
         with _s3_errors():
