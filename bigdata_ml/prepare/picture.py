@@ -54,6 +54,8 @@ _BROKEN = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, AttributeError, RuntimeError,
     struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
+# What simplejpeg raises: a colour space or sampling that it has no name for is a KeyError.
+_BROKEN_JPEG = (ValueError, KeyError)
 
 
 class ImageRefused(Exception):
@@ -133,10 +135,10 @@ def decode_picture(content: bytes, rules: PictureRules) -> Decoded:
         if frames and rules.frames == "refuse":
             raise ImageRefused("multi_frame", f"the {kind} holds more than one frame; --frames first would take the first")
         image, damaged = _loaded(opened, content, kind)
-        # A frame of an animation may have bands of its own, so it counts as not plain.
         upright, turned = _upright(image, opened)
         final, flattened = _flattened(upright, opened.info, rules.colour)
-    plain = kind in _KEPT_KINDS and not (turned or flattened or frames)
+    # Damaged ones are written anew, so that no reader has to complain again.
+    plain = kind in _KEPT_KINDS and not (turned or flattened or frames or damaged)
     notes = [name for name, noticed in (("damaged", damaged), ("multi_frame", frames)) if noticed]
     return Decoded(final, kind, plain, tuple(notes))
 
@@ -150,7 +152,7 @@ def partial_picture(content: bytes, rules: PictureRules) -> Image.Image | None:
         if height * width > rules.max_pixels:
             return None
         return Image.fromarray(simplejpeg.decode_jpeg(content, strict=False, min_height=64, min_width=64, min_factor=1))
-    except ValueError:
+    except _BROKEN_JPEG:
         return None
 
 
@@ -198,7 +200,7 @@ def _loaded(opened: Image.Image, content: bytes, kind: str) -> tuple[Image.Image
     try:
         # The reader's decoder, so that what is measured here is what is trained on.
         array = simplejpeg.decode_jpeg(content, colorspace="GRAY" if opened.mode == "L" else "RGB")
-    except ValueError:
+    except _BROKEN_JPEG:
         opened.load()
         return opened, True
     return Image.fromarray(array[:, :, 0] if opened.mode == "L" else array), False
