@@ -221,7 +221,7 @@ def _kept(rows: DataFrame, level: StorageLevel) -> Iterator[None]:
 
 
 def _check_classes(job: ImageJob, judgement: Judgement) -> None:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in judgement.tally.items() if reason)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in judgement.tally.items() if reason is not None)
     if not judgement.kept:
         raise JobRefused(f"{job.source}: no image is left; refused were {reasons}")
     if judgement.classes < 2:

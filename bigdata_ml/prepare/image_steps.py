@@ -113,7 +113,7 @@ def sum_up(divided: DataFrame) -> Judgement:
         F.max(size).alias("most"),
         F.max("channels").alias("channels"),
     )
-    by_reason = {row["reason"]: row for row in found.collect()}
+    by_reason = {row["reason"]: row for row in found.orderBy("reason").collect()}
     tally = {reason: row["rows"] for reason, row in by_reason.items()}
     kept = by_reason.get(None)
     if kept is None:

@@ -91,7 +91,7 @@ def test_a_large_image_is_judged_as_a_small_one_of_the_same() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"refuse": ("blurr",)}, "refuse takes damaged, .*'blurr'"),
+        ({"refuse": ("unsharp",)}, "refuse takes damaged, .*'unsharp'"),
         ({"ignore": ("dark",)}, "'dark'"),
         ({"refuse": ("blurry",), "ignore": ("blurry",)}, "not both: 'blurry'"),
         ({"dark": 1.5}, r"dark must lie in \[0, 1\], got 1.5"),
