@@ -1,6 +1,8 @@
 # Each target makes the environment it needs first (scripts/install.sh); what is there already is not made again.
 VENV ?= .venv
 DEMO_SEED ?= 1
+# Test files that run side by side: one a core, four at most (each may hold a JVM and torch, 2 GiB together).
+TEST_WORKERS ?= auto --maxprocesses=4
 PETASTORM_STACKS ?= .petastorm-stacks
 PETASTORM_OLD_PYTHON ?= $(PETASTORM_STACKS)/old/bin/python
 export VENV
@@ -24,7 +26,7 @@ demo: ## Clean, publish and train on a small public dataset, from nothing
 test: ## Run the tests, except those that need the network
 	@scripts/check-java.sh
 	@scripts/install.sh dev
-	$(IN_VENV) pytest tests -m "not install and not upstream" --durations=10
+	$(IN_VENV) pytest tests -m "not install and not upstream" -n $(TEST_WORKERS) --dist loadfile --durations=10
 
 test-install: ## Install into new environments, by uv and by pip (needs the network)
 	@scripts/install.sh dev

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ def assert_resumes_exactly(make_loader: Callable[[], Any], *, epochs: int = 2) -
 def assert_resumes_elsewhere(make_rank: Callable[[int, int], Any], worlds: Iterable[int], *, epochs: int = 2) -> None:
     """Stop one rank after any batch, of any epoch: any of those worlds goes on with the same global batches.
 
+    From each position the next few are compared, from every fifth one all that are left.
+
     Args:
         make_rank: makes the loader of (rank, world size).
         worlds: numbers of ranks, each of which goes on from every state.
@@ -51,12 +54,12 @@ def assert_resumes_elsewhere(make_rank: Callable[[int, int], Any], worlds: Itera
     for world_size in worlds:
         for position, state in enumerate(states):
             ranks = [make_rank(rank, world_size) for rank in range(world_size)]
-            rest = []
             for rank in ranks:
                 rank.load_state_dict(state)
-            for _ in range(ranks[0].epoch, epochs):
-                rest += [content_of(joined(parts)) for parts in zip(*ranks, strict=True)]
-            assert rest == batches[position:], f"resumed by {world_size} ranks after batch {position}"
+            left = chain.from_iterable(zip(*ranks, strict=True) for _ in range(ranks[0].epoch, epochs))
+            wanted = batches[position:] if position % 5 == 0 else batches[position : position + 4]
+            rest = [content_of(joined(parts)) for parts in (left if position % 5 == 0 else islice(left, 4))]
+            assert rest == wanted, f"resumed by {world_size} ranks after batch {position}"
 
 
 def assert_reads_each_row_once(make_reader: Callable[[], Any], ids: Iterable[int]) -> None:

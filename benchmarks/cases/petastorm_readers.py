@@ -1,4 +1,4 @@
-"""One case of benchmarks/petastorm.py, in a process of its own, on any stack: called with STACK CASE FOLDER it prints JSON.
+"""One case of benchmarks/petastorm.py, in a process of its own, on any stack: STACK CASE FOLDER EPOCHS; it prints JSON.
 
 STACK is `native`, `bridge` or `old`. `loop` is without opening, `whole` with it; `peak` is the process's, in MiB.
 """
@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 
-stack, case, folder = sys.argv[1:]
+stack, case, folder, epochs = sys.argv[1:]
 if stack == "native":
     from bigdata_ml.compat.petastorm import BatchedDataLoader, DataLoader, make_batch_reader, make_reader
 else:
@@ -17,7 +17,7 @@ else:
     from petastorm import make_batch_reader, make_reader
     from petastorm.pytorch import BatchedDataLoader, DataLoader
 
-options = {"num_epochs": 1, "workers_count": 2, "shuffle_row_groups": True, "seed": 1}
+options = {"num_epochs": int(epochs), "workers_count": 2, "shuffle_row_groups": True, "seed": 1}
 begin, busy = time.perf_counter(), time.process_time()
 if case.startswith("table"):
     queue = 100_000 if "queue" in case else 0

@@ -2,6 +2,7 @@
 
 from bigdata_ml.dataset.adopt import adopt
 from bigdata_ml.dataset.dataset import Dataset
+from bigdata_ml.dataset.garbage import collect_garbage
 from bigdata_ml.dataset.head import first_rows
 from bigdata_ml.dataset.manifest import Cleaning, Manifest, SplitSummary, Statistics, Vocabulary
 from bigdata_ml.dataset.petastorm_metadata import read_petastorm_indexes, read_petastorm_row_groups, read_petastorm_schema
@@ -33,6 +34,7 @@ __all__ = [
     "Vocabulary",
     "WriteOptions",
     "adopt",
+    "collect_garbage",
     "first_rows",
     "publish",
     "read_petastorm_indexes",

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from os import PathLike
@@ -16,11 +15,13 @@ import xxhash
 from bigdata_ml import __version__
 from bigdata_ml.dataset.dataset import Dataset, open_plain
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint, hash_rows, sum_of_rows
+from bigdata_ml.dataset.generations import commit, files_of, left_behind, manifest_of, newest
 from bigdata_ml.dataset.layout import MANIFEST, METADATA, ROW_GROUPS
 from bigdata_ml.dataset.manifest import Manifest, SideFile, SplitSummary, content_contract
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, JobRefused, MetadataUnreadable, StorageUnavailable
 from bigdata_ml.storage import FilePart, Location, locate
+from bigdata_ml.storage.exchange import put_over
 
 __all__ = ["adopt"]
 
@@ -65,7 +66,7 @@ def adopt(
     root = locate(url)
     if not root.is_directory():
         raise DatasetNotFound(f"{root.url}: no directory is there; a dataset is a directory of Parquet files")
-    before = _manifest_before(root, replace=replace)
+    before = _version_before(root, replace=replace)
     dataset = open_plain(root, use_unischema=use_unischema)
     read = list(_files_read(dataset, threads, on_file))
     if open_plain(root, use_unischema=use_unischema).fingerprint != dataset.fingerprint:
@@ -73,23 +74,35 @@ def adopt(
     checksums = pa.array([one.checksum for one in read], pa.string())
     place = dataset.row_groups.table.schema.get_field_index("checksum")
     table = RowGroups(dataset.row_groups.table.set_column(place, "checksum", checksums))
-    manifest = _manifest(dataset, table, combine([one.content for one in read]), beside=before is not None)
-    _write(root, manifest, table)
-    if before is not None and before != manifest.row_groups.path:
-        (root / before).delete()
+    manifest = _manifest(dataset, table, combine([one.content for one in read]), beside=before > 0)
+    try:
+        (root / manifest.row_groups.path).write_bytes(table.to_bytes())
+    except OSError as error:
+        raise StorageUnavailable(f"{root.url}: the metadata cannot be written: {error}") from error
+    # Until then, and if it dies, the dataset is what it was.
+    if before:
+        commit(root, before, manifest)
+    else:
+        put_over(root / MANIFEST, manifest.to_bytes())
     return manifest
 
 
-def _manifest_before(root: Location, *, replace: bool) -> str | None:
-    """Return the path of the row-group table that a manifest names, if one is there and may be replaced."""
+def _version_before(root: Location, *, replace: bool) -> int:
+    """Return the number of the version that is there and may be replaced, 0 for none."""
     place = root / MANIFEST
     if not place.exists():
-        return None
+        return 0
     if not replace:
         raise JobRefused(f"{place.url} is there already; say --replace (replace=True) to have one from the files as they are now")
-    with suppress(MetadataUnreadable):
-        return Manifest.from_bytes(place.read_bytes(), url=place.url).row_groups.path
-    return ROW_GROUPS
+    number = newest(root)
+    try:
+        mine = files_of(root, manifest_of(root, number))
+    except (MetadataUnreadable, OSError):
+        return number
+    older = min((path for path in left_behind(root, mine) if path.endswith(".parquet")), default=None)
+    if older is not None:
+        raise JobRefused(f"{(root / older).url} belongs to an older version, whose rows would come twice; bigdata-ml gc first")
+    return number
 
 
 def _files_read(dataset: Dataset, threads: int, on_file: Callable[[int, int], None] | None) -> Iterator[_Read]:
@@ -137,7 +150,7 @@ def _manifest(dataset: Dataset, table: RowGroups, content: int, *, beside: bool)
     splits = {name: _summary(table.of_split(name)) for name in table.splits}
     contract = content_contract(dataset.schema, None, {}, {}, sorted(splits))
     # A reader of the manifest that is replaced still finds its own table.
-    path = f"{METADATA}/row_groups-{publication}.arrow" if beside else ROW_GROUPS
+    path = f"{METADATA}/row_groups.{publication}.arrow" if beside else ROW_GROUPS
     return Manifest(
         publication=publication,
         created=now.isoformat(timespec="seconds"),
@@ -161,21 +174,3 @@ def _manifest(dataset: Dataset, table: RowGroups, content: int, *, beside: bool)
 
 def _summary(groups: RowGroups) -> SplitSummary:
     return SplitSummary(rows=int(groups.rows.sum()), row_groups=len(groups), files=len(groups.files))
-
-
-def _write(root: Location, manifest: Manifest, table: RowGroups) -> None:
-    """Write the table, then the manifest by one rename: until then, and if it dies, the dataset is what it was."""
-    place, aside = root / MANIFEST, root / f"{METADATA}/manifest-{manifest.publication}.json"
-    try:
-        (root / manifest.row_groups.path).write_bytes(table.to_bytes())
-        aside.write_bytes(manifest.to_bytes())
-        try:
-            aside.move(place)
-        except OSError:
-            if not place.exists():
-                raise
-            # HDFS renames over nothing: for a moment there is no manifest, which is plain Parquet.
-            place.delete()
-            aside.move(place)
-    except OSError as error:
-        raise StorageUnavailable(f"{root.url}: the manifest cannot be written: {error}") from error

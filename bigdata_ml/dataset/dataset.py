@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ import pyarrow.fs as pafs
 import xxhash
 
 from bigdata_ml.dataset.footers import Footer, read_footers
-from bigdata_ml.dataset.layout import MANIFEST, split_of
+from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, split_of
 from bigdata_ml.dataset.manifest import Manifest, Vocabulary
 from bigdata_ml.dataset.petastorm_fields import fields_from_petastorm, key_type
 from bigdata_ml.dataset.petastorm_metadata import read_petastorm_schema
@@ -29,6 +30,8 @@ from bigdata_ml.storage import Location, locate
 __all__ = ["Dataset", "open_plain"]
 
 _WHOLE = re.compile("-?[0-9]{1,18}")
+# Looks at a dataset that is being replaced while it is opened.
+_LOOKS, _SECONDS_BETWEEN_LOOKS = 20, 0.05
 
 
 @dataclass(frozen=True)
@@ -149,9 +152,17 @@ class Dataset:
 
 
 def _open_published(root: Location) -> Dataset:
-    manifest = Manifest.from_bytes(_metadata_of(root / MANIFEST), url=(root / MANIFEST).url)
-    place = root / manifest.row_groups.path
-    data = _metadata_of(place)
+    for left in reversed(range(_LOOKS)):
+        manifest = Manifest.from_bytes(_metadata_of(root / MANIFEST), url=(root / MANIFEST).url)
+        place = root / manifest.row_groups.path
+        try:
+            data = _metadata_of(place)
+            break
+        except MetadataUnreadable:
+            # Between the two reads the version may have been replaced, twice; the next look finds the new one.
+            if not left or not (root / MANIFESTS).exists():
+                raise
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
     found = xxhash.xxh3_128_hexdigest(data)
     if found != manifest.row_groups.checksum:
         raise MetadataUnreadable(

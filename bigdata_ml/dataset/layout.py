@@ -3,6 +3,7 @@
 __all__ = [
     "COMMON_METADATA",
     "MANIFEST",
+    "MANIFESTS",
     "METADATA",
     "QUALITY",
     "QUALITY_NUMBERS",
@@ -15,6 +16,7 @@ __all__ = [
 
 METADATA = "_bigdata_ml"
 MANIFEST = f"{METADATA}/manifest.json"
+MANIFESTS = f"{METADATA}/manifests"
 ROW_GROUPS = f"{METADATA}/row_groups.arrow"
 QUARANTINE = f"{METADATA}/quarantine"
 QUALITY = f"{METADATA}/quality.html"

@@ -17,6 +17,7 @@ from bigdata_ml.dataset.petastorm_schema import PetastormSchema
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.schema import Schema
 from bigdata_ml.storage import Location
+from bigdata_ml.storage.exchange import put_over
 
 __all__ = ["petastorm_is_installed", "row_groups_by_file", "write_common_metadata"]
 
@@ -49,7 +50,7 @@ def write_common_metadata(root: Location, schema: Schema, table: RowGroups) -> N
     }
     sink = pa.BufferOutputStream()
     pq.write_metadata(schema.to_arrow().with_metadata(written), sink)
-    (root / COMMON_METADATA).write_bytes(sink.getvalue().to_pybytes())
+    put_over(root / COMMON_METADATA, sink.getvalue().to_pybytes())
 
 
 def row_groups_by_file(table: RowGroups) -> Mapping[str, int]:

@@ -1,4 +1,8 @@
-"""Publishing to a new path: written beside, verified, renamed once. A killed job leaves nothing but named debris."""
+"""Publishing: written beside, verified, and put in place in one step.
+
+At a new path that step is one rename. Over a dataset that is there, and on S3, which has no rename, files whose names carry the
+publication's id are placed first, and the manifest is what puts them in force: see `generations`.
+"""
 
 import json
 import os
@@ -10,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +25,8 @@ import xxhash
 from bigdata_ml import __version__
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint
 from bigdata_ml.dataset.footers import Footer, read_footers
-from bigdata_ml.dataset.layout import MANIFEST, ROW_GROUPS
+from bigdata_ml.dataset.generations import commit, has_publication, newest, sweep
+from bigdata_ml.dataset.layout import MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import (
     Cleaning,
     Manifest,
@@ -37,8 +43,9 @@ from bigdata_ml.dataset.writer import PartFile
 from bigdata_ml.errors import DatasetInvalid, JobRefused, StorageUnavailable
 from bigdata_ml.schema import Schema
 from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage.exchange import put_over
 
-__all__ = ["Contract", "Staging", "publish", "stage"]
+__all__ = ["Contract", "Staging", "live_publications", "publish", "stage"]
 
 HEARTBEAT_SECONDS = 10.0
 DEAD_AFTER_SECONDS = 600.0
@@ -59,54 +66,89 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """A directory beside the destination in which a dataset is written before it is published."""
+    """Where a dataset is written before it is published.
+
+    Attributes:
+        publication: id of the job's run.
+        root: a directory beside the destination; on S3 the destination itself.
+        destination: where it will be.
+        debris: what dead jobs left, and was deleted.
+        before: number of the version that is there, 0 for none, where files are placed before the manifest; None where the whole
+            is renamed.
+    """
 
     publication: str
     root: Location
     destination: Location
     debris: tuple[str, ...]
+    before: int | None = None
+
+    @property
+    def suffix(self) -> str:
+        """What the names of files have before their ending, so that no two publications have files of one name."""
+        return "" if self.before is None else f".{self.publication}"
 
 
 @contextmanager
-def stage(url: str) -> Iterator[Staging]:
-    """Make a staging directory for a dataset at `url`; what was not published when the body ends is deleted.
+def stage(url: str, *, replace: bool = False) -> Iterator[Staging]:
+    """Make a place in which to write a dataset for `url`; what was not published when the body ends is deleted.
 
     Debris of jobs that died is deleted first and named in `Staging.debris`: of jobs of this machine whose process is
     gone, and of others whose heartbeat stopped 10 minutes ago.
 
+    Args:
+        url: where the dataset will be.
+        replace: whether one that is there may be replaced by a new version.
+
     Raises:
-        JobRefused: something is at `url` already, or that store has no rename of directories.
+        JobRefused: something is at `url` already that may not be replaced, or is no dataset of ours.
         StorageUnavailable: the store does not answer.
     """
     destination = locate(url)
-    if not destination.is_local and destination.url.startswith("s3:"):
-        raise JobRefused(
-            f"{url}: S3 has no rename, so a dataset cannot be published there yet; publish to a directory and copy it"
-        )
-    refuse_existing(destination)
+    refuse_existing(destination, replace=replace)
     publication = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    debris = tuple(_clean_debris(destination))
-    root = destination.parent / f".{destination.name}.publishing-{publication}"
-    _write_claim(root)
+    debris = [*_clean_debris(destination)]
+    is_there, has_rename = destination.exists(), not destination.url.startswith("s3:")
+    before = newest(destination) if is_there or not has_rename else None
+    if is_there:
+        debris += [
+            (destination / path).url for path in sweep(destination, oldest=0, find_live=partial(live_publications, destination))
+        ]
+    beside = destination.parent / f".{destination.name}.publishing-{publication}"
+    root = beside if has_rename else destination
+    _write_claim(beside)
     root.filesystem.create_dir(root.path, recursive=True)
     stopped = threading.Event()
-    heart = threading.Thread(target=_beat, args=(root, stopped), daemon=True)
+    heart = threading.Thread(target=_beat, args=(beside, stopped), daemon=True)
     heart.start()
     try:
-        yield Staging(publication, root, destination, debris)
+        yield Staging(publication, root, destination, tuple(debris), before)
     finally:
         stopped.set()
         heart.join()
-        root.delete()
-        _claim(root).delete()
+        _claim(beside).delete()
+        beside.delete()
+        if before is not None and destination.exists():
+            # Nothing, if it was published; with its claim gone what was placed and is in no version is debris.
+            sweep(destination, oldest=0, find_live=partial(live_publications, destination))
 
 
-def refuse_existing(destination: Location) -> None:
-    """Raise JobRefused if something is at the destination already."""
-    if destination.exists():
+def refuse_existing(destination: Location, *, replace: bool = False) -> None:
+    """Raise JobRefused if something is at the destination already that may not be replaced."""
+    if not destination.exists():
+        return
+    if not replace:
         raise JobRefused(
-            f"{destination.url} exists already and would be overwritten; give another destination, or delete it first"
+            f"{destination.url} exists already and would be overwritten; give another destination, delete it first, or say "
+            "--replace for a new version of it"
         )
+    if not (destination / MANIFEST).exists() and not _is_half_published(destination):
+        raise JobRefused(f"{destination.url} is no dataset with a manifest, and --replace replaces nothing else; delete it first")
+
+
+def _is_half_published(destination: Location) -> bool:
+    """Whether all that is there carries a publication's id, as what a job on S3 left that died does."""
+    return all(info.type == pafs.FileType.Directory or has_publication(path) for path, info in _all_files(destination))
 
 
 def publish(
@@ -135,26 +177,64 @@ def publish(
     """
     files = sorted((file for file in files if file.rows), key=lambda file: file.path)
     root = staging.root
-    _delete_failed_attempts(root, {file.path for file in files} | set(quarantine))
+    _delete_failed_attempts(staging, {file.path for file in files} | set(quarantine))
     footers = read_footers(root, [file.path for file in files])
     _verify(root, files, footers, contract)
     _verify_quarantine(root, quarantine, contract)
     records = [record for pair in zip(files, footers, strict=True) for record in _with_bounds(*pair)]
     table = RowGroups.from_records(records, keys=key_columns(contract.schema))
     data = table.to_bytes()
-    (root / ROW_GROUPS).write_bytes(data)
+    manifest = _manifest(staging, files, contract, table, data, quarantine)
+    (root / manifest.row_groups.path).write_bytes(data)
+    if staging.before is None:
+        _publish_by_rename(staging, manifest, table, pages)
+    else:
+        placed = [*(file.path for file in files), *quarantine, manifest.row_groups.path]
+        _publish_in_place(staging, staging.before, manifest, table, placed, pages)
+    return manifest
+
+
+def _publish_by_rename(staging: Staging, manifest: Manifest, table: RowGroups, pages: Mapping[str, bytes]) -> None:
+    root = staging.root
     if petastorm_is_installed():
-        write_common_metadata(root, contract.schema, table)
+        write_common_metadata(root, manifest.schema, table)
     for path, page in pages.items():
         (root / path).write_bytes(page)
-    manifest = _manifest(staging, files, contract, table, data, quarantine)
     (root / MANIFEST).write_bytes(manifest.to_bytes())
     refuse_existing(staging.destination)
     try:
         root.move(staging.destination)
     except OSError as error:
         raise JobRefused(f"{staging.destination.url} could not be published: {error}") from error
-    return manifest
+
+
+def _publish_in_place(
+    staging: Staging, before: int, manifest: Manifest, table: RowGroups, placed: Sequence[str], pages: Mapping[str, bytes]
+) -> None:
+    """Place the files, put them in force, renew what only people and Petastorm look at, delete the version before the last."""
+    root, destination = staging.root, staging.destination
+    if root != destination:
+        for folder in sorted({(destination / path).parent.path for path in placed}):
+            destination.filesystem.create_dir(folder, recursive=True)
+        for path in placed:
+            (root / path).move(destination / path)
+    gone = set(placed) - {path for path, _ in _all_files(destination)}
+    if gone:
+        # What a publisher that stood still for long wrote may have been taken for debris.
+        raise JobRefused(f"{(destination / min(gone)).url} is gone: another job took this one for dead; nothing was published")
+    commit(destination, before, manifest)
+    if petastorm_is_installed():
+        write_common_metadata(destination, manifest.schema, table)
+    for path, page in pages.items():
+        put_over(destination / path, page)
+    sweep(destination, oldest=before, find_live=partial(live_publications, destination))
+
+
+def live_publications(destination: Location) -> set[str]:
+    """Return the ids of the publications to a destination that are under way."""
+    names = _staging_names(destination)
+    prefix = f".{destination.name}.publishing-"
+    return {name.removeprefix(prefix) for name in names if not _is_dead(destination.parent / name)}
 
 
 def _manifest(
@@ -181,7 +261,7 @@ def _manifest(
         split_rule=contract.split_rule,
         content=content_fingerprint(rows, combine([file.content for file in files]), covered),
         layout=table.layout_fingerprint(),
-        row_groups=SideFile(path=ROW_GROUPS, checksum=xxhash.xxh3_128_hexdigest(data)),
+        row_groups=SideFile(path=f"{METADATA}/row_groups{staging.suffix}.arrow", checksum=xxhash.xxh3_128_hexdigest(data)),
         quarantine=tuple(_side_file(staging.root, path) for path in sorted(quarantine)),
         provenance=contract.provenance,
         cleaning=contract.cleaning,
@@ -196,10 +276,11 @@ def _side_file(root: Location, path: str) -> SideFile:
     return SideFile(path=path, checksum=xxhash.xxh3_128_hexdigest((root / path).read_bytes()))
 
 
-def _delete_failed_attempts(root: Location, wanted: set[str]) -> None:
-    for path, info in _all_files(root):
-        if info.type == pafs.FileType.File and path not in wanted:
-            (root / path).delete()
+def _delete_failed_attempts(staging: Staging, wanted: set[str]) -> None:
+    for path, info in _all_files(staging.root):
+        mine = staging.root != staging.destination or has_publication(path) == staging.publication
+        if info.type == pafs.FileType.File and mine and path not in wanted:
+            (staging.root / path).delete()
 
 
 def _all_files(root: Location) -> Iterator[tuple[str, pafs.FileInfo]]:
@@ -254,18 +335,23 @@ def _beat(staging: Location, stopped: threading.Event) -> None:
 
 def _clean_debris(destination: Location) -> Iterator[str]:
     """Delete what dead publishers of this destination left, yielding the URL of each directory."""
-    parent = destination.parent
-    if not parent.exists():
-        return
-    prefix = f".{destination.name}.publishing-"
-    found = [info.path.rsplit("/", 1)[-1] for info in parent.filesystem.get_file_info(pafs.FileSelector(parent.path))]
-    for name in sorted({one.removesuffix(".claim") for one in found if one.startswith(prefix)}):
-        staging = parent / name
+    for name in _staging_names(destination):
+        staging = destination.parent / name
         if _is_dead(staging):
             if staging.exists():
                 yield staging.url
             staging.delete()
             _claim(staging).delete()
+
+
+def _staging_names(destination: Location) -> list[str]:
+    """Return the names of the staging directories, or claims alone, of publishers of a destination."""
+    parent = destination.parent
+    if not parent.exists():
+        return []
+    prefix = f".{destination.name}.publishing-"
+    found = [info.path.rsplit("/", 1)[-1] for info in parent.filesystem.get_file_info(pafs.FileSelector(parent.path))]
+    return sorted({one.removesuffix(".claim") for one in found if one.startswith(prefix)})
 
 
 def _is_dead(staging: Location) -> bool:

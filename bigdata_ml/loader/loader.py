@@ -51,7 +51,7 @@ class Loader(Positioned, IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         self._find_worker()
         plan, share = self._cursor.begin()
-        gathering = Gathering(self._cursor, plan, share)
+        gathering = Gathering(self._cursor, plan, share, threads=self._num_workers)
         workers, prefetch, light = self._num_workers, self._prefetch, self._is_light
         return self._cursor.follow(finished(gathering, self._finish, num_workers=workers, prefetch=prefetch, light=light))
 
@@ -161,8 +161,8 @@ def make_loader(
         global_batch_size, batch_size: exactly one of them: rows of a step over all ranks, or of this rank. With
             `batch_size` another world size is another plan.
         rank, world_size: which part of each global batch this process reads.
-        num_workers: decoding threads, 0 or more; 0 reads and decodes in the caller's. Petastorm's engine has as many again, to
-            read, each of which reads four row groups ahead.
+        num_workers: decoding threads, 0 or more; 0 reads and decodes in the caller's. There are as many again to read, each one
+            row group ahead, fewer where that would be more than 256 MiB; with Petastorm's engine each reads four.
         prefetch: batches read ahead with threads, 1 or more; a batch or two per worker keep it busy.
         transform: `f(sample, rng) -> sample` on dicts of one row's numpy values; `rng` is the row's own
             numpy Generator. It must draw from nothing else.

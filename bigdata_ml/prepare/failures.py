@@ -1,5 +1,6 @@
 """What Spark raises becomes a refusal of one line; the whole stays chained to it."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,18 +11,24 @@ from bigdata_ml.errors import JobRefused
 
 __all__ = ["cause_of", "refused_by_spark"]
 
+# The last line of a traceback on an executor.
+_REFUSED = re.compile(r"^bigdata_ml\.errors\.JobRefused: (?P<text>.*)$", re.MULTILINE)
+
 
 @contextmanager
 def refused_by_spark(place: str) -> Iterator[None]:
     """Raise JobRefused, naming `place`, for what Spark raises in the body: rows it cannot read, a cast that fails.
 
-    Errors of our own functions on the executors pass unchanged.
+    A JobRefused of our own functions on the executors is raised as what it was; their other errors pass unchanged.
     """
     try:
         yield
-    except PythonException:
-        raise
     except (PySparkException, Py4JJavaError) as error:
+        refused = _REFUSED.search(str(error))
+        if refused is not None:
+            raise JobRefused(refused["text"]) from error
+        if isinstance(error, PythonException):
+            raise
         raise JobRefused(f"{place}: Spark stopped, nothing was published: {cause_of(error)}") from error
 
 

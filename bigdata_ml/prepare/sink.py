@@ -81,7 +81,7 @@ class Sink:
 
         The number of files follows from the DataFrame's partitioning: partition first, by a hash of the data.
         """
-        task = _Task(self, staging.root.url, tuple(rows.columns))
+        task = _Task(self, staging.root.url, staging.suffix, tuple(rows.columns))
         # Columns go to Python by number: mapInArrow itself cannot pass on one with a dot in its name.
         found = rows.toDF(*map(str, range(len(rows.columns)))).mapInArrow(task, _REPORT).collect()
         reports = [_TaskReport.from_json(json.loads(row["report"])) for row in found]
@@ -105,6 +105,7 @@ class _Task:
 
     sink: Sink
     url: str
+    suffix: str
     columns: tuple[str, ...]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -112,7 +113,7 @@ class _Task:
         root = locate(self.url)
         context = TaskContext.get()
         name = f"part-{context.partitionId():05d}-{context.taskAttemptId()}" if context else "part-00000-0"
-        self._write((batch.rename_columns(self.columns) for batch in batches), root, name, report)
+        self._write((batch.rename_columns(self.columns) for batch in batches), root, f"{name}{self.suffix}", report)
         yield pa.RecordBatch.from_pydict({"report": [json.dumps(asdict(report))]})
 
     def _write(self, batches: Iterator[pa.RecordBatch], root: Location, name: str, report: _TaskReport) -> None:

@@ -24,14 +24,17 @@ __all__ = ["Gathering", "Reader", "check_columns", "open_reader"]
 
 
 class Gathering:
-    """One iteration's row groups: batches of rows as they are stored, and a text for each row whose group could not be read."""
+    """One iteration's row groups: batches of rows as they are stored, and a text for each row whose group could not be read.
 
-    def __init__(self, cursor: Cursor, plan: Plan, share: Share) -> None:
+    With `threads` as many row groups at most are read ahead of their need, of some 256 MiB together.
+    """
+
+    def __init__(self, cursor: Cursor, plan: Plan, share: Share, *, threads: int = 0) -> None:
         self.plan = plan
         self.source = cursor.contents.source()
         self._unreadable: dict[int, str] = {}
         skip = self._remember if cursor.read.on_error == "skip" else None
-        self._gatherer = gatherer_of(cursor, plan, share, self.source, on_unreadable=skip)
+        self._gatherer = gatherer_of(cursor, plan, share, self.source, on_unreadable=skip, threads=threads)
         self.steps = self._gatherer.steps
 
     def next(self) -> Gathered:

@@ -52,6 +52,10 @@ class Contents(Protocol):
     def identity(self) -> dict[str, Any]:
         """What a state says of it, as JSON values."""
 
+    @property
+    def group_bytes(self) -> int:
+        """Bytes of the largest row group in memory, 1 or more; an estimate."""
+
     def plan(self, epoch: int) -> Plan:
         """Return the order of an epoch."""
 
@@ -113,6 +117,11 @@ class DatasetPart:
         source = GroupSource(self.dataset, self.schema.names)
         return source if self._spans is None else SpanSource(source, self._spans)
 
+    @property
+    def group_bytes(self) -> int:
+        """Bytes of the largest unit of reading in memory, 1 or more; an estimate."""
+        return max(1, int(self.read_rows.max(initial=0)) * row_bytes(self.dataset))
+
     def held_bytes(self, settings: OrderSettings, world_size: int) -> int:
         """Return the bytes of rows that a rank holds at most; an estimate."""
         if self._spans is not None:
@@ -155,6 +164,11 @@ class DatasetContents:
     def identity(self) -> dict[str, Any]:
         """Fingerprint and selection."""
         return self.part.identity
+
+    @property
+    def group_bytes(self) -> int:
+        """Bytes of the largest row group in memory."""
+        return self.part.group_bytes
 
     def plan(self, epoch: int) -> EpochPlan:
         """Return the order of an epoch."""

@@ -23,6 +23,9 @@ from bigdata_ml.schema import Codec, Field, Schema
 
 __all__ = ["check_engine", "gatherer_of"]
 
+# Bytes of row groups that are read ahead; one is in any case.
+_AHEAD = 256 << 20
+
 
 def check_engine(dataset: Dataset | Mixture, read: ReadOptions) -> None:
     """Raise unless the engine is installed, can read what is asked for and has a type for each field.
@@ -47,15 +50,16 @@ def check_engine(dataset: Dataset | Mixture, read: ReadOptions) -> None:
 
 
 def gatherer_of(
-    cursor: Cursor, plan: Plan, share: Share, source: LocatedSource, *, on_unreadable: Unreadable | None
+    cursor: Cursor, plan: Plan, share: Share, source: LocatedSource, *, on_unreadable: Unreadable | None, threads: int
 ) -> Gatherer | StraightGatherer | ShardGatherer:
-    """Return what makes the batches of a begun iteration."""
+    """Return what makes the batches of a begun iteration; the native engine reads by that many threads, fewer of large groups."""
     if isinstance(plan, ShardPlan) and isinstance(cursor.contents, ShardContents):
         return _by_petastorm(cursor.contents, cursor.read, plan, cursor.rank.rank, on_unreadable=on_unreadable)
+    ahead = min(threads, max(1, _AHEAD // cursor.contents.group_bytes))
     sequence = cursor.read.sequence.length if cursor.read.sequence else None
     if on_unreadable is None and sequence is None and isinstance(plan, EpochPlan) and is_straight(plan, share):
-        return StraightGatherer(plan, share, source)
-    return Gatherer(plan, share, source, on_unreadable=on_unreadable, sequence=sequence)
+        return StraightGatherer(plan, share, source, ahead=ahead)
+    return Gatherer(plan, share, source, on_unreadable=on_unreadable, sequence=sequence, ahead=ahead)
 
 
 def _by_petastorm(

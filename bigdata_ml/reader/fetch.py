@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -29,7 +30,7 @@ class _File:
 
 
 class GroupSource:
-    """Reads row groups of a dataset.
+    """Reads row groups of a dataset; several threads may read at once.
 
     Each file's size is compared at every opening, its footer's checksum at the first one and whenever its time of change is
     another. The bytes of a row group are held against its checksum if the columns asked for are at least half of them;
@@ -41,6 +42,7 @@ class GroupSource:
         self.schema = dataset.schema.select(columns).to_arrow()
         self._groups = dataset.row_groups
         self._files: dict[str, _File] = {}
+        self._lock = Lock()
 
     @property
     def url(self) -> str:
@@ -118,9 +120,10 @@ class GroupSource:
         # A filesystem that tells no time of change is asked for the footer every time.
         if known is None or known.changed is None or place.info().mtime_ns != known.changed:
             known = self._first_look(place)
-            self._files[record["path"]] = known
-            if len(self._files) > _FILES:
-                self._files.pop(next(iter(self._files)), None)
+            with self._lock:
+                self._files[record["path"]] = known
+                if len(self._files) > _FILES:
+                    self._files.pop(next(iter(self._files)))
         if record["file_checksum"] not in (None, known.checksum):
             found = f"the file's footer has the checksum {known.checksum}, {record['file_checksum']} was published"
             raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")

@@ -1,6 +1,6 @@
 """A rank's batches: which row groups to read when, and where each of their rows belongs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.reader.open_batches import OpenBatches
 from bigdata_ml.reader.plan import Course, Plan, StepRows
+from bigdata_ml.reader.read_ahead import Need, ReadAhead
 from bigdata_ml.reader.stream_reader import Entries, Lane, Share
 
 __all__ = ["Gathered", "Gatherer", "Source", "Unreadable"]
@@ -40,18 +41,26 @@ class Source(Protocol):
 class Gatherer:
     """Reads the row groups of a share in the order of a plan and hands out its batches one after the other.
 
-    A row group is read when the first of its rows that is still to come leaves, scattered into the batches it belongs to, and
-    let go; streams of one rank that need it in the same step share the reading.
+    A row group is scattered into the batches it belongs to when the first of its rows that is still to come leaves, and let go;
+    streams of one rank that need it in the same step share the reading. `ahead` threads each read one that is needed later.
     """
 
     def __init__(
-        self, plan: Plan, share: Share, source: Source, *, on_unreadable: Unreadable | None = None, sequence: int | None = None
+        self,
+        plan: Plan,
+        share: Share,
+        source: Source,
+        *,
+        on_unreadable: Unreadable | None = None,
+        sequence: int | None = None,
+        ahead: int = 0,
     ) -> None:
-        self._plan, self._share, self._source = plan, share, source
+        self._plan, self._share = plan, share
         self._on_unreadable = on_unreadable
         self._lanes = [Lane(courses, index, share) for index in share.streams for courses in plan.courses(index, share.first)]
         self._size = plan.settings.stream_batch
         self.steps = range(share.first, plan.steps, share.stride)
+        self._groups = ReadAhead(self._needs(), source.read, groups=ahead)
         self.open = OpenBatches(source.schema, self._size * len(share.streams), ahead=self._ahead(), sequence=sequence)
         self._done = 0
         self._failure: BaseException | None = None
@@ -75,25 +84,32 @@ class Gatherer:
             raise
 
     def close(self) -> None:
-        """End the reading: nothing reads ahead here."""
+        """End the reading."""
+        self._groups.close()
 
     def _gather(self, step: int) -> Gathered:
-        needed: dict[tuple[int, int], tuple[Course, list[Entries]]] = {}
-        for lane in self._lanes:
-            for course, group, entries in lane.needed(step):
-                needed.setdefault((course.number, course.offset + group), (course, []))[1].append(entries)
-        for (_, group), (course, parts) in needed.items():
-            self._add(course, group, parts)
+        for need, columns in self._groups.due(step):
+            self._add(need, columns)
         full = self.open.take()
         self._done += 1
         rows = StepRows(full.groups, full.rows, full.copies, self._repeats(step))
         return Gathered(rows, full.skipped, full.columns)
 
-    def _add(self, course: Course, group: int, parts: list[Entries]) -> None:
+    def _needs(self) -> Iterator[Need[tuple[Course, list[Entries]]]]:
+        for step in self.steps:
+            needed: dict[tuple[int, int], tuple[Course, list[Entries]]] = {}
+            for lane in self._lanes:
+                for course, group, entries in lane.needed(step):
+                    needed.setdefault((course.number, course.offset + group), (course, []))[1].append(entries)
+            for (_, group), use in needed.items():
+                yield Need(step, group, use)
+
+    def _add(self, need: Need[tuple[Course, list[Entries]]], read: Callable[[], dict[str, pa.Array]]) -> None:
+        group, (course, parts) = need.group, need.use
         self.reads += 1
         columns = None
         try:
-            columns = self._source.read(group)
+            columns = read()
         except DatasetInvalid as error:
             if self._on_unreadable is None:
                 raise

@@ -103,6 +103,11 @@ class MixtureContents:
             "mixture": [self.mixture.stop, *self.mixture.weights],
         }
 
+    @property
+    def group_bytes(self) -> int:
+        """Bytes of the largest row group in memory."""
+        return max(one.group_bytes for one in self._members)
+
     def plan(self, epoch: int) -> MixedPlan:
         """Return the order of an epoch."""
         settings = [self._settings(self.settings, member) for member in range(len(self._members))]

@@ -1,6 +1,6 @@
 """Batches of rows that leave as they lie in their row groups: slices of these, without a copy a row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from bigdata_ml.reader.gather import Gathered, Source
 from bigdata_ml.reader.plan import EpochPlan, StepRows
+from bigdata_ml.reader.read_ahead import Need, ReadAhead
 from bigdata_ml.reader.stream_reader import Share
 
 __all__ = ["StraightGatherer", "is_straight"]
@@ -20,23 +21,21 @@ def is_straight(plan: EpochPlan, share: Share) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """The selected rows of a row group: where they begin in the layout, their places in the group, copies, and columns."""
+    """The selected rows of a row group: their places in it, copies, and columns."""
 
-    begin: int
     group: int
     rows: np.ndarray
     copies: np.ndarray | None
     columns: dict[str, pa.Array]
 
-    @property
-    def end(self) -> int:
-        return self.begin + len(self.rows)
-
 
 class StraightGatherer:
-    """Reads the row groups of a share for which `is_straight` holds, each once, and hands out its batches one after the other."""
+    """Reads the row groups of a share for which `is_straight` holds, each once, and hands out its batches one after the other.
 
-    def __init__(self, plan: EpochPlan, share: Share, source: Source) -> None:
+    `ahead` threads each read a row group that is needed later.
+    """
+
+    def __init__(self, plan: EpochPlan, share: Share, source: Source, *, ahead: int = 0) -> None:
         self._plan, self._source = plan, source
         self._size = plan.settings.stream_batch
         self._stream = plan.stream(share.streams.start)
@@ -44,6 +43,7 @@ class StraightGatherer:
         self.steps = range(share.first, plan.steps, share.stride)
         # Row groups that fill the last step once more are not let go.
         self._kept = set(plan.layout.places(self._filling).tolist())
+        self._groups = ReadAhead(self._needs(), source.read, groups=ahead)
         self._pieces: dict[int, _Piece] = {}
         self._done = 0
         self._failure: BaseException | None = None
@@ -69,17 +69,16 @@ class StraightGatherer:
         return gathered
 
     def close(self) -> None:
-        """End the reading: nothing reads ahead here."""
+        """End the reading."""
+        self._groups.close()
 
     def _gather(self, step: int) -> Gathered:
-        end = min((step + 1) * self._size, self._stream.rows)
-        begin = min(step * self._size, end)
-        parts: list[tuple[int, slice | np.ndarray]] = []
-        parts += self._own(begin + self._stream.begin, end + self._stream.begin)
-        last = step == self._plan.steps - 1
-        if last and len(self._filling):
-            parts += self._again()
-        pieces, places = [self._piece(place) for place, _ in parts], [where for _, where in parts]
+        parts = self._parts(step)
+        for place in [one for one in self._pieces if one < parts[0][0] and one not in self._kept]:
+            del self._pieces[place]
+        for need, columns in self._groups.due(step):
+            self._pieces[need.use] = self._piece(need, columns)
+        pieces, places = [self._pieces[place] for place, _ in parts], [where for _, where in parts]
         batch = pa.RecordBatch.from_arrays(
             [self._joined(name, pieces, places) for name in self._source.schema.names], schema=self._source.schema
         )
@@ -88,15 +87,33 @@ class StraightGatherer:
         groups = np.repeat([group for group, _, _, _ in listed], [len(one) for _, one, _, _ in listed])
         copies = np.concatenate([np.zeros(len(one)) if all_ is None else all_[where] for _, one, all_, where in listed])
         repeats = np.zeros(len(rows), np.int64)
-        if last and len(self._repeats):
+        if step == self._plan.steps - 1 and len(self._repeats):
             repeats[-len(self._repeats) :] = self._repeats
         step_rows = StepRows(groups.astype(np.int64), rows, copies.astype(np.int64), repeats)
         return Gathered(step_rows, np.zeros(len(rows), bool), batch)
 
+    def _needs(self) -> Iterator[Need[int]]:
+        """Yield the places in the layout of the row groups that are read, each once."""
+        before, kept = -1, set(self._kept)
+        for step in self.steps:
+            for place, _ in self._parts(step):
+                if place in kept or (place not in self._kept and place > before):
+                    kept.discard(place)
+                    yield Need(step, int(self._plan.layout.groups[place]), place)
+                before = max(before, place)
+
+    def _parts(self, step: int) -> list[tuple[int, slice | np.ndarray]]:
+        """Return (place of a group in the layout, its rows) of a step's rows, in order."""
+        end = min((step + 1) * self._size, self._stream.rows)
+        begin = min(step * self._size, end)
+        parts: list[tuple[int, slice | np.ndarray]] = []
+        parts += self._own(begin + self._stream.begin, end + self._stream.begin)
+        if step == self._plan.steps - 1 and len(self._filling):
+            parts += self._again()
+        return parts
+
     def _own(self, begin: int, end: int) -> list[tuple[int, slice]]:
-        """Return (place of a group in the layout, its rows) of positions begin … end − 1, and let go of the groups before."""
-        for place in [one for one, piece in self._pieces.items() if piece.end <= begin and one not in self._kept]:
-            del self._pieces[place]
+        """Return (place of a group in the layout, its rows) of positions begin … end − 1."""
         starts, parts = self._plan.layout.starts, []
         place = int(np.searchsorted(starts, begin, side="right")) - 1
         while begin < end:
@@ -112,17 +129,13 @@ class StraightGatherer:
         runs = np.split(np.arange(len(places)), borders)
         return [(int(places[run[0]]), self._filling[run] - self._plan.layout.starts[places[run[0]]]) for run in runs]
 
-    def _piece(self, place: int) -> _Piece:
-        if place not in self._pieces:
-            self.reads += 1
-            layout = self._plan.layout
-            group = int(layout.groups[place])
-            columns = self._source.read(group)
-            rows, copies = self._plan.group_rows(group)
-            if copies is not None or len(rows) < len(next(iter(columns.values()))):
-                columns = {name: column.take(pa.array(rows)) for name, column in columns.items()}
-            self._pieces[place] = _Piece(int(layout.starts[place]), group, rows, copies, columns)
-        return self._pieces[place]
+    def _piece(self, need: Need[int], read: Callable[[], dict[str, pa.Array]]) -> _Piece:
+        self.reads += 1
+        columns = read()
+        rows, copies = self._plan.group_rows(need.group)
+        if copies is not None or len(rows) < len(next(iter(columns.values()))):
+            columns = {name: column.take(pa.array(rows)) for name, column in columns.items()}
+        return _Piece(need.group, rows, copies, columns)
 
     def _joined(self, name: str, pieces: Sequence[_Piece], places: Sequence[slice | np.ndarray]) -> pa.Array:
         slices = [_part(piece.columns[name], where) for piece, where in zip(pieces, places, strict=True)]

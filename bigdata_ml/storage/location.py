@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow.fs as pafs
@@ -91,12 +92,13 @@ class Location:
         self.filesystem.move(self.path, target.path)
 
     def delete(self) -> None:
-        """Delete the file or the directory with all that is in it, if there is one."""
+        """Delete the file or the directory with all that is in it, if there is one; another may be deleting it, too."""
         kind = self.info().type
-        if kind == pafs.FileType.Directory:
-            self.filesystem.delete_dir(self.path)
-        elif kind != pafs.FileType.NotFound:
-            self.filesystem.delete_file(self.path)
+        with suppress(FileNotFoundError):
+            if kind == pafs.FileType.Directory:
+                self.filesystem.delete_dir(self.path)
+            elif kind != pafs.FileType.NotFound:
+                self.filesystem.delete_file(self.path)
 
 
 def is_hidden(relative: str) -> bool:

@@ -9,7 +9,7 @@ import xxhash
 from petastorm_pickles import Class, Object, dumps, field, unischema, write_metadata
 from tiny import write_plain
 
-from bigdata_ml.dataset import Dataset, RowGroups, adopt, validate
+from bigdata_ml.dataset import Dataset, RowGroups, adopt, collect_garbage, validate
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, DatasetNotFound, JobRefused, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.reader import ReadOptions, open_reader
 from bigdata_ml.schema import Codec
@@ -104,8 +104,10 @@ def test_a_manifest_that_is_there_is_not_replaced_unless_asked(tmp_path: Path) -
     assert (first.rows, second.rows) == (20, 40)
     assert Dataset.open(directory).rows == 40
     assert validate(directory) == []
+    collect_garbage(directory)
     assert sorted(one.name for one in (directory / "_bigdata_ml").iterdir()) == [
         "manifest.json",
+        "manifests",
         Path(second.row_groups.path).name,
     ]
 

@@ -210,12 +210,6 @@ def test_debris_of_other_destinations_is_left_alone(tmp_path: Path) -> None:
     assert ".dd.publishing-x" in names(tmp_path)
 
 
-def test_s3_is_refused_by_name_before_anything_is_written() -> None:
-    pytest.importorskip("s3fs")
-    with pytest.raises(JobRefused, match="S3 has no rename"), stage("s3://bucket/d"):
-        raise AssertionError
-
-
 def test_a_part_file_returned_twice_is_refused(tmp_path: Path) -> None:
     with stage(str(tmp_path / "d")) as staging:
         part = part_of(staging)

@@ -8,6 +8,7 @@ import pyarrow as pa
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.reader.gather import Gatherer
 from bigdata_ml.reader.mixed_plan import MixedPlan
 from bigdata_ml.reader.plan import EpochPlan, StepRows
@@ -76,8 +77,11 @@ class CountedGroups:
     def __init__(self, plan: EpochPlan | MixedPlan) -> None:
         self._counts = sizes_of(plan)
         self.read_groups: list[int] = []
+        self.is_broken = False
 
     def read(self, group: int) -> dict[str, pa.Array]:
+        if self.is_broken:
+            raise DatasetInvalid(f"group {group}")
         self.read_groups.append(group)
         rows = int(self._counts[group])
         return {"group": pa.array(np.full(rows, group)), "row": pa.array(np.arange(rows))}

@@ -199,8 +199,7 @@ def decode_picture(data: Any) -> np.ndarray:
     if bytes(data[:2]) == b"\xff\xd8":
         import simplejpeg
 
-        colours = simplejpeg.decode_jpeg_header(data)[2]
-        if colours == "Gray":
+        if _has_one_channel(data):
             return np.asarray(simplejpeg.decode_jpeg(data, colorspace="GRAY"))[:, :, 0]
         return np.asarray(simplejpeg.decode_jpeg(data))
     cv2 = _opencv()
@@ -213,6 +212,22 @@ def decode_picture(data: Any) -> np.ndarray:
         _check_colours(found.shape[2])
         found = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
     return np.asarray(found)
+
+
+def _has_one_channel(jpeg: Any) -> bool:
+    """Whether a JPEG's frame header says so (ITU T.81, B.2.2); false where none is found, which the decoder will say.
+
+    Read here since simplejpeg lets go of Python's lock to read it, for which threads then queue: a tenth of the decoding.
+    """
+    place = 2
+    while place + 9 < len(jpeg) and jpeg[place] == 0xFF:
+        kind = jpeg[place + 1]
+        # SOF0 … SOF15, of which DHT, JPG and DAC are none.
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            return bool(jpeg[place + 9] == 1)
+        # A marker may be preceded by any number of bytes 0xFF.
+        place += 1 if kind == 0xFF else 2 + (jpeg[place + 2] << 8 | jpeg[place + 3])
+    return False
 
 
 def _decode_by_pillow(data: Any) -> np.ndarray:

@@ -168,7 +168,7 @@ def passed_over(
     source: Any, cursor: Cursor, finish: Callable[[Gathering, Gathered], Ready[_Batch]], *, light: bool
 ) -> Iterator[_Batch]:
     """Yield what `finish` makes of each step that is left of a cursor's epoch, with a source's threads."""
-    gathering = Gathering(cursor, *cursor.begin())
+    gathering = Gathering(cursor, *cursor.begin(), threads=source.num_workers)
     return cursor.follow(finished(gathering, finish, num_workers=source.num_workers, prefetch=source.prefetch, light=light))
 
 

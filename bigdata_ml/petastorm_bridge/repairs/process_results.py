@@ -7,6 +7,8 @@ from typing import Any
 
 from bigdata_ml.petastorm_bridge.repairs.ventilator_failure import raise_failure
 
+__all__ = ["ended_worker", "mend"]
+
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -50,9 +52,16 @@ def _dead_worker(self: Any) -> str | None:
     now = time.monotonic()
     if now < getattr(self, "_bridge_next_look", 0.0):
         return None
-    ended = next(((number, process) for number, process in enumerate(self._workers) if process.poll() is not None), None)
-    if ended is None:
+    found = ended_worker(self)
+    if found is None:
         self._bridge_next_look = now + _SECONDS_BETWEEN_LOOKS
+    return found
+
+
+def ended_worker(pool: Any) -> str | None:
+    """Return what is to be said of the first of a pool's processes that has ended, or None."""
+    ended = next(((number, process) for number, process in enumerate(pool._workers) if process.poll() is not None), None)
+    if ended is None:
         return None
     number, process = ended
     code = process.returncode

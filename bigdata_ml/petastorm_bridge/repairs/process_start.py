@@ -4,6 +4,7 @@ import time
 from types import ModuleType
 from typing import Any
 
+from bigdata_ml.petastorm_bridge.repairs.process_results import ended_worker
 from bigdata_ml.petastorm_bridge.worker_start import pickled_item
 
 _SECONDS_TO_START = 600
@@ -39,7 +40,7 @@ def mend(module: ModuleType) -> None:
                 return
             except zmq.Again as error:
                 if all(process.poll() is not None for process in self._workers):
-                    raise RuntimeError("all worker processes have ended: nobody is left to take an item") from error
+                    raise RuntimeError(f"nobody is left to take an item: {ended_worker(self)}") from error
                 time.sleep(0.01)
 
     module.ProcessPool._wait_for_workers_to_start = wait_for_workers_to_start

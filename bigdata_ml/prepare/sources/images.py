@@ -1,6 +1,6 @@
-"""A folder of image files, labelled by their folders or by a file of labels."""
+"""Image files in folders, on any store, named by a folder or a glob."""
 
-from dataclasses import dataclass
+import re
 
 import pyarrow.fs as pafs
 from pyspark.sql import DataFrame, SparkSession
@@ -8,54 +8,84 @@ from pyspark.sql import functions as F
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
-from bigdata_ml.storage import locate
+from bigdata_ml.prepare.sources.files import ImageFiles, labelled
+from bigdata_ml.prepare.sources.packed import Stretch, packs, read_packs
+from bigdata_ml.storage import Location, locate
 
-__all__ = ["ImageFolder", "images"]
+__all__ = ["images"]
 
 # What `hdfs dfs -put` calls a file that is not whole yet; Spark passes over it.
 _COPYING = "._COPYING_"
+_WILD = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFolder:
-    """Image files of a folder.
-
-    Attributes:
-        rows: columns `path` (relative to the folder), `label` (text or null), `content` (the file's bytes).
-        files: visible files found; hidden ones (`_…`, `.…`) are not looked at.
-        bytes: their total size.
-        empty_classes: folders directly below that hold no file.
-    """
-
-    rows: DataFrame
-    files: int
-    bytes: int
-    empty_classes: tuple[str, ...]
-
-
-def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFolder:
+def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFiles:
     """Return the files below `url`.
+
+    Local files and those on HDFS are read by Spark's `binaryFile`, which knows where their blocks are; files with a colon in
+    their path, which Hadoop cannot name, and those on other stores by our own client. Both read tiny files in tasks of many.
 
     Args:
         spark: the session.
-        url: the folder; files lie in class folders, at any depth.
-        label_from: `folder` takes the name of the folder a file lies in; else the URL of a CSV file with the columns
-            `path` (relative to the folder) and `label`.
+        url: a folder, whose files are taken at any depth; or a glob: `*` and `?` match within a name, `[…]` one character,
+            `**` any folders. Hidden files (`_…`, `.…`) are not looked at.
+        label_from: `folder` takes the name of the folder a file lies in, `none` nothing; else the URL of a CSV or JSON file of
+            labels: see `labelled`.
 
     Raises:
-        JobRefused: no folder there, no files in it, or a label file without these columns.
+        JobRefused: no folder there, no files in it, or a label file that cannot be used.
     """
-    root = locate(url)
+    root, pattern = _root_of(url)
     if not root.is_directory():
         raise JobRefused(f"{root.url}: there is no such folder; --source must name a folder of images")
     found = list(root.walk())
     files = [(path, info) for path, info in found if info.type == pafs.FileType.File and not path.endswith(_COPYING)]
-    if not files:
-        raise JobRefused(f"{root.url}: no files there; images are looked for in its folders, at any depth")
     folders = {path for path, info in found if info.type == pafs.FileType.Directory and "/" not in path}
-    colon = next((path for path, _ in files if ":" in path), None)
-    if colon is not None:
-        raise JobRefused(f"{root.url}: Spark reads no file with a colon in its path; rename {colon!r}")
+    if pattern is not None:
+        files, folders = [one for one in files if pattern.fullmatch(one[0])], set()
+    if not files:
+        where = f"that match {url}" if pattern is not None else "there; images are looked for in its folders, at any depth"
+        raise JobRefused(f"{root.url}: no files {where}")
+    return ImageFiles(
+        rows=labelled(spark, _read(spark, root, files, whole=pattern is None), label_from),
+        files=len(files),
+        bytes=sum(info.size for _, info in files),
+        empty_classes=tuple(sorted(folders - {path.split("/")[0] for path, _ in files})),
+    )
+
+
+def _root_of(url: str) -> tuple[Location, "re.Pattern[str] | None"]:
+    """Return the folder that is listed, and what the paths below it must match."""
+    place = locate(url)
+    if not _WILD.search(place.path) or place.exists():
+        return place, None
+    parts = url.split("/")
+    wild = next(number for number, part in enumerate(parts) if _WILD.search(part))
+    return locate("/".join(parts[:wild]) or "/"), _pattern("/".join(parts[wild:]))
+
+
+def _pattern(glob: str) -> "re.Pattern[str]":
+    words = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.", glob, re.DOTALL)
+    return re.compile("".join(words.get(one) or _one_of(one) for one in tokens), re.DOTALL)
+
+
+def _one_of(token: str) -> str:
+    if len(token) == 1:
+        return re.escape(token)
+    inside = token[1:-1].replace("\\", "\\\\")
+    return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
+
+
+def _read(spark: SparkSession, root: Location, files: list[tuple[str, pafs.FileInfo]], *, whole: bool) -> DataFrame:
+    scheme = root.url.partition("://")[0] if "://" in root.url else "file"
+    if whole and scheme in ("file", "hdfs") and not any(":" in path for path, _ in files):
+        return _read_by_spark(spark, root, files)
+    stretches = (Stretch(f"{root.url}/{path}", path, 0, -1, info.size) for path, info in files)
+    return read_packs(spark, list(packs(stretches)))
+
+
+def _read_by_spark(spark: SparkSession, root: Location, files: list[tuple[str, pafs.FileInfo]]) -> DataFrame:
     read = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(spark_path(root))
     # Spark writes file:/a where it was given file:///a, so the root is found by its path.
     relative = F.element_at(F.split("path", _quoted(f"{root.path}/"), 2), 2)
@@ -64,34 +94,8 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
     empty = [(path,) for path, info in files if info.size == 0]
     if empty:
         rows = rows.union(spark.createDataFrame(empty, "path string").withColumn("content", F.lit("").cast("binary")))
-    return ImageFolder(
-        rows=_labelled(spark, rows, label_from),
-        files=len(files),
-        bytes=sum(info.size for _, info in files),
-        empty_classes=tuple(sorted(folders - {path.split("/")[0] for path, _ in files})),
-    )
+    return rows
 
 
 def _quoted(text: str) -> str:
     return f"\\Q{text}\\E"
-
-
-def _labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFrame:
-    if label_from == "folder":
-        folder = F.element_at(F.split("path", "/"), -2)
-        label = F.when(F.contains("path", F.lit("/")), folder)
-        return rows.select("path", label.alias("label"), "content")
-    place = locate(label_from)
-    if not place.exists():
-        raise JobRefused(f"{place.url}: no such file; --label-from is 'folder' or a CSV file with the columns path,label")
-    labels = spark.read.csv(spark_path(place), header=True, escape='"', mode="FAILFAST")
-    missing = [name for name in ("path", "label") if name not in labels.columns]
-    if missing:
-        raise JobRefused(
-            f"{place.url}: no column {missing[0]!r}; a label file has the columns path,label, this has {labels.columns}"
-        )
-    labels = labels.select("path", F.col("label").cast("string").alias("label"))
-    twice = labels.groupBy("path").count().where("count > 1").limit(1).collect()
-    if twice:
-        raise JobRefused(f"{place.url}: {twice[0]['path']!r} stands there more than once; a file has one label")
-    return rows.join(labels, on="path", how="left").select("path", "label", "content")

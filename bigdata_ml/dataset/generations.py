@@ -1,0 +1,154 @@
+"""The versions of a dataset that is replaced in place: numbered manifests, of which `manifest.json` is a copy of the newest.
+
+Whoever creates the next number has published: of two jobs one does. `manifest.json` follows it; a job that dies in between has
+published too, and the next one that looks completes the copy. Readers know only `manifest.json`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pyarrow.fs as pafs
+
+from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, METADATA, QUARANTINE
+from bigdata_ml.dataset.manifest import Manifest
+from bigdata_ml.dataset.row_groups import RowGroups
+from bigdata_ml.errors import JobRefused, MetadataUnreadable
+from bigdata_ml.storage import Location
+from bigdata_ml.storage.exchange import put_new, put_over
+
+__all__ = ["commit", "files_of", "generations", "has_publication", "left_behind", "manifest_of", "newest", "sweep"]
+
+_NAME = re.compile(r"(\d{8})\.json")
+_PUBLICATION = re.compile(r"\.(\d{8}T\d{6}-[0-9a-f]{8})\.[a-z]+$")
+
+
+def generations(root: Location) -> list[int]:
+    """Return the numbers of the versions whose manifests are there, in order; empty where nothing was replaced yet."""
+    place = root / MANIFESTS
+    if not place.exists():
+        return []
+    found = (_NAME.fullmatch(path) for path, _ in _files(place))
+    return sorted(int(one[1]) for one in found if one)
+
+
+def newest(root: Location) -> int:
+    """Return the number of the newest version, 1 or more, having completed what a job that died has left half done.
+
+    0 where no dataset is.
+    """
+    if not generations(root):
+        if not (root / MANIFEST).exists():
+            return 0
+        with suppress(FileExistsError):
+            put_new(root / _path(1), (root / MANIFEST).read_bytes())
+    _settle(root)
+    return generations(root)[-1]
+
+
+def commit(root: Location, before: int, manifest: Manifest) -> None:
+    """Make `manifest` the version after `before`.
+
+    Raises:
+        JobRefused: another job has published that version.
+    """
+    try:
+        put_new(root / _path(before + 1), manifest.to_bytes())
+    except FileExistsError:
+        raise JobRefused(
+            f"{root.url}: another job has published there since this one began; nothing of this one is published: run it again"
+        ) from None
+    _settle(root)
+
+
+def manifest_of(root: Location, number: int) -> Manifest:
+    """Return the manifest of a version; raises as `Manifest.from_bytes`."""
+    place = root / _path(number)
+    return Manifest.from_bytes(place.read_bytes(), url=place.url)
+
+
+def files_of(root: Location, manifest: Manifest) -> set[str]:
+    """Return the paths of the files that a version consists of, its manifest apart."""
+    place = root / manifest.row_groups.path
+    table = RowGroups.from_bytes(place.read_bytes(), url=place.url)
+    return {*table.files, manifest.row_groups.path, *(side.path for side in manifest.quarantine)}
+
+
+def has_publication(path: str) -> str | None:
+    """Return the id of the publication that a file's name carries, or None."""
+    found = _PUBLICATION.search(path)
+    return found[1] if found else None
+
+
+def left_behind(root: Location, mine: set[str]) -> set[str]:
+    """Return the paths of files that belong to other versions than the one of the files `mine`, or to no version."""
+    others = {path for number in generations(root) for path in _files_left(root, number)}
+    return {path for path, _ in _files(root) if path not in mine and (path in others or has_publication(path))}
+
+
+def sweep(root: Location, *, oldest: int, find_live: Callable[[], set[str]]) -> list[str]:
+    """Delete what belongs to no version from `oldest` on: files of older versions, and of jobs that died; return their paths.
+
+    Only files that a manifest names, or whose name carries a publication's id, are deleted.
+
+    Args:
+        root: the dataset.
+        oldest: number of the oldest version that is kept.
+        find_live: returns the ids of publications that are under way, whose files are kept.
+    """
+    # In this order: who has placed a file is under way or, after that, among the versions.
+    found = [path for path, _ in _files(root)]
+    live = find_live()
+    numbers = generations(root)
+    kept: set[str] = set()
+    for number in (one for one in numbers if one >= oldest):
+        try:
+            manifest = manifest_of(root, number)
+            kept |= files_of(root, manifest) | {_path(number)}
+        except (MetadataUnreadable, OSError):
+            # Which files are its own is not known.
+            return []
+        live = live | {manifest.publication}
+    dropped = {path for number in numbers if number < oldest for path in _files_left(root, number)}
+    doomed = [path for path in found if path not in kept and (path in dropped or _is_stray(path, live))]
+    # Data first, then the tables that name them, then the manifests that name these: one who dies leaves nothing unnamed.
+    doomed.sort(key=lambda path: (path.startswith(f"{METADATA}/"), path))
+    for path in [*doomed, *(_path(number) for number in numbers if number < oldest)]:
+        (root / path).delete()
+    return doomed
+
+
+def _settle(root: Location) -> None:
+    """Have `manifest.json` be the newest version's; one who comes late with an older one sees it here, and mends it."""
+    while True:
+        number = generations(root)[-1]
+        wanted, place = (root / _path(number)).read_bytes(), root / MANIFEST
+        if not place.exists() or place.read_bytes() != wanted:
+            put_over(place, wanted)
+        if generations(root)[-1] == number:
+            return
+
+
+def _path(number: int) -> str:
+    return f"{MANIFESTS}/{number:08d}.json"
+
+
+def _is_stray(path: str, live: set[str]) -> bool:
+    publication = has_publication(path)
+    mine = path.endswith(".parquet") or path.startswith((f"{QUARANTINE}/", f"{METADATA}/"))
+    return publication is not None and publication not in live and mine
+
+
+def _files_left(root: Location, number: int) -> set[str]:
+    """Return what is known of the files of an older version, whose table a sweep that died may have deleted."""
+    try:
+        return files_of(root, manifest_of(root, number))
+    except (MetadataUnreadable, OSError):
+        return set()
+
+
+def _files(root: Location) -> Iterator[tuple[str, pafs.FileInfo]]:
+    start = len(root.path.rstrip("/")) + 1
+    for info in root.filesystem.get_file_info(pafs.FileSelector(root.path, recursive=True)):
+        if info.type == pafs.FileType.File:
+            yield info.path[start:], info

@@ -1,0 +1,78 @@
+"""The gate: a job that refuses more rows than it may ends before anything is published."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bigdata_ml.errors import JobRefused
+
+__all__ = ["Limit", "check_limits"]
+
+_FORM = re.compile(r"(?:(?P<reason>[^=]+)=)?(?P<number>\d+(?:\.\d+)?)(?P<percent>%?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many rows may be refused.
+
+    Attributes:
+        reason: for which reason; None is for all together.
+        most: so many rows at most; with `is_share` so large a part of the rows found, 0 … 1.
+        is_share: whether `most` is a part.
+    """
+
+    reason: str | None
+    most: float
+    is_share: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "Limit":
+        """Return the limit that `[REASON=]NUMBER[%]` says.
+
+        Raises:
+            ValueError: another form, or more than 100 %.
+
+        >>> Limit.parse("duplicate=2.5%")
+        Limit(reason='duplicate', most=0.025, is_share=True)
+        """
+        found = _FORM.fullmatch(text.strip())
+        if found is None or (not found["percent"] and "." in found["number"]):
+            raise ValueError(f"max_refused is [REASON=]NUMBER[%], such as 1%, 200 or duplicate=5%, got {text!r}")
+        number = float(found["number"])
+        if found["percent"] and number > 100:
+            raise ValueError(f"max_refused must be 100 % or less, got {text!r}")
+        return cls(found["reason"], number / 100 if found["percent"] else number, bool(found["percent"]))
+
+    def excess(self, refused: Mapping[str, int], found: int) -> str | None:
+        """Return what is to be said where more than that are refused of the rows found, else None."""
+        count = sum(refused.values()) if self.reason is None else refused.get(self.reason, 0)
+        if count <= (self.most * found if self.is_share else self.most):
+            return None
+        what = "rows were refused" if self.reason is None else f"rows were refused as {self.reason}"
+        allowed = f"{self.most:.4%}".rstrip("0%").rstrip(".") + " %" if self.is_share else f"{self.most:.0f}"
+        return f"{count} of {found} {what} ({count / found:.2%}), and {allowed} may be"
+
+
+def check_limits(source: str, limits: Sequence[Limit], refused: Mapping[str, int], *, found: int, reasons: Sequence[str]) -> None:
+    """Raise unless every limit is kept.
+
+    Args:
+        source: for messages.
+        limits: which may be exceeded by none.
+        refused: rows by reason.
+        found: rows found, refused and kept.
+        reasons: all that there can be; a limit for another is a mistake.
+
+    Raises:
+        JobRefused: naming each limit that was exceeded, with the counts.
+        ValueError: a limit for a reason that the job does not know.
+    """
+    unknown = [one.reason for one in limits if one.reason is not None and one.reason not in reasons]
+    if unknown:
+        raise ValueError(f"max_refused: this job refuses no row as {unknown[0]!r}; its reasons are {', '.join(sorted(reasons))}")
+    exceeded = [text for text in (one.excess(refused, found) for one in limits) if text is not None]
+    if exceeded:
+        raise JobRefused(
+            f"{source}: nothing was published: {'; '.join(exceeded)}; look at what is refused, mend the source or the rules, or "
+            "raise --max-refused"
+        )

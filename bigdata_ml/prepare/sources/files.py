@@ -1,0 +1,89 @@
+"""Image files as every source of images returns them, and their labels."""
+
+import json
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.session import spark_path
+from bigdata_ml.storage import Location, locate
+
+__all__ = ["ImageFiles", "labelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFiles:
+    """Images as files.
+
+    Attributes:
+        rows: columns `path` (relative to the source), `label` (text or null), `content` (the file's bytes).
+        files: how many there are.
+        bytes: their total size.
+        empty_classes: folders directly below the source that hold no file.
+    """
+
+    rows: DataFrame
+    files: int
+    bytes: int
+    empty_classes: tuple[str, ...] = ()
+
+
+def labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFrame:
+    """Return `path`, `label`, `content` of rows with `path` and `content`.
+
+    Args:
+        spark: the session.
+        rows: what was read.
+        label_from: `folder` takes the name of the folder a file lies in, null at the top of the source or of an archive; `none`
+            labels nothing; else the URL of a file of labels: CSV with the columns `path` (relative to the source) and `label`,
+            JSON lines with these fields, or one JSON object of labels by path.
+
+    Raises:
+        JobRefused: a label file that is not there, of no such form, or that names a path more than once.
+    """
+    if label_from == "none":
+        return rows.select("path", F.lit(None).cast("string").alias("label"), "content")
+    if label_from == "folder":
+        folder = F.element_at(F.split("path", "/"), -2)
+        inside = F.contains("path", F.lit("/")) & ~F.endswith(folder, F.lit("!"))
+        return rows.select("path", F.when(inside, folder).alias("label"), "content")
+    labels = _labels(spark, locate(label_from))
+    return rows.join(labels, on="path", how="left").select("path", "label", "content")
+
+
+def _labels(spark: SparkSession, place: Location) -> DataFrame:
+    if not place.exists():
+        raise JobRefused(
+            f"{place.url}: no such file; --label-from is 'folder', 'none', or a CSV or JSON file with the columns path,label"
+        )
+    if place.name.lower().endswith((".json", ".jsonl")):
+        labels = _from_json(spark, place)
+    else:
+        labels = spark.read.csv(spark_path(place), header=True, escape='"', mode="FAILFAST")
+    missing = [name for name in ("path", "label") if name not in labels.columns]
+    if missing:
+        raise JobRefused(
+            f"{place.url}: no column {missing[0]!r}; a label file has the columns path,label, this has {labels.columns}"
+        )
+    labels = labels.select("path", F.col("label").cast("string").alias("label"))
+    twice = labels.groupBy("path").count().where("count > 1").limit(1).collect()
+    if twice:
+        raise JobRefused(f"{place.url}: {twice[0]['path']!r} stands there more than once; a file has one label")
+    return labels
+
+
+def _from_json(spark: SparkSession, place: Location) -> DataFrame:
+    with place.filesystem.open_input_stream(place.path) as stream:
+        begins = stream.read(4096).decode("utf-8-sig", errors="replace").lstrip()
+    first = begins.splitlines()[0] if begins else ""
+    if '"path"' in first and first.rstrip().endswith("}"):
+        return spark.read.json(spark_path(place), mode="FAILFAST", schema="path string, label string")
+    try:
+        found = json.loads(place.read_bytes(), object_pairs_hook=list)
+    except ValueError as error:
+        raise JobRefused(f"{place.url}: is neither JSON lines with path and label nor one JSON object: {error}") from error
+    if not isinstance(found, list) or not all(isinstance(one, tuple) and isinstance(one[1], (str, int)) for one in found):
+        raise JobRefused(f"{place.url}: must be JSON lines with path and label, or one object that gives each path its label")
+    return spark.createDataFrame([(path, str(label)) for path, label in found], "path string, label string")

@@ -1,0 +1,175 @@
+"""Many small files, or members of archives, read in tasks of about the same number of bytes.
+
+What is to be read is listed once, by us; a task gets a list of stretches of files. So a million images are some thousand tasks
+rather than a million, and a large archive is read by many.
+"""
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.storage import locate
+
+__all__ = ["READ", "Stretch", "batches_of", "packs", "read_all", "read_packs"]
+
+# Columns of what is read: path as it is called in messages and in the dataset, and the bytes.
+READ = "path string, content binary"
+_ARROW = pa.schema([pa.field("path", pa.string()), pa.field("content", pa.binary())])
+_PACK_BYTES, _PACK_FILES = 32 << 20, 8192
+# Of batches that go to Spark; one image may be larger.
+_BATCH_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Where a file's bytes lie.
+
+    Attributes:
+        url: of the file that holds them.
+        path: what it is called.
+        offset: of the first byte; of a zip's member that of its local header.
+        length: bytes that are stored; −1 is the whole file.
+        size: bytes that come of it.
+        packing: `plain`, or a zip's member `zip-stored` or `zip-deflated`.
+    """
+
+    url: str
+    path: str
+    offset: int = 0
+    length: int = -1
+    size: int = 0
+    packing: str = "plain"
+
+
+def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int = _PACK_FILES) -> Iterator[list[Stretch]]:
+    """Yield lists of stretches that follow one another, each of `size` bytes or `count` files at most, one file in any case."""
+    pack: list[Stretch] = []
+    held = 0
+    for one in stretches:
+        if pack and (held + one.size > size or len(pack) == count):
+            yield pack
+            pack, held = [], 0
+        pack.append(one)
+        held += one.size
+    if pack:
+        yield pack
+
+
+def read_packs(spark: SparkSession, found: list[list[Stretch]]) -> DataFrame:
+    """Return the files of all packs, a task each: the columns `READ`. A file that cannot be read ends the job, naming it."""
+    blobs = [(_packed(pack),) for pack in found]
+    rows = spark.createDataFrame(spark.sparkContext.parallelize(blobs, max(1, len(blobs))), "pack binary")
+    return rows.mapInArrow(_read_batches, READ)
+
+
+def _packed(pack: list[Stretch]) -> bytes:
+    columns = list(zip(*map(astuple, pack), strict=True))
+    table = pa.table([pa.array(column) for column in columns], list(Stretch.__slots__))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for blob in batch.column(0):
+            stretches = [Stretch(**row) for row in pa.ipc.open_stream(blob.as_buffer()).read_all().to_pylist()]
+            yield from batches_of(read_all(stretches))
+
+
+def batches_of(files: Iterable[tuple[str, bytes]]) -> Iterator[pa.RecordBatch]:
+    """Yield (path, content) pairs as batches of a bounded number of bytes."""
+    paths: list[str] = []
+    contents: list[bytes] = []
+    held = 0
+    for path, content in files:
+        paths.append(path)
+        contents.append(content)
+        held += len(content)
+        if held >= _BATCH_BYTES or len(paths) == _PACK_FILES:
+            yield pa.RecordBatch.from_arrays([pa.array(paths, pa.string()), pa.array(contents, pa.binary())], schema=_ARROW)
+            paths, contents, held = [], [], 0
+    if paths:
+        yield pa.RecordBatch.from_arrays([pa.array(paths, pa.string()), pa.array(contents, pa.binary())], schema=_ARROW)
+
+
+def read_all(stretches: Iterable[Stretch]) -> Iterator[tuple[str, bytes]]:
+    """Yield (path, bytes) of each stretch; a file that several in a row lie in is opened once.
+
+    Raises:
+        JobRefused: a file that is gone, shorter than it was, or whose bytes cannot be unpacked.
+    """
+    opened, stream = "", None
+    with ExitStack() as stack:
+        for one in stretches:
+            if one.url != opened:
+                stack.close()
+                stream = _opened(one, stack)
+                opened = one.url
+            yield one.path, _bytes_of(stream, one)
+
+
+def _opened(one: Stretch, stack: ExitStack) -> Any:
+    place = locate(one.url)
+    try:
+        return stack.enter_context(place.filesystem.open_input_file(place.path))
+    except OSError as error:
+        raise JobRefused(f"{one.url}: cannot be opened: {error}; it was there when the files were listed") from error
+
+
+def _bytes_of(stream: Any, one: Stretch) -> bytes:
+    try:
+        if one.length < 0:
+            return bytes(stream.read())
+        stream.seek(one.offset)
+        return _PACKINGS[one.packing](stream, one)
+    except (OSError, zlib.error, EOFError) as error:
+        raise JobRefused(f"{one.url}: {one.path} cannot be read: {error}") from error
+
+
+def _plain(stream: Any, one: Stretch) -> bytes:
+    return _exactly(stream, one.length)
+
+
+def _zip_stored(stream: Any, one: Stretch) -> bytes:
+    _skip_local_header(stream, one)
+    return _exactly(stream, one.length)
+
+
+def _zip_deflated(stream: Any, one: Stretch) -> bytes:
+    _skip_local_header(stream, one)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    # One byte more than is declared shows that there are more.
+    data = inflater.decompress(_exactly(stream, one.length), one.size + 1)
+    if len(data) != one.size:
+        raise EOFError(f"it unpacks to {'more' if len(data) > one.size else len(data)} bytes, {one.size} are declared")
+    return data
+
+
+def _skip_local_header(stream: Any, one: Stretch) -> None:
+    """Go to a member's data: its local header has 30 bytes, a name and an extra field (PKWARE APPNOTE 4.3.7)."""
+    header = _exactly(stream, 30)
+    if header[:4] != b"PK\x03\x04":
+        raise EOFError("there is no local header where the archive's directory says")
+    stream.seek(one.offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"))
+
+
+def _exactly(stream: Any, length: int) -> bytes:
+    data = bytes(stream.read(length))
+    if len(data) != length:
+        raise EOFError(f"the file ends {length - len(data)} bytes early: it was cut short or is still being written")
+    return data
+
+
+_PACKINGS: dict[str, Callable[[Any, Stretch], bytes]] = {
+    "plain": _plain,
+    "zip-stored": _zip_stored,
+    "zip-deflated": _zip_deflated,
+}

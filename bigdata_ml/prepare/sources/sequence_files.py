@@ -1,0 +1,36 @@
+"""Hadoop SequenceFiles of images: the key is the path, the value the file's bytes."""
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.session import spark_path
+from bigdata_ml.prepare.sources.files import ImageFiles, labelled
+from bigdata_ml.storage import locate
+
+__all__ = ["sequence_files"]
+
+_TEXT, _BYTES = "org.apache.hadoop.io.Text", "org.apache.hadoop.io.BytesWritable"
+
+
+def sequence_files(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFiles:
+    """Return the images of a SequenceFile, or of a folder of them, with keys of `Text` and values of `BytesWritable`.
+
+    Hadoop splits them at their sync marks, so that a large one is read by many tasks.
+
+    Args:
+        spark: the session.
+        url: the file or folder.
+        label_from: as for `images`; the key is the path.
+
+    Raises:
+        JobRefused: nothing there, or a file without a record.
+    """
+    place = locate(url)
+    if not place.exists():
+        raise JobRefused(f"{place.url}: nothing is there; check the path")
+    rows = spark.sparkContext.sequenceFile(spark_path(place), _TEXT, _BYTES).toDF("path string, content binary")
+    found = rows.agg(F.count(F.lit(1)).alias("files"), F.sum(F.octet_length("content")).alias("bytes")).collect()[0]
+    if not found["files"]:
+        raise JobRefused(f"{place.url}: holds no records")
+    return ImageFiles(rows=labelled(spark, rows, label_from), files=found["files"], bytes=found["bytes"] or 0)

@@ -1,0 +1,66 @@
+"""Row groups read by threads before they are needed, in the order of their need."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+import pyarrow as pa
+
+__all__ = ["Need", "ReadAhead"]
+
+_Use = TypeVar("_Use")
+Columns = dict[str, pa.Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Need(Generic[_Use]):
+    """A row group that a step is the first to need, and what for."""
+
+    step: int
+    group: int
+    use: _Use
+
+
+class ReadAhead(Generic[_Use]):
+    """Hands out row groups as steps need them; the next ones are being read meanwhile.
+
+    Args:
+        needs: in the order of their steps; taken from the thread that calls `due`, some before their step.
+        read: returns a row group's columns; called from several threads at once where groups are read ahead.
+        groups: how many are read ahead, each by a thread of its own; 0 reads a group when it is asked for.
+    """
+
+    def __init__(self, needs: Iterator[Need[_Use]], read: Callable[[int], Columns], *, groups: int = 0) -> None:
+        self._needs, self._read = needs, read
+        self._ahead = max(1, groups)
+        self._threads = ThreadPoolExecutor(groups, "fetch") if groups else None
+        self._waiting: deque[tuple[Need[_Use], Callable[[], Columns]]] = deque()
+
+    def due(self, step: int) -> Iterator[tuple[Need[_Use], Callable[[], Columns]]]:
+        """Yield what a step needs and none before it did; calling the second returns the columns, or raises as `read` does."""
+        self._fill()
+        while self._waiting and self._waiting[0][0].step <= step:
+            found = self._waiting.popleft()
+            self._fill()
+            yield found
+
+    def close(self) -> None:
+        """Read no further: groups that a thread has begun are read to their end."""
+        self._waiting.clear()
+        # A generator of the caller's holds the caller, and would keep what that holds until the garbage is collected.
+        self._needs = iter(())
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _fill(self) -> None:
+        while len(self._waiting) < self._ahead:
+            need = next(self._needs, None)
+            if need is None:
+                return
+            if self._threads is None:
+                self._waiting.append((need, partial(self._read, need.group)))
+            else:
+                self._waiting.append((need, self._threads.submit(self._read, need.group).result))

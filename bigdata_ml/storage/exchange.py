@@ -1,0 +1,73 @@
+"""Files that are put in place in one step: as the first of their name, or over what is there."""
+
+import os
+import uuid
+from contextlib import suppress
+from typing import Any
+
+from bigdata_ml.errors import StorageUnavailable
+from bigdata_ml.storage.location import Location
+
+__all__ = ["put_new", "put_over"]
+
+
+def put_new(place: Location, data: bytes) -> None:
+    """Write a file unless one of that name is there: of several writers exactly one succeeds, and nobody sees half a file.
+
+    Raises:
+        FileExistsError: one is there.
+        StorageUnavailable: the store does not answer, or cannot be written to.
+    """
+    _put(place, data, over=False)
+
+
+def put_over(place: Location, data: bytes) -> None:
+    """Write a file in the place of the one that is there, if any: everybody sees the whole old one or the whole new one.
+
+    Raises:
+        StorageUnavailable: the store does not answer, or cannot be written to.
+    """
+    _put(place, data, over=True)
+
+
+def _put(place: Location, data: bytes, *, over: bool) -> None:
+    try:
+        if place.url.startswith("s3:"):
+            _put_object(place, data, over=over)
+        else:
+            _put_by_rename(place, data, over=over)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise StorageUnavailable(f"{place.url} cannot be written: {error}") from error
+
+
+def _put_object(place: Location, data: bytes, *, over: bool) -> None:
+    # S3 puts objects whole; `create` sends If-None-Match.
+    _inner(place).pipe_file(place.path, data, mode="overwrite" if over else "create")
+
+
+def _put_by_rename(place: Location, data: bytes, *, over: bool) -> None:
+    aside = place.parent / f".{place.name}.{uuid.uuid4().hex[:8]}"
+    aside.write_bytes(data)
+    try:
+        if place.is_local:
+            if over:
+                os.replace(aside.path, place.path)
+            else:
+                # A link, unlike a rename, takes nobody's place.
+                os.link(aside.path, place.path)
+        else:
+            _inner(place).mv(aside.path, place.path, overwrite=over)
+    except OSError:
+        if not over and place.exists():
+            raise FileExistsError(place.path) from None
+        raise
+    finally:
+        with suppress(OSError, StorageUnavailable):
+            aside.delete()
+
+
+def _inner(place: Location) -> Any:
+    """Return the client below pyarrow's wrapping."""
+    return place.filesystem.handler.fs
