@@ -264,7 +264,7 @@ def run_job(config: type[_Job], body: Callable[[_Job], object], arguments: Seque
         body: what runs.
         arguments: the flags; by default the process's own.
     """
-    job = tyro.cli(config, args=arguments, config=(tyro.conf.UseAppendAction,))
+    job = tyro.cli(config, args=arguments, config=(tyro.conf.UseAppendAction, tyro.conf.OmitArgPrefixes))
     return _guarded(lambda: body(job))
 
 

@@ -1,8 +1,9 @@
 """The image job: a folder of image files in, a published dataset out."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -13,29 +14,33 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from bigdata_ml import __version__
-from bigdata_ml.dataset import QUARANTINE_SCHEMA, Cleaning, Contract, Manifest, WriteOptions, publish, stage
-from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
+from bigdata_ml.dataset import Contract, Dataset, Manifest, WriteOptions, publish, stage
 from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.pages import Picture
-from bigdata_ml.prepare.duplicates import refuse_duplicates
+from bigdata_ml.prepare.duplicates import ConflictPolicy
 from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.features import label_vocabulary
-from bigdata_ml.prepare.images import REASONS, inspect_images, pixels_of, refuse_unlabelled, thumbnail_of
+from bigdata_ml.prepare.grouped_split import Bounds, bounds_from_json
+from bigdata_ml.prepare.image_checks import ImageChecks
+from bigdata_ml.prepare.image_report import image_quality, refused_rows, verdict
+from bigdata_ml.prepare.image_steps import Judgement, divide, examine, facts_of, judge_looks, sum_up, with_group, with_verdicts
+from bigdata_ml.prepare.images import Inspection, pixels_of
+from bigdata_ml.prepare.near_duplicates import MOST_DISTANCE
+from bigdata_ml.prepare.near_groups import NearPolicy, largest_near_groups
+from bigdata_ml.prepare.picture import PictureRules
 from bigdata_ml.prepare.progress import say, stage_progress
-from bigdata_ml.prepare.quality import quality_page
-from bigdata_ml.prepare.sink import Sink, partitions_for, quarantine_batch
+from bigdata_ml.prepare.sink import Sink, partitions_for
 from bigdata_ml.prepare.sources import images
-from bigdata_ml.prepare.split import SplitRule, assign_split
+from bigdata_ml.prepare.split import SplitRule
 from bigdata_ml.prepare.statistics import image_statistics
+from bigdata_ml.prepare.stored_picture import RAW_BYTES, PictureStorage
 from bigdata_ml.schema import Codec, Field, Schema
 from bigdata_ml.storage import locate
 
 __all__ = ["ImageJob", "prepare_images"]
 
-# Below this an image is kept as pixels: decoding would cost more than reading.
-_RAW_BYTES = 16 << 10
-_SAMPLES = 24
+# Groups of near duplicates that quality.json lists, and members of each.
+_GROUPS, _MEMBERS = 100, 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,9 +51,24 @@ class ImageJob:
         source: URL of the folder; the folder a file lies in is its class, at any depth.
         dataset: URL of the dataset to publish; nothing may be there yet.
         label_from: `folder`, or the URL of a CSV file with the columns path,label.
-        encoding: `raw` keeps pixels (all images must have one size), `source` the files' own bytes; `auto` takes raw
-            where all images have one size of at most 16 KiB.
-        split: shares of the splits.
+        rules: how files become pixels.
+        checks: what is noticed about images, and refused.
+        label_conflict: what becomes of one picture under different labels: `refuse` all, keep the `first` by path, or `warn`.
+        near_duplicates: what becomes of images that look alike: `group` keeps them in one split, `refuse` keeps the one with
+            the most pixels, `ignore` does not look for them.
+        near_distance: bits of 64 in which the perceptual hashes of near duplicates differ at most, 0 … 12.
+        encoding: `raw` keeps pixels (all images must have one size), `source` the files' own bytes where they decode to the
+            right pixels, `jpeg` and `png` write every image anew; `auto` takes raw where all images have one size of at most
+            16 KiB, else source.
+        jpeg_quality: of the JPEGs that are written, 1 … 100.
+        shorter_side: images whose shorter side has more pixels are reduced to it.
+        size: HEIGHTxWIDTH in pixels that every image gets.
+        fit: how they get `size`: `crop` keeps the aspect and cuts off what stands out, `stretch` gives it up.
+        split: shares of the splits; name train first.
+        split_key: what is never separated: `content`, the `folder` a file lies in, or `path:REGEX`, whose first group is the
+            key (files that do not match are groups of their own).
+        stratify: divide each class by the shares to the row, not on average.
+        stratify_like: URL of an earlier dataset published with stratify: no row of its classes moves.
         seed: of the split and of the order in the files.
         row_group_bytes: bytes of images a row group aims at.
     """
@@ -56,26 +76,52 @@ class ImageJob:
     source: str
     dataset: str
     label_from: str = "folder"
-    encoding: Literal["auto", "raw", "source"] = "auto"
+    rules: PictureRules = field(default_factory=PictureRules)
+    checks: ImageChecks = field(default_factory=ImageChecks)
+    label_conflict: ConflictPolicy = "refuse"
+    near_duplicates: NearPolicy = "group"
+    near_distance: int = 6
+    encoding: Literal["auto", "raw", "source", "jpeg", "png"] = "auto"
+    jpeg_quality: int = 95
+    shorter_side: int | None = None
+    size: str | None = None
+    fit: Literal["crop", "stretch"] = "crop"
     split: str = "train=0.8,validation=0.1,test=0.1"
+    split_key: str = "content"
+    stratify: bool = False
+    stratify_like: str | None = None
     seed: int = 0
     row_group_bytes: int = 8 << 20
 
-
-@dataclass(frozen=True, slots=True)
-class _Judgement:
-    """What the first pass found: rows by reason (None: kept); of the kept: classes, sizes (height, width) and channels."""
-
-    tally: dict[str | None, int]
-    classes: int
-    sizes: int
-    least: tuple[int, int]
-    most: tuple[int, int]
-    channels: int
+    def __post_init__(self) -> None:
+        if not 0 <= self.near_distance <= MOST_DISTANCE:
+            raise ValueError(f"near_distance must lie in [0, {MOST_DISTANCE}] bits, got {self.near_distance}")
+        if self.split_key not in ("content", "folder") and not _is_pattern(self.split_key):
+            raise ValueError(
+                f"split_key is content, folder, or path:REGEX with a group in parentheses that is the key, got {self.split_key!r}"
+            )
+        # Says by itself what is wrong with the others.
+        _ = self.inspection, self.rule
 
     @property
-    def kept(self) -> int:
-        return self.tally.get(None, 0)
+    def inspection(self) -> Inspection:
+        """What is asked of each image, and how it is kept."""
+        storage = PictureStorage(
+            encoding=self.encoding, jpeg_quality=self.jpeg_quality, shorter_side=self.shorter_side, size=self.size, fit=self.fit
+        )
+        return Inspection(rules=self.rules, checks=self.checks, storage=storage)
+
+    @property
+    def rule(self) -> SplitRule:
+        """How rows are divided."""
+        return SplitRule.parse(self.split, key=["sha256" if self.split_key == "content" else "group"], seed=self.seed)
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        return text.startswith("path:") and re.compile(text.removeprefix("path:")).groups > 0
+    except re.error:
+        return False
 
 
 def prepare_images(spark: SparkSession, job: ImageJob) -> Manifest:
@@ -90,80 +136,92 @@ def prepare_images(spark: SparkSession, job: ImageJob) -> Manifest:
 
 
 def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
-    rule = SplitRule.parse(job.split, key=["sha256"], seed=job.seed)
     options = WriteOptions(row_group_bytes=job.row_group_bytes)
     refuse_existing(locate(job.dataset))
+    known = _known_bounds(job)
     folder = images(spark, job.source, label_from=job.label_from)
     say(f"{folder.files} files, {folder.bytes / 1e6:.1f} MB in {job.source}")
-    judged = (
-        inspect_images(folder.rows)
-        .transform(refuse_unlabelled)
-        .repartition(partitions_for(folder.bytes), "sha256")
-        .transform(refuse_duplicates, key="sha256", order="path")
-        .transform(assign_split, rule, mix_by=["sha256"])
-        .sortWithinPartitions("__place", "sha256", "path")
-    )
-    with _kept_on_disk(judged), stage(job.dataset) as staging:
+    partitions = partitions_for(folder.bytes)
+    examined = examine(folder.rows, job.inspection, conflicts=job.label_conflict, seed=job.seed, partitions=partitions)
+    with _kept(examined, StorageLevel.DISK_ONLY), stage(job.dataset) as staging:
         for place in staging.debris:
             say(f"deleted what a killed job left: {place}")
-        with stage_progress(spark.sparkContext, "decode, find duplicates, split"):
-            judgement = _judge(judged)
-        if sum(judgement.tally.values()) != folder.files:
-            raise JobRefused(f"{folder.files} files were listed and {sum(judgement.tally.values())} read; do they change?")
-        _check_classes(job, judgement)
-        kept = judged.where(F.col("reason").isNull())
-        schema, encode = _stored_as(job, judgement)
-        vocabulary = label_vocabulary(kept, "label")
-        statistics = image_statistics(kept.where(F.col("split") == "train"), channels=judgement.channels)
-        with stage_progress(spark.sparkContext, f"write {judgement.kept} rows"):
-            written = Sink(schema=schema, options=options, encode=encode, refuse=_refused, reason="reason").write(judged, staging)
-        for name in sorted(rule.names - written.rows_by_split().keys()):
-            say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
-        contract = Contract(
-            schema=schema,
-            label="label",
-            vocabularies={"label": vocabulary},
-            statistics={"image": statistics} if statistics else {},
-            split_rule=rule.to_json(),
-            cleaning=_verdict(folder.files, judgement, folder.empty_classes),
-            provenance=_provenance(job, staging.debris, folder.empty_classes),
-        )
-        pages = _quality(job, contract, judged, written.rows_by_split())
-        manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
+        with stage_progress(spark.sparkContext, "decode, judge, find duplicates"):
+            examined.count()
+        with stage_progress(spark.sparkContext, "find near duplicates, split"):
+            judged, crowds = judge_looks(
+                facts_of(examined), policy=job.near_duplicates, distance=job.near_distance, conflicts=job.label_conflict
+            )
+            divided, bounds = divide(with_group(judged, job.split_key), job.rule, stratify=job.stratify, known=known)
+        with _kept(divided, StorageLevel.MEMORY_AND_DISK):
+            judgement = sum_up(divided)
+            if sum(judgement.tally.values()) != folder.files:
+                raise JobRefused(f"{folder.files} files were listed and {sum(judgement.tally.values())} read; do they change?")
+            _check_classes(job, judgement)
+            schema, encode = _stored_as(job, judgement)
+            kept = divided.where(F.col("reason").isNull())
+            vocabulary = label_vocabulary(kept, "label")
+            statistics = image_statistics(kept.where(F.col("split") == "train"), channels=judgement.channels)
+            rows = with_verdicts(examined, divided, partitions=partitions)
+            sink = Sink(
+                schema=schema,
+                options=options,
+                encode=encode,
+                refuse=partial(refused_rows, raw=job.encoding == "raw"),
+                reason="reason",
+            )
+            with stage_progress(spark.sparkContext, f"write {judgement.kept} rows"):
+                written = sink.write(rows.sortWithinPartitions("__place", "sha256", "path"), staging)
+            splits = written.rows_by_split()
+            for name in sorted(job.rule.names - splits.keys()):
+                say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
+            contract = Contract(
+                schema=schema,
+                label="label",
+                vocabularies={"label": vocabulary},
+                statistics={"image": statistics} if statistics else {},
+                split_rule={**job.rule.to_json(), **({"class_bounds": bounds} if bounds else {})},
+                cleaning=verdict(
+                    folder.files,
+                    judgement.tally,
+                    {**judgement.warned, "near_crowd": crowds, "empty_class": len(folder.empty_classes)},
+                    rules=job.rules,
+                    checks=job.checks,
+                ),
+                provenance=_provenance(job, staging.debris, folder.empty_classes),
+            )
+            pages = image_quality(
+                dataset_url=job.dataset,
+                contract=contract,
+                splits=splits,
+                facts=divided,
+                judged=rows,
+                near_groups=largest_near_groups(divided, groups=_GROUPS, members=_MEMBERS),
+                raw=job.encoding == "raw",
+            )
+            manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
     say(f"published {manifest.rows} rows as {job.dataset}")
     return manifest
 
 
+def _known_bounds(job: ImageJob) -> Bounds | None:
+    if job.stratify_like is None:
+        return None
+    manifest = Dataset.open(job.stratify_like).manifest
+    return bounds_from_json(manifest.split_rule if manifest else None, job.rule, job.stratify_like)
+
+
 @contextmanager
-def _kept_on_disk(rows: DataFrame) -> Iterator[None]:
-    # Two passes over one decoding: the second writes what the first has judged.
-    rows.persist(StorageLevel.DISK_ONLY)
+def _kept(rows: DataFrame, level: StorageLevel) -> Iterator[None]:
+    rows.persist(level)
     try:
         yield
     finally:
         rows.unpersist()
 
 
-def _judge(judged: DataFrame) -> _Judgement:
-    size = F.struct("height", "width")
-    found = judged.groupBy("reason").agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.count_distinct("label").alias("classes"),
-        F.count_distinct(size).alias("sizes"),
-        F.min(size).alias("least"),
-        F.max(size).alias("most"),
-        F.max("channels").alias("channels"),
-    )
-    by_reason = {row["reason"]: row for row in found.collect()}
-    tally = {reason: row["rows"] for reason, row in by_reason.items()}
-    kept = by_reason.get(None)
-    if kept is None:
-        return _Judgement(tally, classes=0, sizes=0, least=(0, 0), most=(0, 0), channels=0)
-    return _Judgement(tally, kept["classes"], kept["sizes"], tuple(kept["least"]), tuple(kept["most"]), kept["channels"])
-
-
-def _check_classes(job: ImageJob, judgement: _Judgement) -> None:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in judgement.tally.items() if reason)
+def _check_classes(job: ImageJob, judgement: Judgement) -> None:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in judgement.tally.items() if reason is not None)
     if not judgement.kept:
         raise JobRefused(f"{job.source}: no image is left; refused were {reasons}")
     if judgement.classes < 2:
@@ -173,15 +231,15 @@ def _check_classes(job: ImageJob, judgement: _Judgement) -> None:
         )
 
 
-def _stored_as(job: ImageJob, judgement: _Judgement) -> tuple[Schema, Any]:
+def _stored_as(job: ImageJob, judgement: Judgement) -> tuple[Schema, Any]:
     """Return the schema, and the function that makes the columns on the executors."""
     (height, width), channels = judgement.most, judgement.channels
-    small = judgement.sizes == 1 and height * width * channels <= _RAW_BYTES
+    small = judgement.sizes == 1 and height * width * channels <= RAW_BYTES
     if job.encoding == "raw" and judgement.sizes > 1:
         raise JobRefused(
             f"{job.source}: --encoding raw needs images of one size, there are {judgement.sizes}, "
             f"{judgement.least} and {judgement.most} "
-            "among them; use --encoding source and give the size when training"
+            "among them; give --size HEIGHTxWIDTH, or use --encoding source and give the size when training"
         )
     if job.encoding == "raw" or (job.encoding == "auto" and small):
         kind = pa.fixed_shape_tensor(pa.uint8(), (height, width, channels))
@@ -190,42 +248,14 @@ def _stored_as(job: ImageJob, judgement: _Judgement) -> tuple[Schema, Any]:
         image = Field(name="image", type=pa.binary(), codec=Codec.IMAGE, channels=channels)
     text = {name: Field(name=name, type=pa.string(), vocabulary=name == "label") for name in ("label", "source", "sha256")}
     schema = Schema((image, text["label"], text["source"], text["sha256"]))
-    return schema, partial(_encoded, schema=schema, channels=channels)
+    return schema, partial(_encoded, schema=schema, channels=channels, raw=job.encoding == "raw")
 
 
-def _encoded(batch: pa.RecordBatch, *, schema: Schema, channels: int) -> pa.RecordBatch:
-    content = batch.column("content")
-    image = pixels_of(content, channels=channels) if schema["image"].codec is Codec.RAW_IMAGE else content
+def _encoded(batch: pa.RecordBatch, *, schema: Schema, channels: int, raw: bool) -> pa.RecordBatch:
+    as_pixels = schema["image"].codec is Codec.RAW_IMAGE
+    image = pixels_of(batch, channels=channels, raw=raw) if as_pixels else batch.column("content")
     columns = [image, batch.column("label"), batch.column("path"), batch.column("sha256")]
     return pa.RecordBatch.from_arrays(columns, names=list(schema.names))
-
-
-def _refused(batch: pa.RecordBatch) -> pa.RecordBatch:
-    thumbnails = [thumbnail_of(content.as_py()) for content in batch.column("content")]
-    return quarantine_batch(
-        source=batch.column("path"),
-        reason=batch.column("reason"),
-        detail=batch.column("detail"),
-        row=pa.nulls(batch.num_rows, pa.string()),
-        thumbnail=pa.array(thumbnails, pa.binary()),
-    )
-
-
-def _verdict(files: int, judgement: _Judgement, empty_classes: tuple[str, ...]) -> Cleaning:
-    refused = {reason: judgement.tally.get(reason, 0) for reason in REASONS}
-    return Cleaning(
-        found=files,
-        kept=judgement.kept,
-        refused=refused,
-        warned={"empty_class": len(empty_classes)},
-        rules={
-            "wrong_type": "the file's first bytes are those of no image format",
-            "undecodable": "the image does not decode to its end",
-            "duplicate": "another file has the same bytes; the first by path is kept",
-            "label_missing": "no class folder, or no line in the label file",
-            "empty_class": "a class folder without files (a warning)",
-        },
-    )
 
 
 def _provenance(job: ImageJob, debris: tuple[str, ...], empty_classes: tuple[str, ...]) -> dict[str, Any]:
@@ -237,22 +267,3 @@ def _provenance(job: ImageJob, debris: tuple[str, ...], empty_classes: tuple[str
         "debris_deleted": list(debris),
         "versions": {"bigdata_ml": __version__, "pyspark": pyspark.__version__, "pyarrow": pa.__version__},
     }
-
-
-def _quality(job: ImageJob, contract: Contract, judged: DataFrame, splits: dict[str, int]) -> dict[str, bytes]:
-    kept = judged.where(F.col("reason").isNull()).orderBy("sha256").limit(_SAMPLES).select("path", "label", "content").collect()
-    pictures = [(thumbnail_of(bytes(row["content"])), f"{row['label']} · {row['path']}") for row in kept]
-    refused = judged.where(F.col("reason").isNotNull()).orderBy("reason", "path").limit(_SAMPLES).toArrow()
-    html, numbers = quality_page(
-        dataset_url=job.dataset,
-        cleaning=contract.cleaning,
-        splits=splits,
-        label=contract.label,
-        vocabularies=contract.vocabularies,
-        statistics=contract.statistics,
-        joins=(),
-        refused_samples=pa.Table.from_batches([_refused(batch) for batch in refused.to_batches()], QUARANTINE_SCHEMA),
-        kept_samples=[Picture(png=png, caption=caption) for png, caption in pictures if png is not None],
-        provenance=contract.provenance,
-    )
-    return {QUALITY: html, QUALITY_NUMBERS: numbers}

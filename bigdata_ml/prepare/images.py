@@ -1,23 +1,25 @@
-"""Cleaning images: every file is decoded once, and what cannot be is refused with its reason."""
+"""Inspecting images: every file is decoded once, judged, and brought to the form in which it is kept."""
 
 import hashlib
-import io
-import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from bigdata_ml.prepare.image_checks import LEAST_SIDE, ImageChecks, looks_of
+from bigdata_ml.prepare.perceptual_hash import perceptual_hash
+from bigdata_ml.prepare.picture import ENDINGS, ImageRefused, PictureRules, decode_picture, partial_picture
+from bigdata_ml.prepare.stored_picture import PictureStorage, in_channels, pixels_of_file, thumbnail
 from bigdata_ml.schema.codec import tensor_column
 
-__all__ = ["REASONS", "inspect_images", "pixels_of", "refuse_unlabelled", "thumbnail_of"]
-
-REASONS = ("undecodable", "wrong_type", "duplicate", "label_missing")
+__all__ = ["Inspection", "inspect_images", "pixels_of", "refuse_unlabelled", "refused_where", "thumbnail_of"]
 
 INSPECTED = T.StructType(
     [
@@ -28,118 +30,164 @@ INSPECTED = T.StructType(
         T.StructField("height", T.IntegerType()),
         T.StructField("width", T.IntegerType()),
         T.StructField("channels", T.IntegerType()),
+        T.StructField("source_pixels", T.LongType()),
+        T.StructField("looks_like", T.LongType()),
         T.StructField("sums", T.ArrayType(T.LongType())),
         T.StructField("squares", T.ArrayType(T.LongType())),
         T.StructField("least", T.IntegerType()),
         T.StructField("greatest", T.IntegerType()),
+        T.StructField("warnings", T.ArrayType(T.StringType(), containsNull=False), nullable=False),
+        T.StructField("thumbnail", T.BinaryType()),
         T.StructField("reason", T.StringType()),
         T.StructField("detail", T.StringType()),
     ]
 )
 
-# How files of the formats we decode begin (at most the first 12 bytes).
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*")
-_THUMBNAIL_PIXELS = 64
+_ARROW = {
+    **dict.fromkeys(("path", "label", "sha256", "reason", "detail"), pa.string()),
+    **dict.fromkeys(("height", "width", "channels", "least", "greatest"), pa.int32()),
+    **dict.fromkeys(("source_pixels", "looks_like"), pa.int64()),
+    **dict.fromkeys(("sums", "squares"), pa.list_(pa.int64())),
+    **dict.fromkeys(("content", "thumbnail"), pa.binary()),
+    "warnings": pa.list_(pa.field("element", pa.string(), nullable=False)),
+}
+_LEVELS = np.arange(256, dtype=np.int64)
 
 
-def inspect_images(files: DataFrame) -> DataFrame:
-    """Decode every file and add what was found: `INSPECTED`.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """What is asked of images, and how they are kept."""
 
-    `reason` is null for an image that decodes whole; `wrong_type` for bytes that begin like no image, `undecodable` for
-    an image that is broken. `sums` and `squares` are the pixels' by channel (grey: 1, otherwise RGB: 3).
+    rules: PictureRules = field(default_factory=PictureRules)
+    checks: ImageChecks = field(default_factory=ImageChecks)
+    storage: PictureStorage = field(default_factory=PictureStorage)
+
+
+def inspect_images(files: DataFrame, inspection: Inspection) -> DataFrame:
+    """Decode every file of `files` (path, label, content) once and say what was found: `INSPECTED`.
+
+    `reason` is null for an image that is kept. `content` then holds the bytes to store, pixels where the encoding is `raw`,
+    and `height`, `width`, `channels` are theirs; `sums`, `squares`, `least` and `greatest` are their pixels', by channel
+    (grey: 1, otherwise RGB: 3). `sha256` is the file's, `source_pixels` its number of pixels, `looks_like` its perceptual
+    hash (null below 32 pixels and for images that show nothing). A refused row has no content, but a thumbnail if one can be had.
     """
-    return files.select("path", "label", "content").mapInArrow(_inspect_batches, INSPECTED)
+    return files.select("path", "label", "content").mapInArrow(partial(_inspect_batches, inspection=inspection), INSPECTED)
+
+
+def refused_where(condition: Column, reason: str, detail: Column) -> dict[str, Column]:
+    """Return the columns that refuse the rows for which `condition` holds, those refused before keeping their reason."""
+    again = F.col("reason").isNull() & condition
+    return {
+        "detail": F.when(again, detail).otherwise(F.col("detail")),
+        "reason": F.when(again, F.lit(reason)).otherwise(F.col("reason")),
+    }
 
 
 def refuse_unlabelled(images: DataFrame) -> DataFrame:
     """Refuse the images of which no label is known, as `label_missing`."""
-    unlabelled = F.col("reason").isNull() & F.col("label").isNull()
-    return images.withColumns(
-        {
-            "detail": F.when(unlabelled, F.lit("it lies in no class folder, or the label file does not name it")).otherwise(
-                F.col("detail")
-            ),
-            "reason": F.when(unlabelled, F.lit("label_missing")).otherwise(F.col("reason")),
-        }
-    )
+    detail = F.lit("it lies in no class folder, or the label file does not name it")
+    return images.withColumns(refused_where(F.col("label").isNull(), "label_missing", detail))
 
 
-def pixels_of(contents: pa.Array, *, channels: int) -> pa.Array:
-    """Return encoded images of one size as a `fixed_shape_tensor` column, uint8 [rows, height, width, channels]."""
-    return tensor_column(np.stack([_array(_decoded(bytes(value.as_py())), channels) for value in contents]))
+def pixels_of(images: pa.RecordBatch, *, channels: int, raw: bool) -> pa.Array:
+    """Return kept images of one size as a `fixed_shape_tensor` column, uint8 [rows, height, width, channels]."""
+    return tensor_column(np.stack([_pixels(row, channels, raw=raw) for row in _contents(images)]))
 
 
-def thumbnail_of(content: bytes) -> bytes | None:
-    """Return the image as a PNG of at most 64 × 64 pixels, or None if it cannot be decoded."""
-    try:
-        image = _decoded(content)
-    except _BROKEN:
+def thumbnail_of(row: dict[str, Any], *, raw: bool) -> bytes | None:
+    """Return a row of `INSPECTED` as a PNG of at most 64 × 64 pixels, or None if nothing of it can be seen."""
+    if row["thumbnail"] is not None:
+        return bytes(row["thumbnail"])
+    if row["height"] is None:
         return None
-    image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
-    stream = io.BytesIO()
-    image.save(stream, "PNG")
-    return stream.getvalue()
+    pixels = _pixels(row, row["channels"], raw=raw)
+    return thumbnail(Image.fromarray(pixels[:, :, 0] if row["channels"] == 1 else pixels))
 
 
-# What Pillow raises for broken data: its own errors are OSErrors, its PNG reader raises SyntaxError, header fields ValueError.
-_BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+def _contents(images: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    # Row by row, since a batch's bytes as Python objects would be held twice.
+    narrow = images.select(["content", "height", "width", "channels"])
+    return (narrow.slice(row, 1).to_pylist()[0] for row in range(narrow.num_rows))
 
 
-def _inspect_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    names = [field.name for field in INSPECTED.fields]
+def _pixels(row: dict[str, Any], channels: int, *, raw: bool) -> np.ndarray:
+    content = bytes(row["content"])
+    if not raw:
+        return pixels_of_file(content, channels)
+    return in_channels(np.frombuffer(content, np.uint8).reshape(row["height"], row["width"], row["channels"]), channels)
+
+
+def _inspect_batches(batches: Iterator[pa.RecordBatch], inspection: Inspection) -> Iterator[pa.RecordBatch]:
+    names = [one.name for one in INSPECTED.fields]
     for batch in batches:
-        rows = [_inspect(**row) for row in batch.to_pylist()]
-        columns = {name: [row.get(name) for row in rows] for name in names}
-        arrays = [pa.array(columns[name], _ARROW[name]) for name in names]
-        yield pa.RecordBatch.from_arrays(arrays, names)
+        files = (batch.slice(row, 1).to_pylist()[0] for row in range(batch.num_rows))
+        rows = [_inspect(inspection=inspection, **one) for one in files]
+        yield pa.RecordBatch.from_arrays([pa.array([row.get(name) for row in rows], _ARROW[name]) for name in names], names)
 
 
-_ARROW = {
-    **dict.fromkeys(("path", "label", "sha256", "reason", "detail"), pa.string()),
-    **dict.fromkeys(("height", "width", "channels", "least", "greatest"), pa.int32()),
-    **dict.fromkeys(("sums", "squares"), pa.list_(pa.int64())),
-    "content": pa.binary(),
-}
-
-
-def _inspect(path: str, label: str | None, content: bytes) -> dict[str, Any]:
-    row = {"path": path, "label": label, "content": content, "sha256": hashlib.sha256(content).hexdigest()}
-    if not _looks_like_image(content):
-        begins = f"its first bytes are {content[:12]!r}" if content else "it is empty"
-        return {**row, "reason": "wrong_type", "detail": f"no image format begins like this: {begins}"}
+def _inspect(path: str, label: str | None, content: bytes, inspection: Inspection) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "path": path,
+        "label": label,
+        "content": b"",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "warnings": [],
+    }
     try:
-        image = _decoded(content)
-    except _BROKEN as error:
-        return {**row, "reason": "undecodable", "detail": str(error)}
-    pixels = np.asarray(image).reshape(-1, len(image.getbands())).astype(np.int64)
+        decoded = decode_picture(content, inspection.rules)
+    except ImageRefused as refused:
+        return {**row, **_refusal(refused, partial_picture(content, inspection.rules))}
+    image = decoded.image
+    grey = image if image.mode == "L" else image.convert("L")
+    checks = inspection.checks
+    found = [
+        *((name, _NOTES[name]) for name in decoded.notes),
+        *_extension(path, decoded.kind),
+        *checks.found(looks_of(image, grey)),
+    ]
+    found = [(name, detail) for name, detail in found if name not in checks.ignore]
+    refusal = next((one for one in found if one[0] in checks.refuse), None)
+    if refusal is not None:
+        return {**row, **_refusal(ImageRefused(*refusal), image)}
+    kept = inspection.storage.resized(image)
     return {
         **row,
-        "height": image.height,
-        "width": image.width,
-        "channels": pixels.shape[1],
-        "sums": pixels.sum(0).tolist(),
-        "squares": (pixels * pixels).sum(0).tolist(),
-        "least": int(pixels.min()),
-        "greatest": int(pixels.max()),
+        **_histogram(kept),
+        "content": inspection.storage.bytes_of(kept, decoded, content),
+        "height": kept.height,
+        "width": kept.width,
+        "source_pixels": image.height * image.width,
+        "looks_like": perceptual_hash(grey) if min(image.size) >= LEAST_SIDE else None,
+        "warnings": [name for name, _ in found],
     }
 
 
-def _looks_like_image(content: bytes) -> bool:
-    return content.startswith(_SIGNATURES) or (content[:4] == b"RIFF" and content[8:12] == b"WEBP")
+_NOTES = {
+    "damaged": "the decoder complained of corrupt data and went on",
+    "multi_frame": "it holds more than one frame",
+}
 
 
-def _decoded(content: bytes) -> Image.Image:
-    """Return the whole image as grey (L) or RGB; raises one of `_BROKEN`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(io.BytesIO(content)) as image:
-            if image.mode.startswith(("I", "F")):
-                # Pillow would cut every value above 255 down to 255.
-                raise ValueError(f"its pixels have more than 8 bits (mode {image.mode}); convert it to 8 bits first")
-            image.load()
-            return image.convert("L" if image.mode in ("1", "L") else "RGB")
+def _refusal(refused: ImageRefused, seen: Image.Image | None) -> dict[str, Any]:
+    picture = None if seen is None else thumbnail(seen)
+    return {"reason": refused.reason, "detail": refused.detail, "thumbnail": picture}
 
 
-def _array(image: Image.Image, channels: int) -> np.ndarray:
-    array = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    return array[:, :, np.newaxis] if array.ndim == 2 else array
+def _extension(path: str, kind: str) -> Iterator[tuple[str, str]]:
+    _, dot, ending = path.rpartition("/")[2].rpartition(".")
+    said = ENDINGS.get(ending.lower()) if dot else None
+    if said is not None and said != kind:
+        yield "wrong_extension", f"its name says {said}, its content is {kind}"
+
+
+def _histogram(image: Image.Image) -> dict[str, Any]:
+    # By Pillow's counts, which hold no second copy of the pixels.
+    counts = np.array(image.histogram(), np.int64).reshape(-1, 256)
+    there = np.flatnonzero(counts.sum(0))
+    return {
+        "channels": len(counts),
+        "sums": (counts @ _LEVELS).tolist(),
+        "squares": (counts @ (_LEVELS * _LEVELS)).tolist(),
+        "least": int(there[0]),
+        "greatest": int(there[-1]),
+    }

@@ -45,6 +45,8 @@ def quality_page(
     refused_samples: pa.Table,
     kept_samples: Sequence[Picture],
     provenance: Mapping[str, Any],
+    galleries: Sequence[Gallery] = (),
+    near_groups: Sequence[Sequence[str]] = (),
 ) -> tuple[bytes, bytes]:
     """Return the quality page as HTML and its numbers as JSON.
 
@@ -58,13 +60,15 @@ def quality_page(
         refused_samples: some refused rows, with the columns of `QUARANTINE_SCHEMA`.
         kept_samples: some kept rows as pictures; empty for tables.
         provenance: source, arguments, versions.
+        galleries: more pictures of rows, each with its caption.
+        near_groups: sources of images that look alike, by group.
 
     Raises:
         ValueError: statistics or provenance that JSON cannot hold, such as NaN.
     """
     refused = sum(cleaning.refused.values())
     sections = [
-        _cleaning(cleaning, refused_samples, kept_samples),
+        _cleaning(cleaning, refused_samples, kept_samples, galleries),
         *([_joins(joins)] if joins else []),
         *([_splits(splits, label, vocabularies)] if splits or label in vocabularies else []),
         *([_vocabularies(vocabularies)] if vocabularies else []),
@@ -97,12 +101,15 @@ def quality_page(
         "joins": [dict(join) for join in joins],
         "vocabularies": {name: _vocabulary_numbers(one) for name, one in vocabularies.items()},
         "statistics": {name: one.to_json() for name, one in statistics.items()},
+        **({"near_duplicates": [list(group) for group in near_groups]} if near_groups else {}),
         "provenance": dict(provenance),
     }
     return page, (json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _cleaning(cleaning: Cleaning, refused_samples: pa.Table, kept_samples: Sequence[Picture]) -> Section:
+def _cleaning(
+    cleaning: Cleaning, refused_samples: pa.Table, kept_samples: Sequence[Picture], galleries: Sequence[Gallery]
+) -> Section:
     blocks: list[Block] = [tally_table(cleaning.refused, found=cleaning.found, kept=cleaning.kept)]
     if cleaning.warned:
         blocks.append(warned_table(cleaning.warned))
@@ -110,6 +117,7 @@ def _cleaning(cleaning: Cleaning, refused_samples: pa.Table, kept_samples: Seque
         blocks.append(examples_table(refused_samples))
     if kept_samples:
         blocks.append(Gallery(kept_samples, f"Kept: {len(kept_samples)} samples"))
+    blocks += galleries
     if refused_samples.num_rows:
         blocks += refused_blocks(refused_samples)
     if cleaning.rules:

@@ -17,6 +17,8 @@ _DEFAULTS = {
     "spark.sql.execution.arrow.maxBytesPerBatch": str(64 << 20),
     # Tiny files share a task: they are counted by their bytes, not as 4 MiB each.
     "spark.sql.files.openCostInBytes": str(64 << 10),
+    # What is kept between stages has as many partitions as it needs, not always those of a large cluster.
+    "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
 }
 
 

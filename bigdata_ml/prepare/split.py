@@ -10,9 +10,10 @@ from pyspark.sql.types import IntegralType
 
 from bigdata_ml.prepare.columns import named
 
-__all__ = ["SplitRule", "assign_split"]
+__all__ = ["SCALE", "SplitRule", "assign_split", "hash_share"]
 
-_SCALE = 1 << 40
+# Shares are whole numbers in [0, SCALE).
+SCALE = 1 << 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +54,14 @@ class SplitRule:
         """Names of the splits."""
         return {name for name, _ in self.fractions}
 
+    def bounds(self, whole: int) -> list[int]:
+        """Return where each split but the last ends when `whole` is divided by the shares, rounded."""
+        bounds, bound = [], 0.0
+        for _, share in self.fractions[:-1]:
+            bound += share
+            bounds.append(round(bound * whole))
+        return bounds
+
     def to_json(self) -> dict[str, Any]:
         """Return the rule as the manifest writes it."""
         return {"hash": "spark xxhash64", "key": list(self.key), "seed": self.seed, "fractions": dict(self.fractions)}
@@ -64,9 +73,14 @@ def assign_split(rows: DataFrame, rule: SplitRule, *, mix_by: Sequence[str]) -> 
     The hash is Spark's xxhash64 of (seed, columns): the same on every cluster and in every order of files.
     """
     place = F.xxhash64(F.lit(rule.seed), *(_hashed(rows, name) for name in mix_by))
-    # A salt of its own, so that the place in a file does not follow from the split.
-    share = F.pmod(F.xxhash64(F.lit("split"), F.lit(rule.seed), *(_hashed(rows, name) for name in rule.key)), F.lit(_SCALE))
+    share = hash_share(rule, *(_hashed(rows, name) for name in rule.key))
     return rows.withColumns({"__place": place, "split": _split(rule, share)})
+
+
+def hash_share(rule: SplitRule, *key: Column) -> Column:
+    """Return the whole number in [0, SCALE) that decides about a row with these values of the key."""
+    # A salt of its own, so that the place in a file does not follow from the split.
+    return F.pmod(F.xxhash64(F.lit("split"), F.lit(rule.seed), *key), F.lit(SCALE))
 
 
 def _hashed(rows: DataFrame, name: str) -> Column:
@@ -76,11 +90,7 @@ def _hashed(rows: DataFrame, name: str) -> Column:
 
 
 def _split(rule: SplitRule, share: Column) -> Column:
-    bound, column = 0.0, F.lit(rule.fractions[-1][0])
-    bounds = []
-    for name, fraction in rule.fractions[:-1]:
-        bound += fraction
-        bounds.append((name, round(bound * _SCALE)))
-    for name, limit in reversed(bounds):
+    column = F.lit(rule.fractions[-1][0])
+    for (name, _), limit in reversed(list(zip(rule.fractions[:-1], rule.bounds(SCALE), strict=True))):
         column = F.when(share < limit, F.lit(name)).otherwise(column)
     return column

@@ -110,7 +110,7 @@ def _check(summary: dict, dirt: dict[str, int]) -> int:
     unmatched = {join["name"]: join["unmatched"] for join in manifest.provenance["joins"]} if manifest else {}
     checks = {
         "kept + refused = files found": images["kept"] + sum(images["refused"].values()) == found,
-        "every truncated file is found": images["refused"]["undecodable"] == dirt["truncated"],
+        "every truncated file is found": images["refused"]["truncated"] == dirt["truncated"],
         "every text file named .png is found": images["refused"]["wrong_type"] == dirt["mistyped"],
         "every duplicate is found": images["refused"]["duplicate"] == dirt["duplicates"],
         "the empty class is seen": images["warned"]["empty_class"] == 1,

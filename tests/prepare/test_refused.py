@@ -72,7 +72,7 @@ def test_a_folder_without_files(refused_images: Callable[..., str], tmp_path: Pa
 def test_a_folder_without_images_says_why_none_is_left(refused_images: Callable[..., str], tmp_path: Path) -> None:
     csv(tmp_path, "hello", "images/cats/a.png")
     csv(tmp_path, "", "images/dogs/b.png")
-    assert refused_images(tmp_path / "images").endswith("no image is left; refused were 2 wrong_type")
+    assert refused_images(tmp_path / "images").endswith("no image is left; refused were 1 empty, 1 wrong_type")
 
 
 def test_images_of_one_class(refused_images: Callable[..., str], tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_raw_pixels_of_images_of_several_sizes(refused_images: Callable[..., str
     save(tmp_path / "images" / "cats" / "a.png", 1)
     save(tmp_path / "images" / "dogs" / "b.png", 2, 5, 6)
     text = refused_images(tmp_path / "images", encoding="raw")
-    assert "there are 2, (4, 4) and (5, 6) among them; use --encoding source" in text
+    assert "there are 2, (4, 4) and (5, 6) among them; give --size HEIGHTxWIDTH" in text
 
 
 def test_a_colon_in_a_file_name(refused_images: Callable[..., str], tmp_path: Path) -> None:

@@ -1,0 +1,182 @@
+"""What the image job says of its cleaning: the verdict, the rules in words, and the quality page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from bigdata_ml.dataset import QUARANTINE_SCHEMA, Cleaning, Contract
+from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
+from bigdata_ml.pages import Gallery, Picture
+from bigdata_ml.prepare.image_checks import CHECKS, ImageChecks
+from bigdata_ml.prepare.images import thumbnail_of
+from bigdata_ml.prepare.picture import PictureRules
+from bigdata_ml.prepare.quality import quality_page
+from bigdata_ml.prepare.sink import quarantine_batch
+
+__all__ = ["RULES", "image_quality", "refused_rows", "verdict"]
+
+# Reason or warning → rule. In the order in which a file is judged.
+RULES = {
+    "empty": "the file has no bytes",
+    "wrong_type": "the file's first bytes are those of no image format that is decoded",
+    "too_many_pixels": "its header says more pixels than --max-pixels; it is not decoded",
+    "metadata_bomb": "compressed text or a profile inflates beyond 1 MiB a chunk or 64 MiB in all; it is not decoded",
+    "truncated": "the file ends before the image does",
+    "undecodable": "the image does not decode to its end",
+    "multi_frame": "an animation or a file of several pages",
+    "damaged": "the decoder complained of corrupt data and went on",
+    "wrong_extension": "the file's name says another format than its content",
+    "too_small": "the shorter side is below --min-side",
+    "odd_aspect": "shorter by longer side is below --min-aspect",
+    "too_dark": "99 % of the pixels are darker than --dark",
+    "too_light": "95 % of the pixels are brighter than --light",
+    "low_information": "the entropy of the grey levels is below --min-entropy",
+    "blurry": "the variance of the Laplacian is below --min-sharpness",
+    "near_grey": "a coloured image of which 99 % of the pixels show less colour than --min-colour",
+    "label_missing": "no class folder, or no line in the label file",
+    "label_conflict": "the same picture has different labels",
+    "duplicate": "another file has the same bytes; the first by path is kept",
+    "near_duplicate": "another image looks alike: their perceptual hashes differ in at most --near-distance of 64 bits",
+    "near_label_conflict": "images that look alike have different labels",
+    "near_crowd": "so many hashes are alike in part that not all were compared with all; near duplicates may be missing",
+    "no_group": "the path does not match --split-key; the image is a group of its own",
+    "moved_with_group": "its own hash would have put it into another split than those it belongs to",
+    "empty_class": "a class folder without files",
+}
+_BROKEN = ("empty", "wrong_type", "too_many_pixels", "metadata_bomb", "truncated", "undecodable")
+_SAME = ("label_missing", "label_conflict", "duplicate")
+_NOTICED = (
+    "label_conflict",
+    "near_duplicate",
+    "near_label_conflict",
+    "near_crowd",
+    "no_group",
+    "moved_with_group",
+    "empty_class",
+)
+
+_SAMPLES = 24
+_SAMPLES_A_NAME = 4
+_GROUPS_SHOWN, _MEMBERS_SHOWN = 6, 4
+
+
+def verdict(
+    files: int, tally: Mapping[str | None, int], warned: Mapping[str, int], *, rules: PictureRules, checks: ImageChecks
+) -> Cleaning:
+    """Return what became of the files; what was looked for and not found is named with 0."""
+    looked_for = [name for name in CHECKS if name not in checks.ignore and name not in checks.refuse]
+    refused = [*_BROKEN, *(["multi_frame"] if rules.frames == "refuse" else []), *checks.refuse, *_SAME, *tally]
+    return Cleaning(
+        found=files,
+        kept=tally.get(None, 0),
+        refused={reason: tally.get(reason, 0) for reason in refused if reason is not None},
+        warned={name: warned.get(name, 0) for name in [*looked_for, *_NOTICED]},
+        rules=RULES,
+    )
+
+
+def refused_rows(batch: pa.RecordBatch, *, raw: bool) -> pa.RecordBatch:
+    """Return refused rows of an inspection with the quarantine's columns; `raw` says that content is pixels."""
+    rows = (batch.slice(row, 1).to_pylist()[0] for row in range(batch.num_rows))
+    return quarantine_batch(
+        source=batch.column("path"),
+        reason=batch.column("reason"),
+        detail=batch.column("detail"),
+        row=pa.nulls(batch.num_rows, pa.string()),
+        thumbnail=pa.array([thumbnail_of(row, raw=raw) for row in rows], pa.binary()),
+    )
+
+
+def image_quality(
+    *,
+    dataset_url: str,
+    contract: Contract,
+    splits: Mapping[str, int],
+    facts: DataFrame,
+    judged: DataFrame,
+    near_groups: Sequence[Sequence[str]],
+    raw: bool,
+) -> dict[str, bytes]:
+    """Return the quality page and its numbers by path; runs Spark jobs.
+
+    Args:
+        dataset_url: where the dataset is published.
+        contract: the dataset's.
+        splits: rows by split.
+        facts: all rows without their bytes: path, label, sha256, reason, warnings.
+        judged: the same rows with content and thumbnail.
+        near_groups: paths of images that look alike, by group.
+        raw: whether content is pixels.
+    """
+    chosen = _chosen(facts)
+    alike = [
+        (path, f"group {index + 1}: ")
+        for index, group in enumerate(near_groups[:_GROUPS_SHOWN])
+        for path in group[:_MEMBERS_SHOWN]
+    ]
+    wanted = sorted({path for paths in chosen.values() for path in paths} | {path for path, _ in alike})
+    shown = {}
+    for row in judged.where(F.col("path").isin(wanted)).collect():
+        seen = row.asDict()
+        shown[row["path"]] = {**seen, "content": None, "thumbnail": thumbnail_of(seen, raw=raw)}
+    warned = [
+        (path, f"{what.removeprefix('warned ')}: ")
+        for what, paths in chosen.items()
+        if what.startswith("warned ")
+        for path in paths
+    ]
+    galleries = [
+        Gallery(pictures, caption)
+        for pictures, caption in (
+            (_pictures(shown, warned), "Noticed and let pass: examples"),
+            (_pictures(shown, alike), f"Near duplicates: the largest of {len(near_groups)} groups"),
+        )
+        if pictures
+    ]
+    html, numbers = quality_page(
+        dataset_url=dataset_url,
+        cleaning=contract.cleaning,
+        splits=splits,
+        label=contract.label,
+        vocabularies=contract.vocabularies,
+        statistics=contract.statistics,
+        joins=(),
+        refused_samples=_quarantined(
+            [shown[path] for what, paths in chosen.items() if what.startswith("refused ") for path in paths]
+        ),
+        kept_samples=_pictures(shown, [(path, "") for path in chosen.get("kept", [])]),
+        galleries=galleries,
+        near_groups=near_groups,
+        provenance=contract.provenance,
+    )
+    return {QUALITY: html, QUALITY_NUMBERS: numbers}
+
+
+def _chosen(facts: DataFrame) -> dict[str, list[str]]:
+    """Return paths of some rows by what became of them: `kept`, `refused REASON`, `warned NAME`."""
+    refused = F.col("reason").isNotNull()
+    what = F.when(refused, F.array(F.concat(F.lit("refused "), "reason"))).otherwise(
+        F.concat(F.array(F.lit("kept")), F.transform("warnings", lambda name: F.concat(F.lit("warned "), name)))
+    )
+    named = facts.select("path", "sha256", F.explode(what).alias("what"))
+    place = F.row_number().over(Window.partitionBy("what").orderBy("sha256", "path"))
+    # The first condition is one that Spark can apply before it sorts.
+    first = named.withColumn("place", place).where(F.col("place") <= _SAMPLES)
+    rows = first.where((F.col("what") == "kept") | (F.col("place") <= _SAMPLES_A_NAME)).orderBy("what", "place").collect()
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row["what"], []).append(row["path"])
+    return found
+
+
+def _quarantined(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    columns = {"source": "path", "reason": "reason", "detail": "detail", "thumbnail": "thumbnail"}
+    return pa.Table.from_pylist([{name: row[one] for name, one in columns.items()} for row in rows], QUARANTINE_SCHEMA)
+
+
+def _pictures(shown: Mapping[str, dict[str, Any]], captions: Sequence[tuple[str, str]]) -> list[Picture]:
+    found = [(shown[path]["thumbnail"], f"{text}{shown[path]['label']} · {path}") for path, text in captions]
+    return [Picture(png=png, caption=caption) for png, caption in found if png is not None]

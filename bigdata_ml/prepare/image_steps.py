@@ -1,0 +1,127 @@
+"""The steps of the image job, in their order: examine, judge by looks, divide, and bring the verdicts back to the bytes."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from bigdata_ml.prepare.duplicates import ConflictPolicy, judge_label_conflicts, refuse_duplicates
+from bigdata_ml.prepare.grouped_split import Bounds, assign_grouped_split, class_bounds
+from bigdata_ml.prepare.images import Inspection, inspect_images, refuse_unlabelled
+from bigdata_ml.prepare.near_groups import NearPolicy, judge_near_duplicates, with_near_groups
+from bigdata_ml.prepare.split import SplitRule
+
+__all__ = ["Judgement", "divide", "examine", "facts_of", "judge_looks", "sum_up", "with_group", "with_verdicts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found: rows by reason (None: kept), and of the kept: rows by warning, classes, sizes (height, width), channels."""
+
+    tally: dict[str | None, int]
+    warned: dict[str, int]
+    classes: int
+    sizes: int
+    least: tuple[int, int]
+    most: tuple[int, int]
+    channels: int
+
+    @property
+    def kept(self) -> int:
+        """Rows to publish."""
+        return self.tally.get(None, 0)
+
+
+def examine(files: DataFrame, inspection: Inspection, *, conflicts: ConflictPolicy, seed: int, partitions: int) -> DataFrame:
+    """Return the files decoded, and judged as far as equal bytes tell; equal ones lie in one of so many partitions.
+
+    `__place` is a hash by which the sink orders rows, so that files hold them mixed.
+    """
+    among = ("label",) if conflicts == "warn" else ()
+    return (
+        inspect_images(files, inspection)
+        .transform(refuse_unlabelled)
+        .withColumn("__place", F.xxhash64(F.lit(seed), "sha256"))
+        .repartition(partitions, "sha256")
+        .transform(judge_label_conflicts, key="sha256", label="label", order="path", policy=conflicts)
+        .transform(refuse_duplicates, key="sha256", order="path", among=among)
+    )
+
+
+def facts_of(examined: DataFrame) -> DataFrame:
+    """Return everything but the bytes; `__open` says that a row is not refused yet."""
+    return examined.drop("content", "thumbnail").withColumn("__open", F.col("reason").isNull())
+
+
+def judge_looks(facts: DataFrame, *, policy: NearPolicy, distance: int, conflicts: ConflictPolicy) -> tuple[DataFrame, int]:
+    """Return the facts judged by looks, with `near`, and how many crowds were not compared in full; runs Spark jobs."""
+    if policy == "ignore":
+        return facts.withColumn("near", F.lit(None).cast("long")), 0
+    grouped, crowds = with_near_groups(facts, distance=distance)
+    return judge_near_duplicates(grouped, policy=policy, conflicts=conflicts), crowds
+
+
+def with_group(facts: DataFrame, split_key: str) -> DataFrame:
+    """Add `group`, the key that is never separated: the folder, or what `path:REGEX` finds; not for `content`.
+
+    A path that does not match is a group of its own, and warned of as `no_group`.
+    """
+    if split_key == "content":
+        return facts
+    if split_key == "folder":
+        return facts.withColumn("group", F.regexp_extract("path", "^(?:(.*)/)?", 1))
+    found = F.regexp_extract("path", split_key.removeprefix("path:"), 1)
+    group = F.when(found == "", F.concat(F.lit("sha256:"), "sha256")).otherwise(found)
+    return facts.withColumns({"group": group, "warnings": F.concat("warnings", _noticed(found == "", "no_group"))})
+
+
+def divide(
+    judged: DataFrame, rule: SplitRule, *, stratify: bool, known: Bounds | None
+) -> tuple[DataFrame, dict[str, tuple[int, ...]] | None]:
+    """Return all rows, the kept ones with their `split`, and the classes' bounds where they are stratified; runs Spark jobs.
+
+    Rows that their group moved are warned of as `moved_with_group`.
+    """
+    kept = judged.where(F.col("reason").isNull())
+    bounds = class_bounds(kept, rule, label="label", known=known) if stratify or known is not None else None
+    split = assign_grouped_split(kept, rule, linked_by="near", own_groups=rule.key != ("sha256",), label="label", bounds=bounds)
+    split = split.withColumn("warnings", F.concat("warnings", _noticed(F.col("moved"), "moved_with_group"))).drop("moved")
+    refused = judged.where(F.col("reason").isNotNull()).withColumn("split", F.lit(None).cast("string"))
+    return split.unionByName(refused), bounds
+
+
+def with_verdicts(examined: DataFrame, divided: DataFrame, *, partitions: int) -> DataFrame:
+    """Return the examined rows, bytes and all, with what was decided about them since; they stay in their partitions."""
+    # Joined by the column they are partitioned by, so that no image is sent anywhere: equal bytes share a row of verdicts.
+    verdict = F.struct("path", F.struct("split", "reason", "detail"))
+    decided = divided.where("__open").groupBy("sha256").agg(F.map_from_entries(F.collect_list(verdict)).alias("__verdicts"))
+    joined = examined.join(decided.repartition(partitions, "sha256"), on="sha256", how="left")
+    one = F.element_at("__verdicts", F.col("path"))
+    return joined.withColumns(
+        {"split": one["split"], "reason": F.coalesce("reason", one["reason"]), "detail": F.coalesce("detail", one["detail"])}
+    ).drop("__verdicts")
+
+
+def sum_up(divided: DataFrame) -> Judgement:
+    """Return the counts; runs Spark jobs."""
+    size = F.struct("height", "width")
+    found = divided.groupBy("reason").agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.count_distinct("label").alias("classes"),
+        F.count_distinct(size).alias("sizes"),
+        F.min(size).alias("least"),
+        F.max(size).alias("most"),
+        F.max("channels").alias("channels"),
+    )
+    by_reason = {row["reason"]: row for row in found.orderBy("reason").collect()}
+    tally = {reason: row["rows"] for reason, row in by_reason.items()}
+    kept = by_reason.get(None)
+    if kept is None:
+        return Judgement(tally, {}, classes=0, sizes=0, least=(0, 0), most=(0, 0), channels=0)
+    names = divided.where(F.col("reason").isNull()).select(F.explode("warnings").alias("name")).groupBy("name").count().collect()
+    warned = {row["name"]: row["count"] for row in names}
+    return Judgement(tally, warned, kept["classes"], kept["sizes"], tuple(kept["least"]), tuple(kept["most"]), kept["channels"])
+
+
+def _noticed(condition: Column, name: str) -> Column:
+    return F.when(condition, F.array(F.lit(name))).otherwise(F.array().cast("array<string>"))
