@@ -90,7 +90,7 @@ def contract_of(kept: int, *, refused: int = 0, **changes: Any) -> Contract:
 
 
 def write_quarantine(staging: Staging) -> str:
-    quarantine = QuarantineWriter(staging.root, "a.arrow")
+    quarantine = QuarantineWriter(staging.root, f"a{staging.suffix}.arrow")
     row = {"source": "/in/bad.png", "reason": "undecodable", "detail": "no image", "row": None, "thumbnail": None}
     quarantine.write(pa.RecordBatch.from_pylist([row], schema=QUARANTINE_SCHEMA))
     quarantine.close()
@@ -109,12 +109,21 @@ def publish_dataset(
         for split, rows in splits.items():
             borders = np.linspace(0, rows.num_rows, files + 1).astype(int).tolist()
             for number, (begin, end) in enumerate(pairwise(borders)):
-                name = f"part-{number}.parquet"
+                name = f"part-{number}{staging.suffix}.parquet"
                 piece = rows.slice(begin, end - begin)
                 parts.append(write_part(staging.root, piece, split=split, name=name, options=options))
         kept = sum(rows.num_rows for rows in splits.values())
         publish(staging, parts, contract_of(kept, refused=1), quarantine=[write_quarantine(staging)], pages={})
     return Dataset.open(str(url))
+
+
+def replace_dataset(url: str | Path, rows: int, *, first: int = 1000) -> Dataset:
+    """Publish a version of so many rows of FIELDS with the ids first …, in one file of the split train."""
+    with stage(str(url), replace=True) as staging:
+        part = write_part(staging.root, make_rows(rows, first=first), split="train", name=f"part-0{staging.suffix}.parquet")
+        pages = {"_bigdata_ml/quality.html": f"{rows} rows".encode()}
+        publish(staging, [part], contract_of(rows), quarantine=[], pages=pages)
+    return Dataset.open(url)
 
 
 def publish_columns(url: str | Path, schema: Schema, columns: Mapping[str, Any], **contract: Any) -> Dataset:

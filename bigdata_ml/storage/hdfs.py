@@ -108,8 +108,8 @@ class _Hdfs:
         self._client.delete(path, recursive)
 
     @_hdfs_errors()
-    def mv(self, source: str, target: str, **_: bool) -> None:
-        self._client.rename(source, target)
+    def mv(self, source: str, target: str, *, overwrite: bool = False, **_: bool) -> None:
+        self._client.rename(source, target, overwrite)
 
     @_hdfs_errors()
     def open(self, path: str, *, mode: str) -> "_HdfsFile | SpooledFile":

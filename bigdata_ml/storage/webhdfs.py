@@ -120,10 +120,11 @@ class _WebHdfs:
         with webhdfs_errors(path):
             self.client.delete(path, recursive=recursive)
 
-    def mv(self, source: str, target: str, **_: bool) -> None:
+    def mv(self, source: str, target: str, *, overwrite: bool = False, **_: bool) -> None:
         # With options the NameNode renames strictly; without, a directory that is there would take the source in.
+        options = "OVERWRITE" if overwrite else "NONE"
         with webhdfs_errors(source):
-            answer = self.client._rename(source, destination=target, renameoptions="NONE")
+            answer = self.client._rename(source, destination=target, renameoptions=options)
         if answer.content and not answer.json().get("boolean", True):
             raise OSError(f"{source} cannot be renamed to {target}")
 

@@ -10,16 +10,17 @@ import pyarrow.fs as pafs
 import pytest
 from contracts import assert_reads_each_row_once, assert_resumes_exactly, content_of
 from stores import STORES
-from tiny import SPLITS, publish_dataset
+from tiny import SPLITS, contract_of, make_rows, publish_dataset, replace_dataset, write_part
 
-from bigdata_ml.dataset import Dataset, stage, validate
+from bigdata_ml.dataset import Dataset, collect_garbage, publish, stage, validate
 from bigdata_ml.errors import ChecksumMismatch, DatasetNotFound, JobRefused
 from bigdata_ml.reader import Reader, ReadOptions, open_reader
 from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage.exchange import put_new, put_over
 
 every_store = pytest.mark.parametrize("store", STORES)
 every_remote_store = pytest.mark.parametrize("store", [one for one in STORES if one != "local"])
-stores_that_publish = pytest.mark.parametrize("store", [one for one in STORES if one != "s3"])
+stores_with_rename = pytest.mark.parametrize("store", [one for one in STORES if one != "s3"])
 
 STAGES_AND_WAITS = """
 import sys, time
@@ -31,21 +32,33 @@ with stage(sys.argv[1]) as staging:
 """
 
 
+REPLACES_AND_ENDS = """
+import os, signal, sys
+left = int(sys.argv[2])
+def counted(call):
+    def wrapped(*args, **kwargs):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*args, **kwargs)
+    return wrapped
+import bigdata_ml.storage.exchange as exchange
+from bigdata_ml.storage.location import Location
+for name in ("write_bytes", "move", "delete"):
+    setattr(Location, name, counted(getattr(Location, name)))
+exchange._put = counted(exchange._put)
+from tiny import replace_dataset
+replace_dataset(sys.argv[1], 9)
+print("done", flush=True)
+"""
+PYTHONPATH = f"{Path(__file__).parents[2]}{os.pathsep}{Path(__file__).parents[1]}"
+
+
 @pytest.fixture
-def published(store: str, place: str, tmp_path: Path) -> Dataset:
-    """A dataset of SPLITS at `place`: published there or, on S3, copied."""
-    if store != "s3":
-        return publish_dataset(place)
-    publish_dataset(tmp_path / "local")
-    copy_files(locate(tmp_path / "local"), locate(place))
-    return Dataset.open(place)
-
-
-def copy_files(source: Location, target: Location) -> None:
-    for info in source.filesystem.get_file_info(pafs.FileSelector(source.path, recursive=True)):
-        if info.type == pafs.FileType.File:
-            path = info.path[len(source.path) + 1 :]
-            (target / path).write_bytes((source / path).read_bytes())
+def published(store: str, place: str) -> Dataset:
+    """A dataset of SPLITS, published at `place`."""
+    return publish_dataset(place)
 
 
 def reader(dataset: Dataset) -> Reader:
@@ -81,7 +94,7 @@ def test_a_changed_byte_is_found(published: Dataset) -> None:
     data[len(data) // 3] ^= 0xFF
     file.write_bytes(bytes(data))
     assert [finding.place for finding in validate(published.location.url)] == [f"{file.url} row group 2"]
-    with pytest.raises(ChecksumMismatch, match=r"part-0\.parquet"):
+    with pytest.raises(ChecksumMismatch, match=r"part-0.*\.parquet"):
         list(reader(published))
 
 
@@ -98,19 +111,19 @@ def test_no_dataset_is_where_there_is_nothing(place: str) -> None:
         Dataset.open(place)
 
 
-@stores_that_publish
+@every_store
 def test_publishing_leaves_nothing_beside_the_dataset(published: Dataset) -> None:
     assert children(published.location.parent) == {published.location.name}
 
 
-@stores_that_publish
+@every_store
 def test_a_second_publication_to_the_same_place_is_refused(published: Dataset) -> None:
     with pytest.raises(JobRefused, match="exists already"):
         publish_dataset(published.location.url)
     assert validate(published.location.url) == []
 
 
-@stores_that_publish
+@stores_with_rename
 def test_of_two_publications_at_once_one_wins_and_the_other_says_so(place: str) -> None:
     with stage(place) as late:
         publish_dataset(place)
@@ -121,7 +134,7 @@ def test_of_two_publications_at_once_one_wins_and_the_other_says_so(place: str) 
     assert children(locate(place).parent) == {locate(place).name}
 
 
-@stores_that_publish
+@stores_with_rename
 def test_debris_of_a_killed_job_is_named_and_deleted_by_the_next(place: str) -> None:
     command = [sys.executable, "-c", STAGES_AND_WAITS, place]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as job:
@@ -134,10 +147,60 @@ def test_debris_of_a_killed_job_is_named_and_deleted_by_the_next(place: str) -> 
     assert not locate(place).exists()
 
 
-@pytest.mark.parametrize("store", ["s3"])
-def test_publishing_to_s3_is_refused_by_name(place: str) -> None:
-    with pytest.raises(JobRefused, match="S3 has no rename"):
-        publish_dataset(place)
+@every_store
+def test_a_new_version_takes_the_place_of_the_old_one(published: Dataset) -> None:
+    place = published.location
+    for rows in (9, 8, 7):
+        after = replace_dataset(place.url, rows)
+        assert after.rows == rows
+        assert validate(place.url) == []
+        assert_reads_each_row_once(lambda after=after: reader(after), range(1000, 1000 + rows))  # type: ignore[misc]
+    assert (place / "_bigdata_ml/quality.html").read_bytes() == b"7 rows"
+    collect_garbage(place.url)
+    assert [path for path, _ in place.walk() if path.endswith(".parquet")] == after.row_groups.files
+    assert children(place.parent) == {place.name}
+
+
+@every_store
+def test_of_two_new_versions_at_once_one_wins_and_the_other_says_so(published: Dataset) -> None:
+    place = published.location
+    with pytest.raises(JobRefused, match="another job has published there since this one began"):  # noqa: PT012, SIM117
+        with stage(place.url, replace=True) as staging:
+            part = write_part(staging.root, make_rows(3), split="train", name=f"x{staging.suffix}.parquet")
+            replace_dataset(place.url, 9)
+            publish(staging, [part], contract_of(3), quarantine=[], pages={})
+    assert Dataset.open(place.url).rows == 9
+    assert validate(place.url) == []
+    assert not any("/x." in path for path, _ in place.walk())
+
+
+@pytest.mark.parametrize("calls", [2, 5, 8, 10, 12])
+@pytest.mark.parametrize("store", ["hdfs", "s3"])
+def test_a_job_killed_at_any_moment_leaves_the_old_version_or_the_new(published: Dataset, calls: int) -> None:
+    url = published.location.url
+    command = [sys.executable, "-c", REPLACES_AND_ENDS, url, str(calls)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": PYTHONPATH})
+    assert done.returncode == -signal.SIGKILL or "done" in done.stdout, done.stderr
+    assert validate(url) == []
+    assert Dataset.open(url).rows in (sum(SPLITS.values()), 9)
+    assert replace_dataset(url, 4).rows == 4
+    collect_garbage(url)
+    assert validate(url) == []
+    assert children(published.location.parent) == {published.location.name}
+
+
+@every_store
+def test_of_several_that_put_a_file_as_the_first_one_succeeds(place: str) -> None:
+    file = locate(place) / "a/first"
+    put_new(file, b"one")
+    with pytest.raises(FileExistsError):
+        put_new(file, b"two")
+    assert file.read_bytes() == b"one"
+    put_over(file, b"three")
+    assert file.read_bytes() == b"three"
+    put_over(locate(place) / "b/new", b"four")
+    assert [path for path, info in locate(place).walk() if info.type == pafs.FileType.File] == ["a/first", "b/new"]
+    assert children(locate(place) / "a") == {"first"}
 
 
 def children(directory: Location) -> set[str]:

@@ -10,20 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import contract_of, make_rows, publish_dataset, write_part
+from tiny import contract_of, make_rows, publish_dataset, replace_dataset, write_part
 
 from bigdata_ml.dataset import Dataset, adopt, collect_garbage, publish, stage, validate
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, JobRefused
 from bigdata_ml.reader import ReadOptions, open_reader
-
-
-def replace_by(url: Path | str, rows: int, *, first: int = 1000, name: str = "part-0") -> Dataset:
-    """Publish a version of so many rows with the ids first …"""
-    with stage(str(url), replace=True) as staging:
-        part = write_part(staging.root, make_rows(rows, first=first), split="train", name=f"{name}{staging.suffix}.parquet")
-        pages = {"_bigdata_ml/quality.html": f"{rows} rows".encode()}
-        publish(staging, [part], contract_of(rows), quarantine=[], pages=pages)
-    return Dataset.open(url)
 
 
 def ids_of(dataset: Dataset) -> list[int]:
@@ -38,7 +29,7 @@ def files_below(root: Path) -> set[str]:
 
 def test_a_new_version_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     before = publish_dataset(tmp_path / "d")
-    after = replace_by(tmp_path / "d", 9)
+    after = replace_dataset(tmp_path / "d", 9)
     assert ids_of(after) == list(range(1000, 1009))
     assert before.manifest is not None
     assert after.manifest is not None
@@ -51,17 +42,17 @@ def test_a_new_version_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
 def test_a_reader_of_the_old_version_reads_on_until_the_next_but_one(tmp_path: Path) -> None:
     old = publish_dataset(tmp_path / "d")
     batches = iter(open_reader(old, ReadOptions(columns=("id",), shuffle=False), global_batch_size=71))
-    replace_by(tmp_path / "d", 9)
+    replace_dataset(tmp_path / "d", 9)
     assert sorted(next(batches)["id"].to_pylist()) == list(range(71))
     assert ids_of(old) == list(range(71))
-    replace_by(tmp_path / "d", 8)
+    replace_dataset(tmp_path / "d", 8)
     with pytest.raises(DatasetInvalid):
         ids_of(old)
     assert validate(tmp_path / "d") == []
 
 
 def test_where_nothing_is_a_version_is_published_as_any_dataset(tmp_path: Path) -> None:
-    assert ids_of(replace_by(tmp_path / "d", 9)) == list(range(1000, 1009))
+    assert ids_of(replace_dataset(tmp_path / "d", 9)) == list(range(1000, 1009))
     assert not (tmp_path / "d/_bigdata_ml/manifests").exists()
 
 
@@ -69,13 +60,13 @@ def test_what_is_no_dataset_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d/mine.txt").write_text("mine")
     with pytest.raises(JobRefused, match=r"d is no dataset with a manifest, and --replace replaces nothing else"):
-        replace_by(tmp_path / "d", 9)
+        replace_dataset(tmp_path / "d", 9)
     assert files_below(tmp_path) == {"d/mine.txt"}
 
 
 def test_an_error_leaves_the_old_version_and_nothing_else(tmp_path: Path) -> None:
     publish_dataset(tmp_path / "d")
-    replace_by(tmp_path / "d", 9)
+    replace_dataset(tmp_path / "d", 9)
     before = files_below(tmp_path)
     with pytest.raises(RuntimeError, match="no more"), stage(str(tmp_path / "d"), replace=True) as staging:  # noqa: PT012
         write_part(staging.root, make_rows(3), split="train", name=f"x{staging.suffix}.parquet")
@@ -88,7 +79,7 @@ def test_of_two_jobs_one_wins_and_the_other_says_so(tmp_path: Path) -> None:
     with pytest.raises(JobRefused, match="another job has published there since this one began"):  # noqa: PT012, SIM117
         with stage(str(tmp_path / "d"), replace=True) as staging:
             part = write_part(staging.root, make_rows(3), split="train", name=f"x{staging.suffix}.parquet")
-            replace_by(tmp_path / "d", 9)
+            replace_dataset(tmp_path / "d", 9)
             publish(staging, [part], contract_of(3), quarantine=[], pages={})
     assert ids_of(Dataset.open(tmp_path / "d")) == list(range(1000, 1009))
     assert validate(tmp_path / "d") == []
@@ -98,7 +89,7 @@ def test_of_two_jobs_one_wins_and_the_other_says_so(tmp_path: Path) -> None:
 def _racer(url: str, rows: int, start: float, results: "multiprocessing.Queue[int]") -> None:
     time.sleep(max(0.0, start - time.time()))
     try:
-        replace_by(url, rows, first=rows * 1000)
+        replace_dataset(url, rows, first=rows * 1000)
         results.put(rows)
     except JobRefused:
         results.put(0)
@@ -128,9 +119,8 @@ def test_many_jobs_at_once_leave_the_version_of_the_last_that_won(tmp_path: Path
 
 REPLACES = """
 import sys
-sys.path.insert(0, sys.argv[2])
-from test_replace import replace_by
-replace_by(sys.argv[1], 9)
+from tiny import replace_dataset
+replace_dataset(sys.argv[1], 9)
 print("done", flush=True)
 """
 
@@ -139,15 +129,15 @@ print("done", flush=True)
 def test_a_job_killed_at_any_moment_leaves_the_old_version_or_the_new(tmp_path: Path, calls: int) -> None:
     """The job ends itself, without any clean-up, at its n-th call that changes a file's name or makes a directory."""
     publish_dataset(tmp_path / "d")
-    replace_by(tmp_path / "d", 5, first=500)
+    replace_dataset(tmp_path / "d", 5, first=500)
     environment = {**os.environ, "END_AT": str(calls), "PYTHONPATH": f"{Path(__file__).parents[2]}:{Path(__file__).parents[1]}"}
     source = _ENDS_AT + REPLACES
-    command = [sys.executable, "-c", source, str(tmp_path / "d"), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", source, str(tmp_path / "d")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL or "done" in done.stdout, done.stderr
     assert validate(tmp_path / "d") == []
     assert ids_of(Dataset.open(tmp_path / "d")) in (list(range(500, 505)), list(range(1000, 1009)))
-    assert ids_of(replace_by(tmp_path / "d", 4, first=2000)) == list(range(2000, 2004))
+    assert ids_of(replace_dataset(tmp_path / "d", 4, first=2000)) == list(range(2000, 2004))
     collect_garbage(tmp_path / "d")
     assert {path.name for path in tmp_path.iterdir()} == {"d"}
     assert len(list((tmp_path / "d/split=train").iterdir())) == 1
@@ -175,7 +165,7 @@ os.replace, os.link = counted(os.replace), counted(os.link)
 
 def test_a_version_whose_job_died_before_the_copy_is_completed_by_the_next(tmp_path: Path) -> None:
     publish_dataset(tmp_path / "d")
-    replace_by(tmp_path / "d", 9)
+    replace_dataset(tmp_path / "d", 9)
     manifest, older = tmp_path / "d/_bigdata_ml/manifest.json", tmp_path / "d/_bigdata_ml/manifests/00000001.json"
     manifest.write_bytes(older.read_bytes())
     assert Dataset.open(tmp_path / "d").rows == 71
@@ -196,7 +186,7 @@ def test_a_job_taken_for_dead_publishes_nothing(tmp_path: Path, monkeypatch: pyt
 def test_garbage_is_what_no_reader_of_the_manifest_needs(tmp_path: Path) -> None:
     publish_dataset(tmp_path / "d")
     (tmp_path / "d/notes.parquet.txt").write_text("mine")
-    replace_by(tmp_path / "d", 9)
+    replace_dataset(tmp_path / "d", 9)
     gone = collect_garbage(tmp_path / "d")
     assert len([path for path in gone if path.endswith(".parquet")]) == 6
     assert collect_garbage(tmp_path / "d") == []
@@ -220,9 +210,9 @@ def test_files_of_a_job_under_way_are_no_garbage(tmp_path: Path) -> None:
 
 def test_files_adopted_anew_are_a_version_too(tmp_path: Path) -> None:
     publish_dataset(tmp_path / "d")
-    replace_by(tmp_path / "d", 9)
+    replace_dataset(tmp_path / "d", 9)
     with pytest.raises(JobRefused, match="belongs to an older version, whose rows would come twice; bigdata-ml gc first"):
         adopt(tmp_path / "d", replace=True)
     collect_garbage(tmp_path / "d")
     assert adopt(tmp_path / "d", replace=True).rows == 9
-    assert ids_of(replace_by(tmp_path / "d", 4)) == list(np.arange(1000, 1004))
+    assert ids_of(replace_dataset(tmp_path / "d", 4)) == list(np.arange(1000, 1004))

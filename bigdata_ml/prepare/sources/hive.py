@@ -23,8 +23,8 @@ def hive(spark: SparkSession, table: str | None = None, *, query: str | None = N
 
     Raises:
         ValueError: not exactly one of table and query.
-        JobRefused: no such table, a query that cannot be understood, a session without Hive's catalogue, or a partition of a table
-            that was named whose directory is gone, which Spark would pass over without a word.
+        JobRefused: no such table, a query that cannot be understood, a session without Hive's catalogue, or a partition of the
+            table whose directory is gone, which Spark would pass over without a word.
     """
     if (table is None) == (query is None):
         raise ValueError("give exactly one of table and query")
@@ -73,4 +73,4 @@ def _gone_partitions(spark: SparkSession, table: str) -> Iterator[tuple[str, str
 
 def _nothing(spark: SparkSession) -> object:
     """Return Scala's None."""
-    return getattr(spark._jvm.scala, "None$").__getattr__("MODULE$")
+    return getattr(getattr(spark.sparkContext._gateway.jvm.scala, "None$"), "MODULE$")

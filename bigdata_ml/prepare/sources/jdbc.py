@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -43,8 +44,8 @@ def jdbc(
     """Return the rows of a table, a view, or a query in brackets with a name: `(SELECT … WHERE …) AS recent`.
 
     Without `parts` one task reads all. With them the least and greatest value of the column are asked for first, and the stretch
-    between is cut into parts of equal width. Each part is a statement of its own: rows that are changed meanwhile may be missed or
-    come twice, so read a replica, a snapshot or a table that rests.
+    between is cut into parts of equal width. Each part is a statement of its own: rows that are changed meanwhile may be missed
+    or come twice, so read a replica, a snapshot or a table that rests.
 
     Args:
         spark: the session; the driver must be on its class path (`--packages org.postgresql:postgresql:42.7.7`).
@@ -54,8 +55,7 @@ def jdbc(
         properties: the driver's: `user`, `password`, `driver`, `sessionInitStatement` …
 
     Raises:
-        JobRefused: no driver, nobody answers, no such table or column, or a column that has no order of that kind. The password is
-            in no message.
+        JobRefused: no driver, nobody answers, no such table or column, or a column that parts are not cut by.
     """
     read = spark.read.format("jdbc").options(**{"fetchsize": str(_FETCH_ROWS), **(properties or {})})
     read = read.option("url", url).option("dbtable", table)
@@ -67,22 +67,13 @@ def jdbc(
         least, greatest = _bounds(rows, parts, place)
         if least is None:
             return rows
-        return (
-            read.option("partitionColumn", parts.column)
-            .option("lowerBound", str(least))
-            .option("upperBound", str(greatest))
-            .option("numPartitions", str(parts.count))
-            .load()
-        )
-    except PySparkException as error:
-        raise JobRefused(f"{place}: cannot be read: {cause_of(error)}") from error
-    except Exception as error:
+        bounds = {"partitionColumn": parts.column, "lowerBound": least, "upperBound": greatest, "numPartitions": parts.count}
+        return read.options(**{name: str(value) for name, value in bounds.items()}).load()
+    except (PySparkException, Py4JJavaError) as error:
         if "ClassNotFoundException" in str(error) or "No suitable driver" in str(error):
-            kind = url.split(":")[1] if url.count(":") > 1 else url
-            raise JobRefused(f"{place}: the driver of {kind} is not there; give spark-submit its jar by --packages or --jars") from error
-        if type(error).__name__ == "Py4JJavaError":
-            raise JobRefused(f"{place}: cannot be read: {cause_of(error)}") from error  # type: ignore[arg-type]
-        raise
+            text = "the driver of that database is not there; give spark-submit its jar by --packages or --jars"
+            raise JobRefused(f"{place}: {text}") from error
+        raise JobRefused(f"{place}: cannot be read: {cause_of(error)}") from error
 
 
 def _bounds(rows: DataFrame, parts: JdbcParts, place: str) -> tuple[Any, Any]:
@@ -90,6 +81,8 @@ def _bounds(rows: DataFrame, parts: JdbcParts, place: str) -> tuple[Any, Any]:
         raise JobRefused(f"{place}: has no column {parts.column!r} to cut parts by; it has {', '.join(rows.columns)}")
     kind = rows.schema[parts.column].dataType
     if not isinstance(kind, _BOUNDED):
-        raise JobRefused(f"{place}: parts are cut by a whole number, date or timestamp; {parts.column!r} is {kind.simpleString()}")
+        raise JobRefused(
+            f"{place}: parts are cut by a whole number, date or timestamp; {parts.column!r} is {kind.simpleString()}"
+        )
     found = rows.agg(F.min(named(parts.column)).alias("least"), F.max(named(parts.column)).alias("greatest")).collect()[0]
     return found["least"], found["greatest"]
