@@ -15,7 +15,7 @@ from configuration import HOST, PORTS, free_ports, is_free, write_configuration
 from daemons import Daemon, end, is_running, kill, last_lines, launch
 from failures import ClusterFailed
 from jars import maven_jars
-from readiness import metastore_is_ready, namenode_is_ready, yarn_is_ready
+from readiness import datanode_is_ready, metastore_is_ready, namenode_is_ready, yarn_is_ready
 
 __all__ = ["HDFS", "HIVE", "YARN", "Cluster", "daemon_of", "down", "kill_daemon", "start_daemons", "status", "up"]
 
@@ -24,7 +24,6 @@ YARN = ("resourcemanager", "nodemanager")
 HIVE = ("metastore",)
 _FILE = "cluster.json"
 _READY_SECONDS = 180.0
-_DATANODES = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,8 +188,9 @@ def _readiness(cluster: Cluster, name: str) -> Callable[[], bool]:
         return lambda: metastore_is_ready(ports["metastore"])
     if name in YARN:
         return lambda: yarn_is_ready(ports["resourcemanager_http"])
-    datanodes = 0 if name == "namenode" else _DATANODES
-    return lambda: namenode_is_ready(ports["namenode_http"], datanodes=datanodes)
+    if name == "namenode":
+        return lambda: namenode_is_ready(ports["namenode_http"])
+    return lambda: datanode_is_ready(ports[f"{name}_http"])
 
 
 def _save(cluster: Cluster) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from configuration import HOST
 
-__all__ = ["live_datanodes", "metastore_is_ready", "namenode_is_ready", "yarn_is_ready"]
+__all__ = ["datanode_is_ready", "live_datanodes", "metastore_is_ready", "namenode_is_ready", "yarn_is_ready"]
 
 _SECONDS = 5.0
 _NOT_YET = (OSError, urllib.error.URLError, http.client.HTTPException, ValueError, LookupError)
@@ -18,12 +18,24 @@ _CALL = 0x8001_0001  # Thrift's binary protocol, version 1; a call
 _ALIVE = 2  # fb303's status of a service that serves
 
 
-def namenode_is_ready(port: int, *, datanodes: int) -> bool:
-    """Whether the NameNode at this HTTP port has left safe mode and counts so many DataNodes."""
+def namenode_is_ready(port: int) -> bool:
+    """Whether the NameNode at this HTTP port answers and has left safe mode."""
     try:
-        return _jmx(port, "NameNodeInfo")["Safemode"] == "" and live_datanodes(port) >= datanodes
+        return bool(_jmx(port, "NameNode", "NameNodeInfo")["Safemode"] == "")
     except _NOT_YET:
         return False
+
+
+def datanode_is_ready(port: int) -> bool:
+    """Whether the DataNode at this HTTP port has heard from its NameNode.
+
+    The NameNode's own count would not do: it counts a DataNode that was lost for a while as alive.
+    """
+    try:
+        actors = json.loads(_jmx(port, "DataNode", "DataNodeInfo")["BPServiceActorInfo"])
+    except _NOT_YET:
+        return False
+    return bool(actors) and all(one["ActorState"] == "RUNNING" and one["NamenodeHaState"] == "active" for one in actors)
 
 
 def live_datanodes(port: int) -> int:
@@ -32,7 +44,7 @@ def live_datanodes(port: int) -> int:
     Raises:
         OSError: it does not answer.
     """
-    return int(_jmx(port, "FSNamesystemState")["NumLiveDataNodes"])
+    return int(_jmx(port, "NameNode", "FSNamesystemState")["NumLiveDataNodes"])
 
 
 def yarn_is_ready(port: int) -> bool:
@@ -57,8 +69,8 @@ def metastore_is_ready(port: int) -> bool:
     return answer[8 : 8 + len(name)] == name and answer[-4:] == struct.pack(">I", _ALIVE)
 
 
-def _jmx(port: int, bean: str) -> dict[str, Any]:
-    answer = _json(f"http://{HOST}:{port}/jmx?qry=Hadoop:service=NameNode,name={bean}")
+def _jmx(port: int, service: str, bean: str) -> dict[str, Any]:
+    answer = _json(f"http://{HOST}:{port}/jmx?qry=Hadoop:service={service},name={bean}")
     return dict(answer["beans"][0])
 
 

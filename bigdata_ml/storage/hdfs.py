@@ -5,21 +5,26 @@ import io
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage.client import storage_client
+from bigdata_ml.storage.spooled import SpooledFile
 
 __all__ = ["hdfs_handler"]
 
 _KNOCK_SECONDS = 10.0
+_PIECE = 2**20
+# Seconds before a file is sent again: a minute in all.
+_WAITS = (1, 2, 4, 8, 15, 30, None)
 
 
 def hdfs_handler(authority: str, *, url: str) -> pafs.FSSpecHandler:
@@ -110,11 +115,32 @@ class _Hdfs:
         self._client.rename(source, target)
 
     @_hdfs_errors()
-    def open(self, path: str, *, mode: str) -> "_HdfsFile":
+    def open(self, path: str, *, mode: str) -> "_HdfsFile | SpooledFile":
         if mode == "rb":
             return _HdfsFile(self._client.read(path))
+        return SpooledFile(partial(self._send, path))
+
+    @_hdfs_errors()
+    def _send(self, path: str, file: IO[bytes]) -> None:
+        """Make the file at `path`, again and again if DataNodes are lost.
+
+        Inside a block the client goes on without a lost DataNode. But a block that the NameNode places on one, which it does
+        until it has noticed, is the end of its write.
+        """
         options = importlib.import_module("hdfs_native").WriteOptions(overwrite=True)
-        return _HdfsFile(self._client.create(path, options))
+        for wait in _WAITS:
+            writer = self._client.create(path, options)
+            try:
+                file.seek(0)
+                while piece := file.read(_PIECE):
+                    writer.write(piece)
+                writer.close()
+                return
+            except (OSError, RuntimeError) as error:
+                # An RPCError is what the NameNode says itself: no quota, no permission.
+                if wait is None or str(error).startswith("RPCError"):
+                    raise
+            time.sleep(wait)
 
 
 def _hdfs_info(status: Any) -> dict[str, Any]:
@@ -123,7 +149,7 @@ def _hdfs_info(status: Any) -> dict[str, Any]:
 
 
 class _HdfsFile(io.RawIOBase):
-    """An open file on HDFS."""
+    """A file on HDFS that is read."""
 
     def __init__(self, file: Any) -> None:
         super().__init__()
@@ -131,9 +157,6 @@ class _HdfsFile(io.RawIOBase):
 
     def readable(self) -> bool:
         return bool(self._file.readable())
-
-    def writable(self) -> bool:
-        return bool(self._file.writable())
 
     def seekable(self) -> bool:
         return bool(self._file.seekable())
@@ -148,10 +171,6 @@ class _HdfsFile(io.RawIOBase):
 
     def tell(self) -> int:
         return int(self._file.tell())
-
-    @_hdfs_errors()
-    def write(self, data: Any) -> int:
-        return int(self._file.write(data))
 
     @_hdfs_errors()
     def close(self) -> None:

@@ -4,7 +4,7 @@ import importlib
 import os
 import socket
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +13,8 @@ import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage.client import storage_client
-from bigdata_ml.storage.webhdfs_file import WebHdfsReadFile, WebHdfsWrittenFile, webhdfs_errors
+from bigdata_ml.storage.spooled import SpooledFile
+from bigdata_ml.storage.webhdfs_file import WebHdfsReadFile, send_by_webhdfs, webhdfs_errors
 
 __all__ = ["webhdfs_handler"]
 
@@ -75,9 +76,9 @@ class _WebHdfs:
     def client(self) -> Any:
         return _webhdfs_client(self.authority, os.getpid())
 
-    @webhdfs_errors()
     def info(self, path: str) -> dict[str, Any]:
-        return _webhdfs_info(self.client.status(path))
+        with webhdfs_errors(path):
+            return _webhdfs_info(self.client.status(path))
 
     def exists(self, path: str) -> bool:
         return self._kind(path) is not None
@@ -94,39 +95,40 @@ class _WebHdfs:
         except FileNotFoundError:
             return None
 
-    @webhdfs_errors()
     def find(self, path: str, *, maxdepth: int | None, **_: bool) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         waiting = [path.rstrip("/")]
         while waiting:
             directory = waiting.pop()
-            for name, status in self.client.list(directory or "/", status=True):
+            with webhdfs_errors(directory):
+                statuses = self.client.list(directory or "/", status=True)
+            for name, status in statuses:
                 place = f"{directory}/{name}"
                 found[place] = _webhdfs_info(status)
                 if maxdepth is None and status["type"] == "DIRECTORY":
                     waiting.append(place)
         return found
 
-    @webhdfs_errors()
     def mkdir(self, path: str, *, create_parents: bool) -> None:
         if not create_parents:
             self.info(path.rpartition("/")[0] or "/")
-        self.client.makedirs(path)
+        with webhdfs_errors(path):
+            self.client.makedirs(path)
 
-    @webhdfs_errors()
     def rm(self, path: str, *, recursive: bool = False) -> None:
-        self.client.delete(path, recursive=recursive)
+        with webhdfs_errors(path):
+            self.client.delete(path, recursive=recursive)
 
-    @webhdfs_errors()
     def mv(self, source: str, target: str, **_: bool) -> None:
         # With options the NameNode renames strictly; without, a directory that is there would take the source in.
-        answer = self.client._rename(source, destination=target, renameoptions="NONE")
+        with webhdfs_errors(source):
+            answer = self.client._rename(source, destination=target, renameoptions="NONE")
         if answer.content and not answer.json().get("boolean", True):
             raise OSError(f"{source} cannot be renamed to {target}")
 
-    def open(self, path: str, *, mode: str) -> WebHdfsReadFile | WebHdfsWrittenFile:
+    def open(self, path: str, *, mode: str) -> WebHdfsReadFile | SpooledFile:
         if mode == "wb":
-            return WebHdfsWrittenFile(self.client, path)
+            return SpooledFile(partial(send_by_webhdfs, self.client, path))
         info = self.info(path)
         if info["type"] != "file":
             raise IsADirectoryError(path)

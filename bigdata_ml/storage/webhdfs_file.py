@@ -4,13 +4,12 @@ import importlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
-__all__ = ["WebHdfsReadFile", "WebHdfsWrittenFile", "webhdfs_errors"]
+__all__ = ["WebHdfsReadFile", "send_by_webhdfs", "webhdfs_errors"]
 
 # DataNodes lost one after the other, without a byte between, before a read or a write gives up.
 _ATTEMPTS = 4
@@ -25,12 +24,12 @@ _OF_JAVA = {
 
 
 @contextmanager
-def webhdfs_errors() -> Iterator[None]:
-    """Raise what HDFS refuses as the OSError that Python has for it; failures of connections are OSErrors already."""
+def webhdfs_errors(path: str) -> Iterator[None]:
+    """Raise what HDFS refuses of `path` as the OSError that Python has for it; failures of connections are OSErrors already."""
     try:
         yield
     except importlib.import_module("hdfs").HdfsError as error:
-        raise _os_error(error.exception, str(error)) from error
+        raise _os_error(path, error.exception, str(error)) from error
 
 
 class WebHdfsReadFile(io.RawIOBase):
@@ -82,68 +81,37 @@ class WebHdfsReadFile(io.RawIOBase):
                 self._lost.in_a_row = 0
         return bytes(data)
 
-    @webhdfs_errors()
     def _pieces(self, length: int) -> Iterator[bytes]:
-        response = self._client._open(self._path, offset=self._position, length=length, excludedatanodes=self._lost.names)
+        with webhdfs_errors(self._path):
+            names = self._lost.names
+            response = self._client._open(self._path, offset=self._position, length=length, excludedatanodes=names)
         with response:
             self._lost.asked = response.url
             yield from response.iter_content(_PIECE)
 
 
-class WebHdfsWrittenFile(io.RawIOBase):
-    """A file that is sent when it is closed.
-
-    Until then its bytes wait in a temporary file: a DataNode that is lost half-way takes with it what it was sent.
+def send_by_webhdfs(client: Any, path: str, file: IO[bytes]) -> None:
+    """Make the file at `path`, which is replaced if it is there; it is sent again elsewhere when a DataNode is lost.
 
     Args:
         client: of the package hdfs.
-        path: the file's, on HDFS; what is there is replaced.
+        path: the file's, on HDFS.
+        file: its bytes.
+
+    Raises:
+        OSError: no DataNode takes it.
     """
-
-    def __init__(self, client: Any, path: str) -> None:
-        super().__init__()
-        self._client, self._path = client, path
-        self._waiting = tempfile.TemporaryFile()  # noqa: SIM115  closed by close
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the bytes written so far."""
-        return self._waiting.tell()
-
-    def write(self, data: Any) -> int:
-        """Take bytes."""
-        return self._waiting.write(data)
-
-    def close(self) -> None:
-        """Send the file.
-
-        Raises:
-            OSError: no DataNode takes it.
-        """
-        if self.closed:
-            return
-        super().close()
-        with self._waiting:
-            lost = _LostDataNodes(self._client, self._path)
-            sent = False
-            while not sent:
-                with lost.noting():
-                    self._send(lost)
-                    sent = True
-
-    @webhdfs_errors()
-    def _send(self, lost: "_LostDataNodes") -> None:
-        answer = self._client._create(self._path, overwrite=True, excludedatanodes=lost.names)
-        lost.asked = answer.headers["location"]
-        # Of an empty file requests would not say the length, and the DataNode waits for it.
-        data = self._waiting if self._waiting.seek(0, os.SEEK_END) else b""
-        self._waiting.seek(0)
-        answer = self._client._request("PUT", lost.asked, data=data)
-        if not answer.ok:
-            raise _refusal(answer)
+    lost = _LostDataNodes(client, path)
+    answer = None
+    while answer is None:
+        with lost.noting(), webhdfs_errors(path):
+            lost.asked = client._create(path, overwrite=True, excludedatanodes=lost.names).headers["location"]
+            # Of an empty file requests would not say the length, and the DataNode waits for it.
+            data = file if file.seek(0, os.SEEK_END) else b""
+            file.seek(0)
+            answer = client._request("PUT", lost.asked, data=data)
+    if not answer.ok:
+        raise _refusal(path, answer)
 
 
 class _LostDataNodes:
@@ -200,14 +168,14 @@ def _transfer_address(client: Any, web_address: str) -> str:
     return host
 
 
-def _refusal(answer: Any) -> OSError:
+def _refusal(path: str, answer: Any) -> OSError:
     try:
         said = answer.json()["RemoteException"]
     except (ValueError, LookupError):
-        return OSError(f"{answer.url}: {answer.status_code} {answer.reason}")
-    return _os_error(said.get("exception"), str(said.get("message")))
+        return OSError(f"{path}: {answer.url} answered {answer.status_code} {answer.reason}")
+    return _os_error(path, said.get("exception"), str(said.get("message")))
 
 
-def _os_error(java_class: str | None, text: str) -> OSError:
+def _os_error(path: str, java_class: str | None, text: str) -> OSError:
     # A Java stack trace follows what a reader needs.
-    return _OF_JAVA.get(java_class or "", OSError)(text.split("\n", maxsplit=1)[0][:300])
+    return _OF_JAVA.get(java_class or "", OSError)(f"{path}: {text.split(chr(10), maxsplit=1)[0][:300]}")
