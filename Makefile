@@ -10,7 +10,7 @@ BIN := $(abspath $(VENV))/bin
 IN_VENV := PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python3"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-install test-petastorm-upstream bench bench-petastorm lint format constraints clean
+.PHONY: help demo test test-install test-cluster test-petastorm-upstream bench bench-petastorm lint format constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,14 +21,21 @@ demo: ## Clean, publish and train on a small public dataset, from nothing
 	@scripts/install.sh spark,torch,demo
 	$(IN_VENV) python examples/demo/run.py --seed $(DEMO_SEED)
 
-test: ## Run the tests, except those that need the network
+test: ## Run the tests, except those that need the network or other servers
 	@scripts/check-java.sh
 	@scripts/install.sh dev
-	$(IN_VENV) pytest tests -m "not install and not upstream" --durations=10
+	$(IN_VENV) pytest tests -m "not install and not upstream and not cluster" --durations=10
 
 test-install: ## Install into new environments, by uv and by pip (needs the network)
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests/test_install.py --durations=10
+
+test-cluster: ## Run the tests against real HDFS, YARN, Hive, PostgreSQL and S3 (needs Maven, PostgreSQL, the network)
+	@scripts/check-java.sh
+	@scripts/install.sh dev
+	@scripts/install-versitygw.sh
+	$(IN_VENV) python cluster/jars.py
+	$(IN_VENV) pytest tests/cluster --durations=10
 
 test-petastorm-upstream: ## Run Petastorm's own tests, and those of its faults in full, on the old stack and through the bridge
 	@scripts/install.sh dev

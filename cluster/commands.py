@@ -53,7 +53,9 @@ def _java() -> str:
     home = os.environ.get("JAVA_HOME")
     java = f"{home}/bin/java" if home else shutil.which("java")
     if java is None or not os.access(java, os.X_OK):
-        raise ClusterFailed(f"the daemons need Java 17 or newer, and {java or 'java'} is not there: scripts/check-java.sh says more")
+        raise ClusterFailed(
+            f"the daemons need Java 17 or newer, and {java or 'java'} is not there: scripts/check-java.sh says more"
+        )
     return java
 
 

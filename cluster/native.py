@@ -164,9 +164,7 @@ def _start(cluster: Cluster, name: str) -> Cluster:
     command = command_of(name, state=cluster.state, ports=cluster.ports, mark=cluster.mark)
     log = cluster.state / "logs" / f"{name}.log"
     daemon = launch(name, command, mark=cluster.mark, log=log, environment=environment_of(cluster.state))
-    started = Cluster(
-        state=cluster.state, mark=cluster.mark, ports=cluster.ports, daemons={**cluster.daemons, name: daemon}
-    )
+    started = Cluster(state=cluster.state, mark=cluster.mark, ports=cluster.ports, daemons={**cluster.daemons, name: daemon})
     _save(started)
     return started
 

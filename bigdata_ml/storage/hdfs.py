@@ -5,26 +5,23 @@ import io
 import os
 import re
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage.client import storage_client
+from bigdata_ml.storage.hdfs_sending import send_to_hdfs
 from bigdata_ml.storage.spooled import SpooledFile
 
 __all__ = ["hdfs_handler"]
 
 _KNOCK_SECONDS = 10.0
-_PIECE = 2**20
-# Seconds before a file is sent again: a minute in all.
-_WAITS = (1, 2, 4, 8, 15, 30, None)
 
 
 def hdfs_handler(authority: str, *, url: str) -> pafs.FSSpecHandler:
@@ -118,29 +115,7 @@ class _Hdfs:
     def open(self, path: str, *, mode: str) -> "_HdfsFile | SpooledFile":
         if mode == "rb":
             return _HdfsFile(self._client.read(path))
-        return SpooledFile(partial(self._send, path))
-
-    @_hdfs_errors()
-    def _send(self, path: str, file: IO[bytes]) -> None:
-        """Make the file at `path`, again and again if DataNodes are lost.
-
-        Inside a block the client goes on without a lost DataNode. But a block that the NameNode places on one, which it does
-        until it has noticed, is the end of its write.
-        """
-        options = importlib.import_module("hdfs_native").WriteOptions(overwrite=True)
-        for wait in _WAITS:
-            writer = self._client.create(path, options)
-            try:
-                file.seek(0)
-                while piece := file.read(_PIECE):
-                    writer.write(piece)
-                writer.close()
-                return
-            except (OSError, RuntimeError) as error:
-                # An RPCError is what the NameNode says itself: no quota, no permission.
-                if wait is None or str(error).startswith("RPCError"):
-                    raise
-            time.sleep(wait)
+        return SpooledFile(_hdfs_errors()(partial(send_to_hdfs, self.authority, path)))
 
 
 def _hdfs_info(status: Any) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def webhdfs_handler(authority: str, *, url: str) -> pafs.FSSpecHandler:
         socket.create_connection((place.hostname or "", place.port or _DEFAULT_PORT), _KNOCK_SECONDS).close()
     except (OSError, ValueError) as error:
         raise StorageUnavailable(
-            f"{url} cannot be reached: {error}; write webhdfs://HOST:PORT/… with the HTTP port of a running NameNode (9870, if not configured)"
+            f"{url} cannot be reached: {error}; write webhdfs://HOST:PORT/… with the HTTP port of a running NameNode "
+            f"({_DEFAULT_PORT} where it is not configured)"
         ) from error
     return _WebHdfsHandler(_WebHdfs(f"{place.hostname}:{place.port or _DEFAULT_PORT}"))
 

@@ -77,13 +77,13 @@ def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
 def place(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An URL of the test's own on the store that the test is parametrized with; nothing is there yet."""
     if store == "local":
-        return str(tmp_path / "place")
+        return str(tmp_path / "tests/place")
     if store == "s3":
         server = request.getfixturevalue("s3")
-        return f"s3://{server.bucket}/{tmp_path.name}"
+        return f"s3://{server.bucket}/{tmp_path.name}/place"
     cluster = request.getfixturevalue("hadoop")
     root = cluster.hdfs if store == "hdfs" else cluster.webhdfs
-    return f"{root}/tests/{store}/{tmp_path.name}"
+    return f"{root}/tests/{store}/{tmp_path.name}/place"
 
 
 @pytest.fixture

@@ -72,9 +72,7 @@ def running_postgres() -> Iterator[Postgres]:
         daemon = launch(
             "postgres", [*as_user, str(programs / "postgres"), "-D", data, *flags], mark=data, log=log, environment=os.environ
         )
-        server = Postgres(
-            port=port, user="tester", password=password, database="postgres", daemon=daemon, programs=programs
-        )
+        server = Postgres(port=port, user="tester", password=password, database="postgres", daemon=daemon, programs=programs)
         try:
             _wait(server)
             yield server

@@ -1,0 +1,54 @@
+"""The other servers: a PostgreSQL that answers SQL and JDBC's driver, an S3 that asks for keys."""
+
+import zipfile
+from pathlib import Path
+
+import psutil
+import pytest
+from postgres_server import Postgres, running_postgres
+from s3_server import S3
+
+from bigdata_ml.errors import StorageUnavailable
+from bigdata_ml.storage import locate
+
+
+def test_postgres_answers_sql(postgres: Postgres) -> None:
+    postgres.run_sql("create table animals (name text, legs int); insert into animals values ('ant', 6), ('bee', 6), ('cow', 4)")
+    assert postgres.run_sql("select legs, count(*) from animals group by legs order by legs") == "4|1\n6|2"
+
+
+def test_wrong_sql_is_an_error(postgres: Postgres) -> None:
+    with pytest.raises(RuntimeError, match='relation "nowhere" does not exist'):
+        postgres.run_sql("select * from nowhere")
+
+
+def test_postgres_does_not_run_as_root_and_listens_on_this_machine_only(postgres: Postgres) -> None:
+    process = psutil.Process(postgres.daemon.pid)
+    assert process.uids().real != 0
+    assert {one.laddr.ip for one in process.net_connections("tcp") if one.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
+
+
+def test_a_postgres_of_a_tests_own_is_gone_afterwards() -> None:
+    with running_postgres() as server:
+        place = Path(server.daemon.log).parent
+        assert server.run_sql("select 1") == "1"
+    assert not psutil.pid_exists(server.daemon.pid)
+    assert not place.exists()
+
+
+def test_the_jdbc_driver_is_there(postgres_driver: Path) -> None:
+    assert "org/postgresql/Driver.class" in zipfile.ZipFile(postgres_driver).namelist()
+
+
+def test_s3_knows_who_asks(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = locate(f"s3://{s3.bucket}/keys/file")
+    place.write_bytes(b"x")
+    assert place.read_bytes() == b"x"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises((OSError, StorageUnavailable)):
+        locate(f"s3://{s3.bucket}/keys/file?").read_bytes()
+
+
+def test_s3_listens_on_this_machine_only(s3_server: S3) -> None:
+    process = psutil.Process(s3_server.daemon.pid)
+    assert {one.laddr.ip for one in process.net_connections("tcp") if one.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
