@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,13 @@ def last_lines(log: str | Path, count: int = 30) -> str:
 def _process(daemon: Daemon) -> psutil.Process | None:
     try:
         process = psutil.Process(daemon.pid)
-        return process if daemon.mark in process.cmdline() else None
+        arguments = process.cmdline()
+        for _ in range(100):
+            if arguments:
+                break
+            # While a new process is about to become its program it has no command line.
+            time.sleep(0.01)
+            arguments = process.cmdline()
     except psutil.Error:  # gone, a zombie, or another user's
         return None
+    return process if daemon.mark in arguments else None

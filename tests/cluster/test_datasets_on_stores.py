@@ -54,7 +54,7 @@ def reader(dataset: Dataset) -> Reader:
 
 @every_store
 def test_a_published_dataset_is_valid_and_has_all_its_rows(published: Dataset) -> None:
-    assert validate(published.root.url) == []
+    assert validate(published.location.url) == []
     assert {name: published.split(name).rows for name in SPLITS} == SPLITS
 
 
@@ -76,20 +76,20 @@ def test_batches_are_those_of_a_local_disk(published: Dataset, tmp_path: Path) -
 
 @every_store
 def test_a_changed_byte_is_found(published: Dataset) -> None:
-    file = published.root / published.split("train").row_groups.files[0]
+    file = published.location / published.split("train").row_groups.files[0]
     data = bytearray(file.read_bytes())
     data[len(data) // 3] ^= 0xFF
     file.write_bytes(bytes(data))
-    assert [finding.place for finding in validate(published.root.url)] == [file.url]
+    assert [finding.place for finding in validate(published.location.url)] == [f"{file.url} row group 2"]
     with pytest.raises(ChecksumMismatch, match=r"part-0\.parquet"):
         list(reader(published))
 
 
 @every_store
 def test_a_missing_file_is_found(published: Dataset) -> None:
-    file = published.root / published.split("test").row_groups.files[0]
+    file = published.location / published.split("test").row_groups.files[0]
     file.delete()
-    assert [finding.place for finding in validate(published.root.url)] == [file.url]
+    assert [finding.place for finding in validate(published.location.url)] == [file.url]
 
 
 @every_store
@@ -100,14 +100,14 @@ def test_no_dataset_is_where_there_is_nothing(place: str) -> None:
 
 @stores_that_publish
 def test_publishing_leaves_nothing_beside_the_dataset(published: Dataset) -> None:
-    assert children(published.root.parent) == {published.root.name}
+    assert children(published.location.parent) == {published.location.name}
 
 
 @stores_that_publish
 def test_a_second_publication_to_the_same_place_is_refused(published: Dataset) -> None:
     with pytest.raises(JobRefused, match="exists already"):
-        publish_dataset(published.root.url)
-    assert validate(published.root.url) == []
+        publish_dataset(published.location.url)
+    assert validate(published.location.url) == []
 
 
 @stores_that_publish

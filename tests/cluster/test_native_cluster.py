@@ -101,5 +101,6 @@ def test_the_metastore_answers_at_its_port(hive: Cluster) -> None:
 
 def test_a_port_is_free_until_somebody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert not is_free(server.getsockname()[1])
-    assert is_free(server.getsockname()[1])
+        port = server.getsockname()[1]
+        assert not is_free(port)
+    assert is_free(port)
