@@ -77,6 +77,8 @@ class WebHdfsReadFile(io.RawIOBase):
                 for piece in self._pieces(end - self._position):
                     data += piece
                     self._position += len(piece)
+                if len(data) == before:
+                    raise OSError(f"{self._path}: ends at byte {self._position}, and had {self._size} when it was opened")
             if len(data) > before:
                 self._lost.in_a_row = 0
         return bytes(data)

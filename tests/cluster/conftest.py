@@ -10,8 +10,6 @@ from native import Cluster
 from postgres_server import Postgres, running_postgres
 from s3_server import S3, running_s3
 
-STORES = ("local", "hdfs", "webhdfs", "s3")
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
-from conftest import STORES
 from contracts import assert_reads_each_row_once, assert_resumes_exactly, content_of
+from stores import STORES
 from tiny import SPLITS, publish_dataset
 
 from bigdata_ml.dataset import Dataset, stage, validate

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 
 import pyarrow.fs as pafs
 import pytest
-from conftest import STORES
+from stores import STORES
 
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage import Location, locate
