@@ -1,6 +1,7 @@
 """Hive tables, and SQL queries over them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -73,4 +74,5 @@ def _gone_partitions(spark: SparkSession, table: str) -> Iterator[tuple[str, str
 
 def _nothing(spark: SparkSession) -> object:
     """Return Scala's None."""
-    return getattr(getattr(spark.sparkContext._gateway.jvm.scala, "None$"), "MODULE$")
+    jvm: Any = spark._jvm
+    return getattr(getattr(jvm.scala, "None$"), "MODULE$")
