@@ -45,7 +45,7 @@ def typed(column: Column, kind: DataType, rule: TypeRule, *, name: str) -> Typed
     if isinstance(kind, ArrayType) and rule.unwrap:
         one = F.when(F.size(column) == 1, F.get(column, F.lit(0)))
         inner = typed(one, kind.elementType, rule, name=name)
-        wrong = inner.wrong | (column.isNotNull() & (F.size(column) > 1))
+        wrong = inner.wrong | (column.isNotNull() & (F.size(column) != 1))
         return Typed(inner.value, wrong, inner.ambiguous, inner.zoneless)
     if kind.simpleString().startswith(("array", "struct", "map", "binary", "variant")):
         way = "add `unwrap: true` to take lists of one value for the value" if isinstance(kind, ArrayType) else "flatten it first"
