@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +32,7 @@ __all__ = ["quality_page"]
 VERSION = 1
 _MOST_CLASSES = 30
 _MOST_VALUES = 10
+_SHARES = {"1 %": "0.01", "25 %": "0.25", "median": "0.5", "75 %": "0.75", "99 %": "0.99"}
 
 
 def quality_page(
@@ -45,6 +47,8 @@ def quality_page(
     refused_samples: pa.Table,
     kept_samples: Sequence[Picture],
     provenance: Mapping[str, Any],
+    more_sections: Sequence[Section] = (),
+    more_numbers: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[bytes, bytes]:
     """Return the quality page as HTML and its numbers as JSON.
 
@@ -58,6 +62,7 @@ def quality_page(
         refused_samples: some refused rows, with the columns of `QUARANTINE_SCHEMA`.
         kept_samples: some kept rows as pictures; empty for tables.
         provenance: source, arguments, versions.
+        more_sections, more_numbers: what else a job has to show, and the same as JSON values.
 
     Raises:
         ValueError: statistics or provenance that JSON cannot hold, such as NaN.
@@ -69,6 +74,7 @@ def quality_page(
         *([_splits(splits, label, vocabularies)] if splits or label in vocabularies else []),
         *([_vocabularies(vocabularies)] if vocabularies else []),
         *([_statistics(statistics)] if statistics else []),
+        *more_sections,
         _provenance(provenance),
     ]
     cards = [
@@ -98,6 +104,7 @@ def quality_page(
         "vocabularies": {name: _vocabulary_numbers(one) for name, one in vocabularies.items()},
         "statistics": {name: one.to_json() for name, one in statistics.items()},
         "provenance": dict(provenance),
+        **more_numbers,
     }
     return page, (json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
@@ -146,10 +153,10 @@ def _vocabularies(vocabularies: Mapping[str, Vocabulary]) -> Section:
 
 def _statistics(statistics: Mapping[str, Statistics]) -> Section:
     rows = [
-        (name, one.count, one.nulls, _numbers(one.mean), _numbers(one.std), one.least, one.greatest)
+        (name, one.count, one.nulls, _numbers(one.mean), _numbers(one.std), one.least, *_shares(one), one.greatest)
         for name, one in statistics.items()
     ]
-    table = Table(("field", "known", "nulls", "mean", "standard deviation", "least", "greatest"), rows)
+    table = Table(("field", "known", "nulls", "mean", "standard deviation", "least", *_SHARES, "greatest"), rows)
     return Section("Statistics", "Over the train split only, so that nothing of the other splits is learned.", [table])
 
 
@@ -167,6 +174,10 @@ def _most_frequent(vocabulary: Vocabulary, most: int) -> list[tuple[str, int]]:
     """Return values and counts: in the vocabulary's order if all fit, else the most frequent."""
     pairs = list(zip(map(str, vocabulary.values), vocabulary.counts, strict=True))
     return pairs if len(pairs) <= most else sorted(pairs, key=lambda pair: -pair[1])[:most]
+
+
+def _shares(one: Statistics) -> tuple[float | None, ...]:
+    return tuple(one.quantiles.get(share) for share in _SHARES.values())
 
 
 def _numbers(values: Sequence[float]) -> str:

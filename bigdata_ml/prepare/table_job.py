@@ -1,7 +1,7 @@
 """The table job: rows of files in, joined, labelled, a published dataset out."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
 import pyspark
@@ -16,6 +16,8 @@ from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import refused_by_spark
+from bigdata_ml.prepare.feature_page import feature_section, leak_section
+from bigdata_ml.prepare.feature_selection import FeatureSelection
 from bigdata_ml.prepare.features import feature_vocabularies, label_vocabulary
 from bigdata_ml.prepare.progress import say, stage_progress
 from bigdata_ml.prepare.quality import quality_page
@@ -27,7 +29,7 @@ from bigdata_ml.prepare.sink import Sink, Written, partitions_for, quarantine_ba
 from bigdata_ml.prepare.sources import table
 from bigdata_ml.prepare.split import SplitRule, assign_split
 from bigdata_ml.prepare.table_cleaning import TableCleaner
-from bigdata_ml.prepare.table_schema import table_schema
+from bigdata_ml.prepare.table_columns import LearnedColumns, column_quantiles, learn_columns, numbers_of
 from bigdata_ml.prepare.tabular import (
     DropRule,
     Join,
@@ -68,6 +70,8 @@ class TableJob:
         min_count: values of a category with fewer train rows become the unknown one.
         max_vocabulary: of the others so many most frequent ones are kept.
         row_group_bytes: Arrow bytes a row group aims at.
+        select_features: how many columns to keep besides the label, `120` or `10%`: those that tell most of it, found on the
+            train rows (docs/tables.md); by default all.
     """
 
     source: str
@@ -84,10 +88,13 @@ class TableJob:
     min_count: int = 1
     max_vocabulary: int = 100_000
     row_group_bytes: int = 8 << 20
+    select_features: str = ""
 
     def __post_init__(self) -> None:
         if self.min_count < 1 or self.max_vocabulary < 1:
             raise ValueError(f"min_count and max_vocabulary must be 1 or more, got {self.min_count} and {self.max_vocabulary}")
+        if self.select_features:
+            FeatureSelection.parse(self.select_features)
 
 
 def prepare_table(spark: SparkSession, job: TableJob, *, rules: TableRules | None = None) -> Manifest:
@@ -177,14 +184,26 @@ class _Cleaned:
 
 
 def _write(spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Staging) -> Manifest:
-    kept, label = cleaned.kept, cleaned.label
-    with stage_progress(spark.sparkContext, "count nulls and categories"):
-        schema = table_schema(kept, _visible(kept), label=label, categorical=_names(job.categorical))
+    label = cleaned.label
+    with stage_progress(spark.sparkContext, "look at the columns"):
+        learned = learn_columns(
+            cleaned.kept, label, categorical=_names(job.categorical), select=job.select_features, seed=job.seed
+        )
+    for leak in learned.leaks:
+        say(
+            f"warning: column {leak.column} alone tells the label {label} ({leak.told:.1%} of the errors of a guess are saved); "
+            "if it is known only afterwards, leave it out by --drop"
+        )
+    cleaned = replace(cleaned, rows=cleaned.rows.drop(*learned.dropped))
+    kept = cleaned.kept
+    with stage_progress(spark.sparkContext, "count categories, take quantiles"):
+        schema = learned.schema
         train = kept.where(F.col("split") == "train")
         names = [one.name for one in schema if one.vocabulary and one.name != label]
         vocabularies = feature_vocabularies(train, names, min_count=job.min_count, max_values=job.max_vocabulary)
         if schema[label].vocabulary:
             vocabularies[label] = label_vocabulary(kept, label)
+        shares = column_quantiles(train, numbers_of(schema))
     sink = Sink(
         schema=schema,
         options=WriteOptions(row_group_bytes=job.row_group_bytes),
@@ -196,8 +215,8 @@ def _write(spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Stagi
         written = sink.write(cleaned.rows, staging)
     for name in sorted(cleaned.split.names - written.rows_by_split().keys()):
         say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
-    contract = _contract(job, cleaned, schema, vocabularies, written, staging.debris)
-    pages = _quality(job, contract, cleaned, written)
+    contract = _contract(job, cleaned, learned, vocabularies, shares, written, staging.debris)
+    pages = _quality(job, contract, cleaned, learned, written)
     manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
     for report in cleaned.joins:
         counts = f"{report.matched} matched, {report.unmatched} unmatched, {report.multiplied} multiplied"
@@ -209,29 +228,31 @@ def _write(spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Stagi
 def _contract(
     job: TableJob,
     cleaned: _Cleaned,
-    schema: Schema,
+    learned: LearnedColumns,
     vocabularies: dict[str, Vocabulary],
+    shares: Mapping[str, Mapping[str, float]],
     written: Written,
     debris: tuple[str, ...],
 ) -> Contract:
+    schema, tally = learned.schema, cleaned.tally
     moments = {name: one.to_statistics() for name, one in written.moments.items() if not schema[name].vocabulary}
-    tally = cleaned.tally
     return Contract(
         schema=schema,
         label=cleaned.label,
         vocabularies=vocabularies,
-        statistics={name: one for name, one in moments.items() if one is not None},
+        statistics={name: replace(one, quantiles=shares.get(name, {})) for name, one in moments.items() if one is not None},
         split_rule=cleaned.split.to_json(),
         cleaning=Cleaning(
             found=tally.found,
             kept=tally.kept,
             refused={"label_missing": 0, **tally.refused},
-            warned=tally.noted,
+            warned={**tally.noted, **({"columns that tell the label": len(learned.leaks)} if learned.leaks else {})},
             rules={
                 "label_missing": f"{cleaned.label} is null",
                 "not a number": "NaN is taken for null",
                 **{f"drop {one.name}": ", ".join(one.columns) for one in cleaned.drops},
                 **cleaned.words,
+                **learned.words,
             },
         ),
         provenance={
@@ -239,6 +260,7 @@ def _contract(
             "arguments": asdict(job),
             "source": locate(job.source).url,
             "joins": [report.to_json() for report in cleaned.joins],
+            "tells_the_label": {one.column: one.told for one in learned.leaks},
             "debris_deleted": list(debris),
             "versions": {"bigdata_ml": __version__, "pyspark": pyspark.__version__, "pyarrow": pa.__version__},
         },
@@ -301,7 +323,7 @@ def _refused(batch: pa.RecordBatch) -> pa.RecordBatch:
     )
 
 
-def _quality(job: TableJob, contract: Contract, cleaned: _Cleaned, written: Written) -> dict[str, bytes]:
+def _quality(job: TableJob, contract: Contract, cleaned: _Cleaned, learned: LearnedColumns, written: Written) -> dict[str, bytes]:
     refused = cleaned.rows.where(F.col("__reason").isNotNull()).limit(_SAMPLES).toArrow()
     samples = [_refused(batch) for batch in refused.to_batches()]
     html, numbers = quality_page(
@@ -315,5 +337,10 @@ def _quality(job: TableJob, contract: Contract, cleaned: _Cleaned, written: Writ
         refused_samples=pa.Table.from_batches(samples, QUARANTINE_SCHEMA),
         kept_samples=[],
         provenance=contract.provenance,
+        more_sections=[
+            *([leak_section(learned.leaks)] if learned.leaks else []),
+            *([feature_section(learned.features)] if learned.features else []),
+        ],
+        more_numbers={"features": learned.features.to_json()} if learned.features else {},
     )
     return {QUALITY: html, QUALITY_NUMBERS: numbers}

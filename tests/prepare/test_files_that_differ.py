@@ -83,7 +83,7 @@ def test_a_file_cut_in_the_middle_is_refused_by_name(spark: SparkSession, tmp_pa
 
 def test_a_table_without_rows(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n")
-    with pytest.raises(JobRefused, match="t.csv: it has no rows"):
+    with pytest.raises(JobRefused, match=r"t.csv: it has no rows"):
         prepare_table(spark, TableJob(source=f"{tmp_path}/t.csv", dataset=f"{tmp_path}/out", label="y"))
 
 
@@ -91,6 +91,8 @@ def test_a_table_of_which_all_rows_are_refused(spark: SparkSession, tmp_path: Pa
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{index},{index % 2}\n" for index in range(10)))
     (tmp_path / "rules.yaml").write_text("columns: {a: {range: {min: 100}}}")
     job = TableJob(source=f"{tmp_path}/t.csv", dataset=f"{tmp_path}/out", label="y", rules=f"{tmp_path}/rules.yaml")
-    with pytest.raises(JobRefused, match="no row is left, refused were 10 a.range; check the rules against `bigdata-ml profile`"):
+    with pytest.raises(
+        JobRefused, match=r"no row is left, refused were 10 a.range; check the rules against `bigdata-ml profile`"
+    ):
         prepare_table(spark, job)
     assert not (tmp_path / "out").exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.rules import ColumnRules, DuplicateRule, OutlierRule, Otherwise, RangeRule, Severity, TypeRule
+from bigdata_ml.prepare.rules import ColumnRules, DuplicateRule, Otherwise, OutlierRule, RangeRule, Severity, TypeRule
 from bigdata_ml.prepare.rules_file import parse_rules, read_rules
 
 
