@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -64,6 +63,8 @@ def feature_matrix(
         label: a number, or with `classes` one of them.
         classes: the label's values in the order of their numbers.
     """
+    from pyspark.ml.functions import array_to_vector
+
     wanted = rows.select(named(label).alias("label"), *(named(name).alias(str(place)) for place, name in enumerate(encoders)))
     numbers = Encoder(categories=tuple(_as_text(one) for one in classes)) if classes is not None else Encoder()
     encode = _Encode(numbers, tuple(encoders.values()))

@@ -251,7 +251,7 @@ def _ranked(
     order = sorted(left, key=lambda name: (-importances[name], results[name].p, -results[name].statistic, name))
     for rank, name in enumerate(order, start=1):
         stays = rank <= wanted and importances[name] > 0
-        reason = "kept: among the most important" if stays else f"ranked {rank}: {max(wanted, 0)} were asked for"
+        reason = "kept: among the most important" if stays else f"ranked too low: place {rank}, {max(wanted, 0)} were asked for"
         if rank <= wanted and not stays:
             reason = "unused: no tree splits by it"
         verdicts[name] = replace(verdicts[name], kept=stays, reason=reason, rank=rank, importance=importances[name])

@@ -4,8 +4,6 @@ import math
 import sys
 from dataclasses import dataclass
 
-from pyspark.ml.classification import RandomForestClassifier
-from pyspark.ml.regression import RandomForestRegressor
 from pyspark.sql import DataFrame
 
 __all__ = ["TestResult", "forest_importances", "univariate_tests"]
@@ -44,6 +42,10 @@ def univariate_tests(matrix: DataFrame, *, categorical: bool, classes: bool) -> 
 
 def forest_importances(matrix: DataFrame, *, classes: bool, trees: int, depth: int, seed: int) -> list[float]:
     """Return each feature's importance in a random forest, 0 … 1, summing to 1 if a tree splits at all."""
+    # Imported here, since it warns of pandas and takes its time, and most jobs select no features.
+    from pyspark.ml.classification import RandomForestClassifier
+    from pyspark.ml.regression import RandomForestRegressor
+
     kind = RandomForestClassifier if classes else RandomForestRegressor
     forest = kind(numTrees=trees, maxDepth=depth, seed=seed, featuresCol="features", labelCol="label", subsamplingRate=0.8)
     return [float(one) for one in forest.fit(matrix).featureImportances.toArray()]
