@@ -26,9 +26,9 @@ test: ## Run the tests, except those that need the network
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests -m "not install and not upstream" --durations=10
 
-test-install: ## Install into new environments, by uv and by pip (needs the network)
+test-install: ## Install into new environments, by uv and by pip, and the tests of fetched data (needs the network)
 	@scripts/install.sh dev
-	$(IN_VENV) pytest tests/test_install.py --durations=10
+	$(IN_VENV) pytest tests -m install --durations=10
 
 test-petastorm-upstream: ## Run Petastorm's own tests, and those of its faults in full, on the old stack and through the bridge
 	@scripts/install.sh dev
