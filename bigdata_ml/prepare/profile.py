@@ -61,6 +61,8 @@ def profile_table(spark: SparkSession, source: str, *, null_value: str = "") -> 
 
 
 def _seen(rows: DataFrame, columns: list[str]) -> Mapping[str, ColumnForms]:
+    if not columns:
+        return {}
     texts = rows.select(*(named(name).cast("string").alias(str(place)) for place, name in enumerate(columns)))
     seen = {name: ColumnForms() for name in columns}
     for row in texts.mapInArrow(_forms_of_batches, _REPORT).collect():

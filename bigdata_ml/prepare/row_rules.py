@@ -18,7 +18,7 @@ from bigdata_ml.prepare.rulebook import Broken, Rulebook, note
 from bigdata_ml.prepare.rules import ColumnRules, Normalise, Otherwise, Severity
 from bigdata_ml.prepare.value_types import typed
 
-__all__ = ["apply_row_rules", "check_patterns"]
+__all__ = ["apply_row_rules", "check_patterns", "filled"]
 
 _Layer = Callable[[ColumnRules, DataType], Iterator[Broken]]
 
@@ -39,7 +39,11 @@ def apply_row_rules(rows: DataFrame, rules: Sequence[ColumnRules], book: Ruleboo
 
 
 def check_patterns(spark: SparkSession, rules: Sequence[ColumnRules]) -> None:
-    """Raise JobRefused for a regular expression, date format or time zone that Spark does not know."""
+    """Raise JobRefused for a regular expression, date format or time zone that Spark does not know, or a session not in UTC."""
+    zone = spark.conf.get("spark.sql.session.timeZone")
+    timed = [one.name for one in rules if one.type and one.type.kind == "timestamp"]
+    if timed and zone not in ("UTC", "Etc/UTC", "Z", "GMT"):
+        raise JobRefused(f"rule {timed[0]}.type: times are kept in UTC, so spark.sql.session.timeZone must be UTC, got {zone!r}")
     for one in rules:
         tried: dict[str, Column] = {}
         if one.regex:
@@ -70,8 +74,8 @@ def _type(one: ColumnRules, kind: DataType) -> Iterator[Broken]:
     column = named(one.name)
     made = typed(column, kind, rule, name=one.name)
     target = {"integer": "bigint", "number": "double", "text": "string"}.get(rule.kind, rule.kind)
-    filled = made.wrong | made.zoneless
-    value = _filled(rule.otherwise, filled, made.value, target, f"{one.name}.type")
+    missing = made.wrong | made.zoneless
+    value = filled(rule.otherwise, missing, made.value, target, f"{one.name}.type")
     yield Broken(f"{one.name}.type", one.name, made.wrong, column, value)
     if rule.kind in ("date", "timestamp"):
         yield Broken(f"{one.name}.ambiguous", one.name, made.ambiguous, column)
@@ -152,10 +156,15 @@ def _not_null(one: ColumnRules, kind: DataType) -> Iterator[Broken]:
 def _mended(otherwise: Otherwise, where: Column, column: Column, kind: DataType, name: str) -> Column | None:
     if otherwise.severity is not Severity.FILL:
         return None
-    return _filled(otherwise, where, column, kind, name)
+    return filled(otherwise, where, column, kind, name)
 
 
-def _filled(otherwise: Otherwise, where: Column, column: Column, kind: DataType | str, name: str) -> Column:
+def filled(otherwise: Otherwise, where: Column, column: Column, kind: DataType | str, name: str) -> Column:
+    """Return the column with the fill value where it is broken, if the severity is fill.
+
+    Raises:
+        JobRefused: a fill value that is none of the column's type.
+    """
     if otherwise.severity is not Severity.FILL:
         return column
     fill = F.lit(None) if otherwise.fill is None else _literal(otherwise.fill, kind, name)

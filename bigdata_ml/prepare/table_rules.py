@@ -14,6 +14,7 @@ from pyspark.sql.types import DataType, IntegralType, NumericType
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.quantiles import quantiles
+from bigdata_ml.prepare.row_rules import filled
 from bigdata_ml.prepare.rulebook import Broken, Rulebook, note, settle
 from bigdata_ml.prepare.rules import ColumnRules, DuplicateRule, Severity
 
@@ -105,8 +106,9 @@ def refuse_unreferenced(rows: DataFrame, rules: Sequence[ColumnRules], book: Rul
             )
             joined = rows.join(there, on=named(one.name) == there["__there"], how="left")
             where = named(one.name).isNotNull() & F.col("__there").isNull()
-            mended = F.when(~where, named(one.name)) if one.references.otherwise.severity is Severity.FILL else None
-            rows = note(joined, [Broken(f"{one.name}.references", one.name, where, named(one.name), mended)], book)
+            name = f"{one.name}.references"
+            mended = filled(one.references.otherwise, where, named(one.name), kind, name)
+            rows = note(joined, [Broken(name, one.name, where, named(one.name), mended)], book)
             rows = settle(rows.drop("__there"), book)
     return rows
 

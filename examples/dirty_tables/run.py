@@ -113,8 +113,10 @@ def measure(spark: SparkSession, name: str, place: Path, *, movies: Path | None 
 def _measured(table: str, one: Injected, columns: Columns, refused: dict[str, set[int]], kept: pa.Table) -> Measured:
     fault = one.fault
     if fault.rule:
+        # Rows are refused for want of a label before they are compared with others.
+        there = one.right.keys() - (refused.get("label_missing", set()) if fault.rule == "duplicates" else set())
         found = refused.get(fault.rule, set())
-        return Measured(table, fault.name, len(one.right), len(found), len(found & one.right.keys()))
+        return Measured(table, fault.name, len(there), len(found), len(found & there))
     # Mended is what differs from what was written; a row refused for want of a label has nothing to be mended.
     dirty = columns[fault.column]
     values = dict(zip(kept["id"].to_pylist(), kept[fault.column].to_pylist(), strict=True))

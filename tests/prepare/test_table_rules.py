@@ -60,8 +60,8 @@ def test_a_reference_must_stand_in_the_other_table(spark: SparkSession, tmp_path
     found = Ruled(spark, tmp_path, rows("JFK", "XXX", None), f"columns: {{a: {{{rule}}}}}}}")
     assert found.refused == {1: "a.references"}
     assert found.tally.found == 3
-    filled = Ruled(spark, tmp_path, rows("JFK", "XXX"), f"columns: {{a: {{{rule}, otherwise: fill}}}}}}")
-    assert filled.values("a") == ["JFK", None]
+    filled = Ruled(spark, tmp_path, rows("JFK", "XXX"), f"columns: {{a: {{{rule}, otherwise: fill, fill: EWR}}}}}}")
+    assert filled.values("a") == ["JFK", "EWR"]
     with pytest.raises(JobRefused, match=r"rule a.references: .* has no column 'code'; it has faa, name"):
         Ruled(spark, tmp_path, rows("JFK"), f"columns: {{a: {{references: {{table: '{tmp_path}/ports.csv', column: code}}}}}}")
 

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -97,8 +98,11 @@ def _header(file: Location, separator: str) -> tuple[str, ...]:
     with file.filesystem.open_input_stream(file.path, compression=None) as stream:
         start = bytes(stream.read(_HEADER_BYTES))
     if file.path.endswith(".gz"):
-        with gzip.GzipFile(fileobj=io.BytesIO(start)) as unpacked:
-            start = unpacked.read1(_HEADER_BYTES)
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(start)) as unpacked:
+                start = unpacked.read1(_HEADER_BYTES)
+        except (OSError, EOFError, zlib.error) as error:
+            raise JobRefused(f"{file.url}: no whole gzip file: {error}; write it again, or take it away") from error
     text = start.decode(errors="replace").removeprefix("\ufeff")
     return tuple(next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), []))
 
