@@ -45,10 +45,10 @@ def test_an_empty_file_has_no_rules() -> None:
     ("text", "said"),
     [
         (
-            "columns:\n  a:\n    rnage: [0, 1]\n",
-            "line 3: unknown key 'rnage'; did you mean 'range'? the keys here are null_values,",
+            "columns:\n  a:\n    rangge: [0, 1]\n",
+            "line 3: unknown key 'rangge'; did you mean 'range'? the keys here are null_values,",
         ),
-        ("colums: {}\n", "line 1: unknown key 'colums'; did you mean 'columns'? the keys here are columns, duplicates"),
+        ("columnz: {}\n", "line 1: unknown key 'columnz'; did you mean 'columns'? the keys here are columns, duplicates"),
         ("columns:\n  a:\n    range:\n      mim: 3\n", "line 4: unknown key 'mim'; did you mean 'min'?"),
         ("columns:\n  a: {not_null: refuse_rows}\n", "line 2: a severity is one of refuse_row, fill, warn, refuse_job, got"),
         ("columns:\n  a: {not_null: refuse_rows}\n", "did you mean 'refuse_row'?"),
