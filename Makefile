@@ -28,9 +28,9 @@ test: ## Run the tests, except those that need the network or other servers
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests -m "not install and not upstream and not cluster" -n $(TEST_WORKERS) --dist loadfile --durations=10
 
-test-install: ## Install into new environments, by uv and by pip (needs the network)
+test-install: ## Install into new environments, by uv and by pip, and the tests of fetched data (needs the network)
 	@scripts/install.sh dev
-	$(IN_VENV) pytest tests/test_install.py --durations=10
+	$(IN_VENV) pytest tests -m install --durations=10
 
 test-cluster: ## Run the tests against real HDFS, YARN, Hive, PostgreSQL and S3 (needs Maven, PostgreSQL, the network)
 	@scripts/check-java.sh

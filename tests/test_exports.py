@@ -25,7 +25,10 @@ ROOMS = {
         "SplitSummary", "Staging", "Statistics", "Vocabulary", "WriteOptions", "adopt", "first_rows", "publish",
         "read_petastorm_indexes", "read_petastorm_row_groups", "read_petastorm_schema", "stage", "validate",
     ],
-    "prepare": ["ImageJob", "SplitRule", "TableJob", "assign_split", "prepare_images", "prepare_table", "spark_session"],
+    "prepare": [
+        "ImageJob", "SplitRule", "TableJob", "TableProfile", "TableRules", "assign_split", "parse_rules", "prepare_images",
+        "prepare_table", "profile_table", "read_rules", "spark_session",
+    ],
     "reader": [
         "Cursor", "EpochPlan", "Member", "MemberRows", "Mixture", "MixtureSummary", "PlanSummary", "Rank",
         "ReadOptions", "Reader", "RowWeights", "Sequence", "decode_batch", "open_reader", "summarise_mixture",

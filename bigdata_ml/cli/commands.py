@@ -1,4 +1,4 @@
-"""The command line: `bigdata-ml inspect | head | validate | adopt | plan | report | recipes`. It calls rooms and holds no logic.
+"""The command line: `bigdata-ml inspect | head | validate | adopt | plan | profile | report | recipes`; it holds no logic.
 
 Exit codes: 0 ok, 1 something is wrong with the data, 2 the command makes no sense or finds nothing there.
 """
@@ -15,11 +15,12 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from bigdata_ml.cli.printing import ERR, OUT, finite, print_plan, print_summary, readable, short, summary_of
+from bigdata_ml.cli.printing import ERR, OUT, finite, print_plan, print_profile, print_summary, readable, short, summary_of
 from bigdata_ml.dataset import Dataset, adopt, first_rows, validate
 from bigdata_ml.errors import BigDataMLError, DatasetInvalid
 from bigdata_ml.reader import ReadOptions, RowWeights, summarise_plan
 from bigdata_ml.reader.options import Shuffle
+from bigdata_ml.storage import locate
 
 __all__ = ["main", "run_job"]
 
@@ -208,6 +209,42 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """Say what a table holds before it is prepared: types, nulls, ranges, what is suspicious; and suggest rules for it.
+
+    Attributes:
+        source: URL of the table: a file or a directory of CSV, JSON lines, Parquet or ORC.
+        null_value: the text that means null in CSV.
+        suggest: write the suggested rules to this file, for `prepare_table --rules`; nothing may be there yet. By default they
+            are printed.
+        json: print JSON.
+    """
+
+    source: tyro.conf.Positional[str]
+    null_value: str = ""
+    suggest: str = ""
+    json: bool = False
+
+    def run(self) -> int:
+        """Print it."""
+        from bigdata_ml.prepare import profile_table, spark_session
+
+        place = locate(self.suggest) if self.suggest else None
+        if place is not None and place.exists():
+            raise ValueError(f"{place.url} exists already; give --suggest another name, or delete it")
+        found = profile_table(spark_session("profile"), self.source, null_value=self.null_value)
+        if self.json:
+            sys.stdout.write(json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
+        else:
+            print_profile(found.to_json())
+        if place is not None:
+            place.write_bytes(found.rules().encode())
+        elif not self.json:
+            sys.stdout.write(found.rules())
+        return 0
+
+
+@dataclass(frozen=True)
 class Report:
     """Write report.html and summary.json of all runs below a directory, from the runs' own files.
 
@@ -245,6 +282,7 @@ _Command = (
     | Annotated[Validate, tyro.conf.subcommand("validate")]
     | Annotated[Adopt, tyro.conf.subcommand("adopt")]
     | Annotated[Plan, tyro.conf.subcommand("plan")]
+    | Annotated[Profile, tyro.conf.subcommand("profile")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Recipes, tyro.conf.subcommand("recipes")]
 )

@@ -10,7 +10,7 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader import PlanSummary
 from bigdata_ml.schema import type_to_text
 
-__all__ = ["ERR", "OUT", "finite", "print_plan", "print_summary", "readable", "short", "summary_of"]
+__all__ = ["ERR", "OUT", "finite", "print_plan", "print_profile", "print_summary", "readable", "short", "summary_of"]
 
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
@@ -105,6 +105,20 @@ def print_plan(dataset: Dataset, plan: PlanSummary) -> None:
     }
     for title, line in lines.items():
         OUT.print(f"  {title:<12} {line}", markup=False, soft_wrap=True)
+
+
+def print_profile(found: dict[str, Any]) -> None:
+    """Print a table's profile, as its `to_json` gives it."""
+    OUT.print(found["source"], style="bold", markup=False, soft_wrap=True)
+    OUT.print(f"{found['rows']:,} rows, {len(found['columns']):,} columns")
+    table = Table("column", "type", "nulls", "distinct", "range", "to look at")
+    for one in found["columns"]:
+        nulls = f"{one['nulls'] / found['rows']:.1%}" if one.get("nulls") else ""
+        distinct = f"{one['distinct']:,}" if one.get("distinct") is not None else "many" if "nulls" in one else ""
+        known = one.get("least") is not None and one["type"] in ("integer", "number")
+        bounds = f"{one['least']:,.6g} to {one['greatest']:,.6g}" if known else ""
+        table.add_row(escape(one["name"]), escape(one["type"]), nulls, distinct, bounds, escape("; ".join(one["suspicions"])))
+    OUT.print(table)
 
 
 def _mebibytes(size: int) -> str:

@@ -74,6 +74,7 @@ class Statistics:
         nulls: nulls, and values that are no finite number.
         mean, std: of the known values; std is the population's (divided by count). Of an image: one per channel, pixels 0 … 255.
         least, greatest: the extremes of the known values, over all channels.
+        quantiles: values of the column by share, as text: `0.5` is the median; empty where they were not taken.
     """
 
     count: int
@@ -82,6 +83,7 @@ class Statistics:
     std: tuple[float, ...]
     least: float
     greatest: float
+    quantiles: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the statistics as the manifest writes them."""
@@ -92,6 +94,7 @@ class Statistics:
             "std": list(self.std),
             "min": self.least,
             "max": self.greatest,
+            **({"quantiles": dict(self.quantiles)} if self.quantiles else {}),
         }
 
     @classmethod
@@ -104,6 +107,7 @@ class Statistics:
             std=tuple(written["std"]),
             least=written["min"],
             greatest=written["max"],
+            quantiles=dict(written.get("quantiles", {})),
         )
 
 

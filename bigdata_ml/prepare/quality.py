@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +32,7 @@ __all__ = ["quality_page"]
 VERSION = 1
 _MOST_CLASSES = 30
 _MOST_VALUES = 10
+_SHARES = {"1 %": "0.01", "25 %": "0.25", "median": "0.5", "75 %": "0.75", "99 %": "0.99"}
 
 
 def quality_page(
@@ -47,6 +49,8 @@ def quality_page(
     provenance: Mapping[str, Any],
     galleries: Sequence[Gallery] = (),
     near_groups: Sequence[Sequence[str]] = (),
+    more_sections: Sequence[Section] = (),
+    more_numbers: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[bytes, bytes]:
     """Return the quality page as HTML and its numbers as JSON.
 
@@ -62,6 +66,7 @@ def quality_page(
         provenance: source, arguments, versions.
         galleries: more pictures of rows, each with its caption.
         near_groups: sources of images that look alike, by group.
+        more_sections, more_numbers: what else a job has to show, and the same as JSON values.
 
     Raises:
         ValueError: statistics or provenance that JSON cannot hold, such as NaN.
@@ -73,6 +78,7 @@ def quality_page(
         *([_splits(splits, label, vocabularies)] if splits or label in vocabularies else []),
         *([_vocabularies(vocabularies)] if vocabularies else []),
         *([_statistics(statistics)] if statistics else []),
+        *more_sections,
         _provenance(provenance),
     ]
     cards = [
@@ -103,6 +109,7 @@ def quality_page(
         "statistics": {name: one.to_json() for name, one in statistics.items()},
         **({"near_duplicates": [list(group) for group in near_groups]} if near_groups else {}),
         "provenance": dict(provenance),
+        **more_numbers,
     }
     return page, (json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
@@ -154,10 +161,10 @@ def _vocabularies(vocabularies: Mapping[str, Vocabulary]) -> Section:
 
 def _statistics(statistics: Mapping[str, Statistics]) -> Section:
     rows = [
-        (name, one.count, one.nulls, _numbers(one.mean), _numbers(one.std), one.least, one.greatest)
+        (name, one.count, one.nulls, _numbers(one.mean), _numbers(one.std), one.least, *_shares(one), one.greatest)
         for name, one in statistics.items()
     ]
-    table = Table(("field", "known", "nulls", "mean", "standard deviation", "least", "greatest"), rows)
+    table = Table(("field", "known", "nulls", "mean", "standard deviation", "least", *_SHARES, "greatest"), rows)
     return Section("Statistics", "Over the train split only, so that nothing of the other splits is learned.", [table])
 
 
@@ -175,6 +182,10 @@ def _most_frequent(vocabulary: Vocabulary, most: int) -> list[tuple[str, int]]:
     """Return values and counts: in the vocabulary's order if all fit, else the most frequent."""
     pairs = list(zip(map(str, vocabulary.values), vocabulary.counts, strict=True))
     return pairs if len(pairs) <= most else sorted(pairs, key=lambda pair: -pair[1])[:most]
+
+
+def _shares(one: Statistics) -> tuple[float | None, ...]:
+    return tuple(one.quantiles.get(share) for share in _SHARES.values())
 
 
 def _numbers(values: Sequence[float]) -> str:

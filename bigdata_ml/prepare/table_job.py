@@ -1,29 +1,35 @@
 """The table job: rows of files in, joined, labelled, a published dataset out."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
 import pyspark
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_type
 
 from bigdata_ml import __version__
-from bigdata_ml.dataset import QUARANTINE_SCHEMA, Cleaning, Contract, Manifest, WriteOptions, publish, stage
+from bigdata_ml.dataset import QUARANTINE_SCHEMA, Cleaning, Contract, Manifest, Staging, Vocabulary, WriteOptions, publish, stage
 from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import refused_by_spark
+from bigdata_ml.prepare.feature_page import feature_section, leak_section
+from bigdata_ml.prepare.feature_selection import FeatureSelection
 from bigdata_ml.prepare.features import feature_vocabularies, label_vocabulary
 from bigdata_ml.prepare.progress import say, stage_progress
 from bigdata_ml.prepare.quality import quality_page
+from bigdata_ml.prepare.row_rules import check_patterns
+from bigdata_ml.prepare.rulebook import RuleTally, tally_rules, with_broken
+from bigdata_ml.prepare.rules import TableRules
+from bigdata_ml.prepare.rules_file import read_rules
 from bigdata_ml.prepare.sink import Sink, Written, partitions_for, quarantine_batch
 from bigdata_ml.prepare.sources import table
 from bigdata_ml.prepare.split import SplitRule, assign_split
-from bigdata_ml.prepare.statistics import is_numeric
+from bigdata_ml.prepare.table_cleaning import TableCleaner
+from bigdata_ml.prepare.table_columns import LearnedColumns, column_quantiles, learn_columns, numbers_of
 from bigdata_ml.prepare.tabular import (
     DropRule,
     Join,
@@ -37,7 +43,7 @@ from bigdata_ml.prepare.tabular import (
     refuse_shared_keys,
     with_source,
 )
-from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
+from bigdata_ml.schema import Schema
 from bigdata_ml.storage import locate
 
 __all__ = ["TableJob", "prepare_table"]
@@ -60,9 +66,12 @@ class TableJob:
         split: shares of the splits.
         seed: of the split and of the order in the files.
         null_value: the text that means null in CSV.
+        rules: URL of a YAML file of rules (docs/tables.md); `bigdata-ml profile` suggests one.
         min_count: values of a category with fewer train rows become the unknown one.
         max_vocabulary: of the others so many most frequent ones are kept.
         row_group_bytes: Arrow bytes a row group aims at.
+        select_features: how many columns to keep besides the label, `120` or `10%`: those that tell most of it, found on the
+            train rows (docs/tables.md); by default all.
     """
 
     source: str
@@ -75,34 +84,47 @@ class TableJob:
     split: str = "train=0.8,validation=0.1,test=0.1"
     seed: int = 0
     null_value: str = ""
+    rules: str = ""
     min_count: int = 1
     max_vocabulary: int = 100_000
     row_group_bytes: int = 8 << 20
+    select_features: str = ""
 
     def __post_init__(self) -> None:
         if self.min_count < 1 or self.max_vocabulary < 1:
             raise ValueError(f"min_count and max_vocabulary must be 1 or more, got {self.min_count} and {self.max_vocabulary}")
+        if self.select_features:
+            FeatureSelection.parse(self.select_features)
 
 
-def prepare_table(spark: SparkSession, job: TableJob) -> Manifest:
+def prepare_table(spark: SparkSession, job: TableJob, *, rules: TableRules | None = None) -> Manifest:
     """Run the job; returns the manifest of what was published.
 
+    Args:
+        spark: the session.
+        job: what to do.
+        rules: rules made in Python, instead of the file that the job names.
+
     Raises:
-        JobRefused: nothing to read, a column that is not there, a join that multiplies rows, no row or one class left, a
-            destination that exists; nothing is published then.
+        JobRefused: nothing to read, a column that is not there, a join that multiplies rows, rules that are none or that refuse
+            the job, no row or one class left, a destination that exists; nothing is published then.
         ValueError: an argument that makes no sense.
     """
+    if rules is not None and job.rules:
+        raise ValueError("rules come from the job's file or from Python, not from both")
     with refused_by_spark(job.source):
-        return _prepare(spark, job)
+        return _prepare(spark, job, TableCleaner.of(rules or (read_rules(job.rules) if job.rules else TableRules())))
 
 
-def _prepare(spark: SparkSession, job: TableJob) -> Manifest:
+def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manifest:
     refuse_existing(locate(job.dataset))
+    check_patterns(spark, cleaner.rules.columns)
     joins = [Join.parse(text) for text in job.join]
     drops = [DropRule.parse(text) for text in job.drop]
-    source = table(spark, job.source, null_value=job.null_value)
-    rows = source.transform(with_source)
+    source = table(spark, job.source, null_value=job.null_value, as_text=cleaner.typed, file_column="__source")
+    rows = source.transform(with_source).transform(with_broken).transform(nan_to_null)
     own = _visible(rows)
+    rows = cleaner.by_row(rows, own)
     hashable = tuple(name for name in own if "map<" not in rows.schema[name].dataType.simpleString())
     rule = SplitRule.parse(job.split, key=_names(job.split_key) or hashable, seed=job.seed)
     _check_columns(hashable, rule.key, "--split-key")
@@ -110,67 +132,93 @@ def _prepare(spark: SparkSession, job: TableJob) -> Manifest:
         other = table(spark, join.url, null_value=job.null_value)
         rows = rows.transform(join_table, other, join)
         refuse_shared_keys(other, join)
-    rows, label = add_label(rows.transform(nan_to_null), job.label)
+    cleaner.check_columns(_visible(rows))
+    rows = cleaner.by_row(rows.transform(nan_to_null), [name for name in _visible(rows) if name not in own])
+    rows, label = add_label(rows, job.label)
     dropping = next((one.name for one in drops if label in one.columns), None)
     if dropping is not None:
         raise JobRefused(f"rule {dropping!r} drops the label {label!r}; leave it out of --drop")
+    rows = rows.transform(refuse_missing_label, label=label).transform(assign_split, rule, mix_by=hashable)
+    rows = cleaner.among_rows(rows, read=lambda url: table(spark, url, null_value=job.null_value))
+    dropped = rows.transform(drop_columns, drops)
     rows = (
-        rows.transform(refuse_missing_label, label=label)
-        .transform(assign_split, rule, mix_by=hashable)
-        .transform(drop_columns, drops)
+        rows.select(*(named(name) for name in rows.columns if name in dropped.columns or name in cleaner.bounded))
         .repartition(partitions_for(_bytes_of(job.source)), "__place")
         .sortWithinPartitions("__place", "__row")
         .persist(StorageLevel.DISK_ONLY)
     )
-    _check_columns(_visible(rows), _names(job.categorical), "--categorical")
+    _check_columns(_visible(dropped), _names(job.categorical), "--categorical")
     try:
-        return _write(spark, job, source, rows, joins, drops, rule, label)
+        with stage(job.dataset) as staging:
+            for place in staging.debris:
+                say(f"deleted what a killed job left: {place}")
+            with stage_progress(spark.sparkContext, "read, join, split"):
+                before = source.count()
+                bounded, bounds = cleaner.outliers(rows)
+                cleaned = bounded.select(*map(named, dropped.columns))
+                tally = tally_rules(cleaned, cleaner.book)
+                # The source is counted by itself, so that a join that loses or multiplies rows is seen.
+                reports = join_reports(cleaned, joins, before=before)
+            what = _Cleaned(cleaned, label, rule, drops, reports, tally, cleaner.words(bounds))
+            _check_label(job, what)
+            return _write(spark, job, what, staging)
     finally:
         rows.unpersist()
 
 
-def _write(
-    spark: SparkSession,
-    job: TableJob,
-    source: DataFrame,
-    rows: DataFrame,
-    joins: list[Join],
-    drops: list[DropRule],
-    rule: SplitRule,
-    label: str,
-) -> Manifest:
-    with stage(job.dataset) as staging:
-        for place in staging.debris:
-            say(f"deleted what a killed job left: {place}")
-        with stage_progress(spark.sparkContext, "read, join, split"):
-            tally = {row["__reason"]: row["count"] for row in rows.groupBy("__reason").count().collect()}
-            found = sum(tally.values())
-            # Counted by itself, so that a join that loses or multiplies rows is seen.
-            reports = join_reports(rows, joins, before=source.count())
-        kept = rows.where(F.col("__reason").isNull())
-        _check_label(job, kept, label, tally)
-        with stage_progress(spark.sparkContext, "count nulls and categories"):
-            schema = _schema(job, kept, label)
-            train = kept.where(F.col("split") == "train")
-            names = [one.name for one in schema if one.vocabulary and one.name != label]
-            vocabularies = feature_vocabularies(train, names, min_count=job.min_count, max_values=job.max_vocabulary)
-            if schema[label].vocabulary:
-                vocabularies[label] = label_vocabulary(kept, label)
-        sink = Sink(
-            schema=schema,
-            options=WriteOptions(row_group_bytes=job.row_group_bytes),
-            encode=_Encode(schema),
-            refuse=_refused,
-            reason="__reason",
+@dataclass(frozen=True, slots=True)
+class _Cleaned:
+    """The rows with their verdicts, and what was done to them."""
+
+    rows: DataFrame
+    label: str
+    split: SplitRule
+    drops: list[DropRule]
+    joins: list[JoinReport]
+    tally: RuleTally
+    words: Mapping[str, str]
+
+    @property
+    def kept(self) -> DataFrame:
+        return self.rows.where(F.col("__reason").isNull())
+
+
+def _write(spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Staging) -> Manifest:
+    label = cleaned.label
+    with stage_progress(spark.sparkContext, "look at the columns"):
+        learned = learn_columns(
+            cleaned.kept, label, categorical=_names(job.categorical), select=job.select_features, seed=job.seed
         )
-        with stage_progress(spark.sparkContext, f"write {tally[None]} rows"):
-            written = sink.write(rows, staging)
-        for name in sorted(rule.names - written.rows_by_split().keys()):
-            say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
-        contract = _contract(job, schema, label, vocabularies, written, rule, tally, found, reports, drops, staging.debris)
-        pages = _quality(job, contract, rows, written, reports)
-        manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
-    for report in reports:
+    for leak in learned.leaks:
+        say(
+            f"warning: column {leak.column} alone tells the label {label} ({leak.told:.1%} of the errors of a guess are saved); "
+            "if it is known only afterwards, leave it out by --drop"
+        )
+    cleaned = replace(cleaned, rows=cleaned.rows.drop(*learned.dropped))
+    kept = cleaned.kept
+    with stage_progress(spark.sparkContext, "count categories, take quantiles"):
+        schema = learned.schema
+        train = kept.where(F.col("split") == "train")
+        names = [one.name for one in schema if one.vocabulary and one.name != label]
+        vocabularies = feature_vocabularies(train, names, min_count=job.min_count, max_values=job.max_vocabulary)
+        if schema[label].vocabulary:
+            vocabularies[label] = label_vocabulary(kept, label)
+        shares = column_quantiles(train, numbers_of(schema))
+    sink = Sink(
+        schema=schema,
+        options=WriteOptions(row_group_bytes=job.row_group_bytes),
+        encode=_Encode(schema),
+        refuse=_refused,
+        reason="__reason",
+    )
+    with stage_progress(spark.sparkContext, f"write {cleaned.tally.kept} rows"):
+        written = sink.write(cleaned.rows, staging)
+    for name in sorted(cleaned.split.names - written.rows_by_split().keys()):
+        say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
+    contract = _contract(job, cleaned, learned, vocabularies, shares, written, staging.debris)
+    pages = _quality(job, contract, cleaned, learned, written)
+    manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
+    for report in cleaned.joins:
         counts = f"{report.matched} matched, {report.unmatched} unmatched, {report.multiplied} multiplied"
         say(f"join {report.name} ({report.keys}): {counts}")
     say(f"published {manifest.rows} rows as {job.dataset}")
@@ -179,39 +227,40 @@ def _write(
 
 def _contract(
     job: TableJob,
-    schema: Schema,
-    label: str,
-    vocabularies: dict[str, Any],
+    cleaned: _Cleaned,
+    learned: LearnedColumns,
+    vocabularies: dict[str, Vocabulary],
+    shares: Mapping[str, Mapping[str, float]],
     written: Written,
-    rule: SplitRule,
-    tally: dict[str | None, int],
-    found: int,
-    reports: list[JoinReport],
-    drops: list[DropRule],
     debris: tuple[str, ...],
 ) -> Contract:
+    schema, tally = learned.schema, cleaned.tally
     moments = {name: one.to_statistics() for name, one in written.moments.items() if not schema[name].vocabulary}
     return Contract(
         schema=schema,
-        label=label,
+        label=cleaned.label,
         vocabularies=vocabularies,
-        statistics={name: one for name, one in moments.items() if one is not None},
-        split_rule=rule.to_json(),
+        statistics={name: replace(one, quantiles=shares.get(name, {})) for name, one in moments.items() if one is not None},
+        split_rule=cleaned.split.to_json(),
         cleaning=Cleaning(
-            found=found,
-            kept=tally[None],
-            refused={"label_missing": tally.get("label_missing", 0)},
+            found=tally.found,
+            kept=tally.kept,
+            refused={"label_missing": 0, **tally.refused},
+            warned={**tally.noted, **({"columns that tell the label": len(learned.leaks)} if learned.leaks else {})},
             rules={
-                "label_missing": f"{label} is null",
+                "label_missing": f"{cleaned.label} is null",
                 "not a number": "NaN is taken for null",
-                **{f"drop {one.name}": ", ".join(one.columns) for one in drops},
+                **{f"drop {one.name}": ", ".join(one.columns) for one in cleaned.drops},
+                **cleaned.words,
+                **learned.words,
             },
         ),
         provenance={
             "job": "prepare_table",
             "arguments": asdict(job),
             "source": locate(job.source).url,
-            "joins": [report.to_json() for report in reports],
+            "joins": [report.to_json() for report in cleaned.joins],
+            "tells_the_label": {one.column: one.told for one in learned.leaks},
             "debris_deleted": list(debris),
             "versions": {"bigdata_ml": __version__, "pyspark": pyspark.__version__, "pyarrow": pa.__version__},
         },
@@ -237,37 +286,21 @@ def _check_columns(there: tuple[str, ...], wanted: tuple[str, ...], option: str)
         raise JobRefused(f"{option}: no column {', '.join(unknown)}; the columns are {', '.join(there)}")
 
 
-def _check_label(job: TableJob, kept: DataFrame, label: str, tally: dict[str | None, int]) -> None:
-    if not tally.get(None):
-        raise JobRefused(f"{job.source}: no row is left, the label {label!r} is null in all {sum(tally.values())}")
-    classes = kept.select(named(label)).distinct().limit(2).collect()
+def _check_label(job: TableJob, cleaned: _Cleaned) -> None:
+    tally, label = cleaned.tally, cleaned.label
+    if not tally.found:
+        raise JobRefused(f"{job.source}: it has no rows")
+    if not tally.kept and set(tally.refused) == {"label_missing"}:
+        raise JobRefused(f"{job.source}: no row is left, the label {label!r} is null in all {tally.found}")
+    if not tally.kept:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in tally.refused.items())
+        raise JobRefused(f"{job.source}: no row is left, refused were {reasons}; check the rules against `bigdata-ml profile`")
+    classes = cleaned.kept.select(named(label)).distinct().limit(2).collect()
     if len(classes) < 2:
         raise JobRefused(
-            f"{job.source}: the label {label!r} has one class, {classes[0][0]!r}, in all {tally[None]} rows, "
+            f"{job.source}: the label {label!r} has one class, {classes[0][0]!r}, in all {tally.kept} rows, "
             "and nothing can be learned from one; check --label"
         )
-
-
-def _schema(job: TableJob, kept: DataFrame, label: str) -> Schema:
-    columns = _visible(kept)
-    nulls = kept.agg(*(F.sum(named(name).isNull().cast("long")).alias(name) for name in columns)).collect()[0]
-    categorical = _names(job.categorical)
-    return Schema(tuple(_field(kept, name, bool(nulls[name]), name in categorical, name == label) for name in columns))
-
-
-def _field(rows: DataFrame, name: str, nullable: bool, categorical: bool, label: bool) -> Field:
-    kind = to_arrow_type(rows.schema[name].dataType, timezone="UTC")
-    whole = pa.types.is_integer(kind)
-    worded = pa.types.is_string(kind) or pa.types.is_boolean(kind) or (whole and (categorical or label))
-    if categorical and not worded:
-        raise JobRefused(f"--categorical: column {name!r} is {kind}; categories are text, booleans or whole numbers")
-    null = NullPolicy.REFUSE
-    if nullable:
-        null = NullPolicy.UNKNOWN if worded else NullPolicy.NAN if is_numeric(kind) else NullPolicy.MASK
-    try:
-        return Field(name=name, type=kind, codec=Codec.of(kind), null=null, vocabulary=worded)
-    except ValueError as error:
-        raise JobRefused(f"column {name!r} cannot be held: {error}; leave it out by --drop, or flatten it first") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +323,8 @@ def _refused(batch: pa.RecordBatch) -> pa.RecordBatch:
     )
 
 
-def _quality(job: TableJob, contract: Contract, rows: DataFrame, written: Written, reports: list[JoinReport]) -> dict[str, bytes]:
-    refused = rows.where(F.col("__reason").isNotNull()).limit(_SAMPLES).toArrow()
+def _quality(job: TableJob, contract: Contract, cleaned: _Cleaned, learned: LearnedColumns, written: Written) -> dict[str, bytes]:
+    refused = cleaned.rows.where(F.col("__reason").isNotNull()).limit(_SAMPLES).toArrow()
     samples = [_refused(batch) for batch in refused.to_batches()]
     html, numbers = quality_page(
         dataset_url=job.dataset,
@@ -300,9 +333,14 @@ def _quality(job: TableJob, contract: Contract, rows: DataFrame, written: Writte
         label=contract.label,
         vocabularies=contract.vocabularies,
         statistics=contract.statistics,
-        joins=[report.to_json() for report in reports],
+        joins=[report.to_json() for report in cleaned.joins],
         refused_samples=pa.Table.from_batches(samples, QUARANTINE_SCHEMA),
         kept_samples=[],
         provenance=contract.provenance,
+        more_sections=[
+            *([leak_section(learned.leaks)] if learned.leaks else []),
+            *([feature_section(learned.features)] if learned.features else []),
+        ],
+        more_numbers={"features": learned.features.to_json()} if learned.features else {},
     )
     return {QUALITY: html, QUALITY_NUMBERS: numbers}

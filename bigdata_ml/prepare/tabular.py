@@ -87,18 +87,20 @@ def nan_to_null(rows: DataFrame) -> DataFrame:
 
 
 def with_source(rows: DataFrame) -> DataFrame:
-    """Add `source`, the file a row came from, and `row`, the row as JSON, for the quarantine; `reason` and `detail` are null.
+    """Add `__row`, the row as JSON, for the quarantine; `__reason` and `__detail` are null.
+
+    `__source` is the file a row came from, as `table(…, file_column="__source")` brings it.
 
     Raises:
         JobRefused: a column is called `split`, as the dataset's directories are, or `__…`, as the job's own columns are.
     """
-    taken = [name for name in rows.columns if name.lower() == "split" or name.startswith("__")]
+    taken = [name for name in rows.columns if name.lower() == "split" or (name.startswith("__") and name != "__source")]
     if taken:
         raise JobRefused(f"column {taken[0]!r} has a name the job needs for itself; rename it in the source")
-    columns = [named(name) for name in rows.columns]
+    columns = [named(name) for name in rows.columns if name != "__source"]
     return rows.select(
         *columns,
-        F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B"))).alias("__source"),
+        "__source",
         F.to_json(F.struct(*columns)).alias("__row"),
         F.lit(None).cast("string").alias("__reason"),
         F.lit(None).cast("string").alias("__detail"),

@@ -1,18 +1,23 @@
 """Tables in files: CSV, JSON lines, Parquet, ORC."""
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow.fs as pafs
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
 
 from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import cause_of
 from bigdata_ml.prepare.session import spark_path
+from bigdata_ml.prepare.sources.evolution import Layout, common_types, layouts_of
 from bigdata_ml.storage import Location, locate
 
-__all__ = ["FORMATS", "table"]
+__all__ = ["FORMATS", "file_url", "table"]
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".orc": "orc"}
 # Files are of one kind if they have one format and one separator.
@@ -21,16 +26,25 @@ _KINDS = {ending: (kind, "\t" if ending == ".tsv" else ",") for ending, kind in 
 _OPTIONS = {"header": "true", "inferSchema": "true", "escape": '"', "mode": "FAILFAST"}
 
 
-def table(spark: SparkSession, url: str, *, null_value: str = "") -> DataFrame:
+def table(
+    spark: SparkSession, url: str, *, null_value: str = "", as_text: Collection[str] = (), file_column: str = ""
+) -> DataFrame:
     """Return the rows of a file, or of a directory of files of one format.
+
+    Files of a directory may have columns that others lack (they are null there), in any order; whole numbers and floating
+    ones of several widths get the widest.
 
     Args:
         spark: the session.
         url: where it is; the format is told by the files' ending (.csv, .csv.gz, .tsv, .json, .jsonl, .parquet, .orc).
         null_value: the text that means null in CSV, besides nothing at all. CSV needs a header; its types are inferred.
+        as_text: columns that rules give their types: of CSV and JSON the text that stands there is read, and in other files
+            they may have several types.
+        file_column: add a column of that name: the URL of the row's file.
 
     Raises:
-        JobRefused: nothing there, an ending that tells no format, or files that cannot be read.
+        JobRefused: nothing there, an ending that tells no format, files that cannot be read, or a column of types that have
+            nothing in common.
     """
     place = locate(url)
     if not place.exists():
@@ -44,14 +58,84 @@ def table(spark: SparkSession, url: str, *, null_value: str = "") -> DataFrame:
         found = " and ".join(sorted(endings.values())[:3]) or "no file"
         raise JobRefused(f"{place.url}: its files must be of one format, told by {', '.join(FORMATS)}; found {found}")
     kind, separator = kinds.pop() or ("", "")
-    read = spark.read.format(kind).options(**_OPTIONS, sep=separator, nullValue=null_value)
+    read = _Reading(spark, place, kind, {**_OPTIONS, "sep": separator, "nullValue": null_value}, as_text, file_column)
+    recursive = _is_recursive(place, names)
     try:
-        rows = read.option("recursiveFileLookup", _is_recursive(place, names)).load(spark_path(place))
+        layouts = layouts_of(place, names, kind=kind, separator=separator) if kind != "json" and len(names) > 1 else []
+        if len(layouts) > 1:
+            rows = read.several(layouts)
+        else:
+            rows = read.one([spark_path(place)], {"recursiveFileLookup": str(recursive).lower()})
     except AnalysisException as error:
         raise JobRefused(f"{place.url}: cannot be read as a table: {cause_of(error)}") from error
-    if not rows.columns:
+    if not [name for name in rows.columns if name != file_column]:
         raise JobRefused(f"{place.url}: it holds no columns; CSV begins with a line of their names")
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How files are read, whichever they are."""
+
+    spark: SparkSession
+    place: Location
+    kind: str
+    options: Mapping[str, str]
+    as_text: Collection[str]
+    file_column: str
+
+    def one(self, paths: Sequence[str], options: Mapping[str, str], as_text: Collection[str] = ()) -> DataFrame:
+        """Read files of one layout."""
+        texts = {*self.as_text, *as_text}
+        rows = self._reader(options).load(list(paths))
+        kept = [StructField(one.name, StringType()) if one.name in texts else one for one in rows.schema]
+        if self.kind in ("csv", "json") and any(now.dataType != one.dataType for now, one in zip(kept, rows.schema, strict=True)):
+            # What was inferred has lost leading zeros and the like.
+            rows = self._reader(options).schema(StructType(kept)).load(list(paths))
+        return rows.select("*", file_url().alias(self.file_column)) if self.file_column else rows
+
+    def several(self, layouts: Sequence[Layout]) -> DataFrame:
+        """Read files of several layouts, and put their columns together by name."""
+        types = common_types(layouts, self.place, as_text=self.as_text)
+        options = {"basePath": spark_path(self.place)}
+        paths = [[spark_path(self.place / name) for name in layout.files] for layout in layouts]
+        parts = [self.one(one, options) for one in paths]
+        if self.kind == "csv":
+            types = _inferred(parts)
+            texts = [name for name, kind in types.items() if kind == "string"]
+            parts = [
+                self.one(one, options, texts) if set(texts) & set(part.columns) else part
+                for one, part in zip(paths, parts, strict=True)
+            ]
+        parts = [
+            part.withColumns({name: named(name).cast(kind) for name, kind in types.items() if name in part.columns})
+            for part in parts
+        ]
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = whole.unionByName(part, allowMissingColumns=True)
+        # Read from the file before the union, which hides it.
+        return whole
+
+    def _reader(self, options: Mapping[str, str]) -> DataFrameReader:
+        return self.spark.read.format(self.kind).options(**{**self.options, **options})
+
+
+def file_url() -> Column:
+    """Return the URL of the file a row was read from; blanks and the like are written as they are."""
+    return F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
+
+
+def _inferred(parts: Sequence[DataFrame]) -> dict[str, str]:
+    """Return one type for each column that CSV files of several layouts were found to have several of."""
+    kinds: dict[str, set[str]] = {}
+    for part in parts:
+        for one in part.schema:
+            kinds.setdefault(one.name, set()).add(one.dataType.simpleString())
+    wide = ("int", "bigint", "double")
+    return {
+        name: max(found, key=wide.index) if found <= set(wide) else "string" for name, found in kinds.items() if len(found) > 1
+    }
 
 
 def _ending(name: str) -> str:

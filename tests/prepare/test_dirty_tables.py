@@ -1,0 +1,58 @@
+"""Faults put into real tables are found: precision and recall of each, by the example that prints them."""
+
+import hashlib
+import io
+import sys
+import tarfile
+import urllib.request
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "examples/dirty_tables"))
+
+from run import COPIES, EACH, FAULTS, Measured, measure, print_table  # noqa: E402
+
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(1500)]
+
+MOVIES = "https://registry.npmjs.org/vega-datasets/-/vega-datasets-3.2.1.tgz"
+
+
+@pytest.fixture(scope="module")
+def movies() -> Path:
+    """movies.json of the npm package vega-datasets, kept outside the repository."""
+    path = Path.home() / ".cache/bigdata_ml/vega-datasets-3.2.1/movies.json"
+    if not path.exists():
+        with urllib.request.urlopen(MOVIES, timeout=120) as stream:
+            archive = io.BytesIO(stream.read())
+        with tarfile.open(fileobj=archive) as package:
+            member = package.extractfile("package/data/movies.json")
+            text = member.read() if member else b""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == "e63c499759e3b07b49563e036f55290f87feb56def8703ec049ca305ab1523d3"
+    return path
+
+
+def check(found: list[Measured], name: str, *, imprecise: tuple[str, ...] = ()) -> None:
+    print_table(found)
+    assert len(found) == len(FAULTS[name]) + bool(COPIES[name])
+    assert all(one.injected > EACH[name] / 2 for one in found)
+    assert {one.fault for one in found if one.recall < 1} == set()
+    assert {one.fault for one in found if one.precision < 1} == set(imprecise)
+
+
+def test_every_fault_of_the_whole_flights_is_found_and_nothing_else(spark: SparkSession, tmp_path: Path) -> None:
+    check(measure(spark, "flights", tmp_path), "flights")
+
+
+def test_every_fault_of_a_table_of_1503_columns_is_found(spark: SparkSession, tmp_path: Path) -> None:
+    found = measure(spark, "grants", tmp_path)
+    check(found, "grants", imprecise=("total a hundred times too large",))
+
+
+@pytest.mark.install
+def test_every_fault_of_the_movies_is_found_and_nothing_else(spark: SparkSession, tmp_path: Path, movies: Path) -> None:
+    check(measure(spark, "movies", tmp_path, movies=movies), "movies")
