@@ -6,4 +6,4 @@ from bigdata_ml.cli import run_job
 from bigdata_ml.prepare import TableJob, prepare_table, spark_session
 
 if __name__ == "__main__":
-    sys.exit(run_job(TableJob, lambda job: prepare_table(spark_session("prepare_table"), job)))
+    sys.exit(run_job(TableJob, lambda job: prepare_table(spark_session("prepare_table", hive=job.needs_hive), job)))

@@ -177,7 +177,7 @@ def test_a_broken_manifest_is_a_line_and_one(run: Run, published: Path, command:
 def test_an_unknown_scheme_is_a_usage_error(run: Run) -> None:
     code, _, err = run("inspect", "gopher://host/dataset")
     assert code == 2
-    assert err.startswith("error: gopher://host/dataset: the scheme must be one of file, hdfs, s3")
+    assert err.startswith("error: gopher://host/dataset: the scheme must be one of file, hdfs, webhdfs, s3")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""The command line: `bigdata-ml inspect | head | validate | adopt | plan | profile | report | recipes`; it holds no logic.
+"""The command line: `bigdata-ml inspect | head | validate | adopt | gc | plan | profile | report | recipes`; it holds no logic.
 
 Exit codes: 0 ok, 1 something is wrong with the data, 2 the command makes no sense or finds nothing there.
 """
 
+import inspect
 import json
 import os
 import sys
@@ -15,8 +16,9 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from bigdata_ml.cli.job_file import DESCRIPTION, with_job_file
 from bigdata_ml.cli.printing import ERR, OUT, finite, print_plan, print_profile, print_summary, readable, short, summary_of
-from bigdata_ml.dataset import Dataset, adopt, first_rows, validate
+from bigdata_ml.dataset import Dataset, adopt, collect_garbage, first_rows, validate
 from bigdata_ml.errors import BigDataMLError, DatasetInvalid
 from bigdata_ml.reader import ReadOptions, RowWeights, summarise_plan
 from bigdata_ml.reader.options import Shuffle
@@ -135,6 +137,23 @@ class Adopt:
                 on_file=lambda done, total: progress.update(bar, completed=done, total=total),
             )
         print_summary(Dataset.open(self.dataset))
+        return 0
+
+
+@dataclass(frozen=True)
+class Gc:
+    """Delete files of older versions of a dataset, and of jobs that died over it; readers of older versions fail from then on.
+
+    Attributes:
+        dataset: URL of the dataset.
+    """
+
+    dataset: tyro.conf.Positional[str]
+
+    def run(self) -> int:
+        """Delete them and say which."""
+        for path in collect_garbage(self.dataset):
+            OUT.print(f"deleted {path}", markup=False, soft_wrap=True)
         return 0
 
 
@@ -281,6 +300,7 @@ _Command = (
     | Annotated[Head, tyro.conf.subcommand("head")]
     | Annotated[Validate, tyro.conf.subcommand("validate")]
     | Annotated[Adopt, tyro.conf.subcommand("adopt")]
+    | Annotated[Gc, tyro.conf.subcommand("gc")]
     | Annotated[Plan, tyro.conf.subcommand("plan")]
     | Annotated[Profile, tyro.conf.subcommand("profile")]
     | Annotated[Report, tyro.conf.subcommand("report")]
@@ -298,12 +318,18 @@ def run_job(config: type[_Job], body: Callable[[_Job], object], arguments: Seque
     """Parse a job's frozen config from the command line and run it; returns the exit code.
 
     Args:
-        config: dataclass whose fields are the flags.
+        config: dataclass whose fields are the flags; `--config FILE` takes them from YAML: see `with_job_file`.
         body: what runs.
         arguments: the flags; by default the process's own.
     """
-    job = tyro.cli(config, args=arguments, config=(tyro.conf.UseAppendAction, tyro.conf.OmitArgPrefixes))
-    return _guarded(lambda: body(job))
+    options = (tyro.conf.UseAppendAction, tyro.conf.OmitArgPrefixes)
+    description = f"{inspect.getdoc(config) or ''}".partition("\n\nAttributes:")[0]
+
+    def run() -> object:
+        found = with_job_file(sys.argv[1:] if arguments is None else arguments, config)
+        return body(tyro.cli(config, args=found, config=options, description=f"{description}\n\n{DESCRIPTION}"))
+
+    return _guarded(run)
 
 
 def _guarded(body: Callable[[], object]) -> int:

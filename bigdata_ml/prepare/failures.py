@@ -35,13 +35,18 @@ def refused_by_spark(place: str) -> Iterator[None]:
 def cause_of(error: PySparkException | Py4JJavaError) -> str:
     """Return in one line what Spark says went wrong, and the cause at the bottom if that is another."""
     if isinstance(error, PySparkException):
-        return _first_line(str(error))
-    texts = []
-    thrown = error.java_exception
-    while thrown is not None:
-        texts.append(_first_line(str(thrown.getMessage() or thrown.toString())))
-        thrown = thrown.getCause()
-    return texts[0] if texts[0] == texts[-1] else f"{texts[0]}: {texts[-1]}"
+        texts = [_first_line(str(error))]
+        below = getattr(error, "_cause", None)
+        while below is not None:
+            texts.append(_first_line(str(below)))
+            below = getattr(below, "_cause", None)
+    else:
+        texts = []
+        thrown = error.java_exception
+        while thrown is not None:
+            texts.append(_first_line(str(thrown.getMessage() or thrown.toString())))
+            thrown = thrown.getCause()
+    return texts[0] if texts[-1] in texts[0] else f"{texts[0]}: {texts[-1]}"
 
 
 def _first_line(text: str) -> str:

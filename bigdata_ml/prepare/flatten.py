@@ -1,6 +1,6 @@
 """Nested columns become plain ones: structs by the names of their fields, maps by named keys, MLlib's vectors as arrays."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Column, DataFrame
@@ -35,7 +35,7 @@ def parse_map_keys(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def flatten(rows: DataFrame, *, map_keys: Mapping[str, Sequence[str]] | None = None) -> DataFrame:
+def flatten(rows: DataFrame, *, map_keys: Mapping[str, Sequence[str]] | None = None, keep: Collection[str] = ()) -> DataFrame:
     """Return the rows with plain columns and arrays of plain values only.
 
     A field `b` of a struct `a` becomes `a_b`, at any depth, null where the struct is; of an array of structs each field becomes
@@ -45,15 +45,17 @@ def flatten(rows: DataFrame, *, map_keys: Mapping[str, Sequence[str]] | None = N
     Args:
         rows: any columns.
         map_keys: keys by the (flattened) name of a map.
+        keep: columns that stay as they are.
 
     Raises:
         JobRefused: a map without keys, two columns of one name, or a type that has no plain form. All name the column and the
             way out.
     """
     keys = dict(map_keys or {})
-    found = [
-        (name, column) for one in rows.schema for name, column in _plain(rows, one.name, named(one.name), one.dataType, keys)
-    ]
+    found: list[tuple[str, Column]] = []
+    for one in rows.schema:
+        column = named(one.name)
+        found += [(one.name, column)] if one.name in keep else _plain(rows, one.name, column, one.dataType, keys)
     if keys:
         raise JobRefused(f"--map-keys names {next(iter(keys))!r}, which is no column that holds a map")
     names = [name for name, _ in found]

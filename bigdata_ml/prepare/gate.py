@@ -1,12 +1,12 @@
 """The gate: a job that refuses more rows than it may ends before anything is published."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bigdata_ml.errors import JobRefused
 
-__all__ = ["Limit", "check_limits"]
+__all__ = ["Limit", "check_limits", "check_reasons"]
 
 _FORM = re.compile(r"(?:(?P<reason>[^=]+)=)?(?P<number>\d+(?:\.\d+)?)(?P<percent>%?)")
 
@@ -53,7 +53,14 @@ class Limit:
         return f"{count} of {found} {what} ({count / found:.2%}), and {allowed} may be"
 
 
-def check_limits(source: str, limits: Sequence[Limit], refused: Mapping[str, int], *, found: int, reasons: Sequence[str]) -> None:
+def check_reasons(limits: Sequence[Limit], reasons: Collection[str]) -> None:
+    """Raise ValueError for a limit on a reason that is none of `reasons`."""
+    unknown = [one.reason for one in limits if one.reason is not None and one.reason not in reasons]
+    if unknown:
+        raise ValueError(f"max_refused: this job refuses nothing as {unknown[0]!r}; its reasons are {', '.join(sorted(reasons))}")
+
+
+def check_limits(source: str, limits: Sequence[Limit], refused: Mapping[str, int], *, found: int) -> None:
     """Raise unless every limit is kept.
 
     Args:
@@ -61,15 +68,10 @@ def check_limits(source: str, limits: Sequence[Limit], refused: Mapping[str, int
         limits: which may be exceeded by none.
         refused: rows by reason.
         found: rows found, refused and kept.
-        reasons: all that there can be; a limit for another is a mistake.
 
     Raises:
         JobRefused: naming each limit that was exceeded, with the counts.
-        ValueError: a limit for a reason that the job does not know.
     """
-    unknown = [one.reason for one in limits if one.reason is not None and one.reason not in reasons]
-    if unknown:
-        raise ValueError(f"max_refused: this job refuses no row as {unknown[0]!r}; its reasons are {', '.join(sorted(reasons))}")
     exceeded = [text for text in (one.excess(refused, found) for one in limits) if text is not None]
     if exceeded:
         raise JobRefused(

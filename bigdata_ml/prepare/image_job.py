@@ -20,9 +20,10 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.duplicates import ConflictPolicy
 from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.features import label_vocabulary
+from bigdata_ml.prepare.gate import Limit, check_limits, check_reasons
 from bigdata_ml.prepare.grouped_split import Bounds, bounds_from_json
 from bigdata_ml.prepare.image_checks import ImageChecks
-from bigdata_ml.prepare.image_report import image_quality, refused_rows, verdict
+from bigdata_ml.prepare.image_report import RULES, image_quality, refused_rows, verdict
 from bigdata_ml.prepare.image_steps import Judgement, divide, examine, facts_of, judge_looks, sum_up, with_group, with_verdicts
 from bigdata_ml.prepare.images import Inspection, pixels_of
 from bigdata_ml.prepare.near_duplicates import MOST_DISTANCE
@@ -30,7 +31,8 @@ from bigdata_ml.prepare.near_groups import NearPolicy, largest_near_groups
 from bigdata_ml.prepare.picture import PictureRules
 from bigdata_ml.prepare.progress import say, stage_progress
 from bigdata_ml.prepare.sink import Sink, partitions_for
-from bigdata_ml.prepare.sources import images
+from bigdata_ml.prepare.sources import any_images
+from bigdata_ml.prepare.sources.any_source import ImageFormat
 from bigdata_ml.prepare.split import SplitRule
 from bigdata_ml.prepare.statistics import image_statistics
 from bigdata_ml.prepare.stored_picture import RAW_BYTES, PictureStorage
@@ -48,9 +50,13 @@ class ImageJob:
     """Turn a folder of images into a dataset: refuse what is broken or there twice, split, publish.
 
     Attributes:
-        source: URL of the folder; the folder a file lies in is its class, at any depth.
-        dataset: URL of the dataset to publish; nothing may be there yet.
-        label_from: `folder`, or the URL of a CSV file with the columns path,label.
+        source: URL of the folder, a glob, or what source_format says; the folder a file lies in is its class, at any depth.
+        dataset: URL of the dataset to publish; nothing may be there yet, but for `replace`.
+        source_format: what the source is: `files` in folders or named by a glob, `archives` (tar, zip), `sequence-files` of
+            Hadoop, `idx` (MNIST) or `cifar` files; `auto` tells files from an archive.
+        replace: publish a new version of a dataset that is there; readers see the old one or the new one.
+        max_refused: how many files may be refused, `[REASON=]NUMBER[%]`; more end the job before anything is published.
+        label_from: `folder`, or the URL of a CSV or JSON file with the columns path,label.
         rules: how files become pixels.
         checks: what is noticed about images, and refused.
         label_conflict: what becomes of one picture under different labels: `refuse` all, keep the `first` by path, or `warn`.
@@ -75,6 +81,9 @@ class ImageJob:
 
     source: str
     dataset: str
+    source_format: ImageFormat = "auto"
+    replace: bool = False
+    max_refused: tuple[str, ...] = ()
     label_from: str = "folder"
     rules: PictureRules = field(default_factory=PictureRules)
     checks: ImageChecks = field(default_factory=ImageChecks)
@@ -100,8 +109,10 @@ class ImageJob:
             raise ValueError(
                 f"split_key is content, folder, or path:REGEX with a group in parentheses that is the key, got {self.split_key!r}"
             )
+        if self.label_from == "none":
+            raise ValueError("label_from is folder or the URL of a file of labels: this job makes datasets with labels")
         # Says by itself what is wrong with the others.
-        _ = self.inspection, self.rule
+        _ = self.inspection, self.rule, self.limits
 
     @property
     def inspection(self) -> Inspection:
@@ -110,6 +121,11 @@ class ImageJob:
             encoding=self.encoding, jpeg_quality=self.jpeg_quality, shorter_side=self.shorter_side, size=self.size, fit=self.fit
         )
         return Inspection(rules=self.rules, checks=self.checks, storage=storage)
+
+    @property
+    def limits(self) -> list[Limit]:
+        """How many files may be refused."""
+        return [Limit.parse(text) for text in self.max_refused]
 
     @property
     def rule(self) -> SplitRule:
@@ -137,13 +153,14 @@ def prepare_images(spark: SparkSession, job: ImageJob) -> Manifest:
 
 def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
     options = WriteOptions(row_group_bytes=job.row_group_bytes)
-    refuse_existing(locate(job.dataset))
+    refuse_existing(locate(job.dataset), replace=job.replace)
+    check_reasons(job.limits, RULES)
     known = _known_bounds(job)
-    folder = images(spark, job.source, label_from=job.label_from)
+    folder = any_images(spark, job.source, kind=job.source_format, label_from=job.label_from)
     say(f"{folder.files} files, {folder.bytes / 1e6:.1f} MB in {job.source}")
     partitions = partitions_for(folder.bytes)
     examined = examine(folder.rows, job.inspection, conflicts=job.label_conflict, seed=job.seed, partitions=partitions)
-    with _kept(examined, StorageLevel.DISK_ONLY), stage(job.dataset) as staging:
+    with _kept(examined, StorageLevel.DISK_ONLY), stage(job.dataset, replace=job.replace) as staging:
         for place in staging.debris:
             say(f"deleted what a killed job left: {place}")
         with stage_progress(spark.sparkContext, "decode, judge, find duplicates"):
@@ -158,6 +175,8 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
             if sum(judgement.tally.values()) != folder.files:
                 raise JobRefused(f"{folder.files} files were listed and {sum(judgement.tally.values())} read; do they change?")
             _check_classes(job, judgement)
+            refused = {reason: count for reason, count in judgement.tally.items() if reason is not None}
+            check_limits(job.source, job.limits, refused, found=folder.files)
             schema, encode = _stored_as(job, judgement)
             kept = divided.where(F.col("reason").isNull())
             vocabulary = label_vocabulary(kept, "label")

@@ -22,14 +22,16 @@ _DEFAULTS = {
 }
 
 
-def spark_session(name: str) -> SparkSession:
+def spark_session(name: str, *, hive: bool = False) -> SparkSession:
     """Return the session of the job `name`; settings given to spark-submit win over ours.
 
-    Without spark-submit it is Spark's local mode on all cores.
+    Without spark-submit it is Spark's local mode on all cores. With `hive` its catalogue is Hive's, at the metastore that
+    `hive-site.xml` or `spark.hadoop.hive.metastore.uris` names.
     """
     # Spark warns whenever it sees pandas 3; our jobs hand it Arrow batches and never pandas.
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
-    spark = SparkSession.builder.appName(name).getOrCreate()
+    builder = SparkSession.builder.appName(name)
+    spark = (builder.enableHiveSupport() if hive else builder).getOrCreate()
     given = dict(spark.sparkContext.getConf().getAll())
     for key, value in _DEFAULTS.items():
         if key not in given and spark.conf.isModifiable(key):

@@ -19,6 +19,8 @@ from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.feature_page import feature_section, leak_section
 from bigdata_ml.prepare.feature_selection import FeatureSelection
 from bigdata_ml.prepare.features import feature_vocabularies, label_vocabulary
+from bigdata_ml.prepare.flatten import flatten, parse_map_keys
+from bigdata_ml.prepare.gate import Limit, check_limits
 from bigdata_ml.prepare.progress import say, stage_progress
 from bigdata_ml.prepare.quality import quality_page
 from bigdata_ml.prepare.row_rules import check_patterns
@@ -26,7 +28,8 @@ from bigdata_ml.prepare.rulebook import RuleTally, tally_rules, with_broken
 from bigdata_ml.prepare.rules import TableRules
 from bigdata_ml.prepare.rules_file import read_rules
 from bigdata_ml.prepare.sink import Sink, Written, partitions_for, quarantine_batch
-from bigdata_ml.prepare.sources import table
+from bigdata_ml.prepare.sources import any_table
+from bigdata_ml.prepare.sources.any_source import is_file_source
 from bigdata_ml.prepare.split import SplitRule, assign_split
 from bigdata_ml.prepare.table_cleaning import TableCleaner
 from bigdata_ml.prepare.table_columns import LearnedColumns, column_quantiles, learn_columns, numbers_of
@@ -56,9 +59,13 @@ class TableJob:
     """Turn a table into a dataset: join, label, refuse rows without label, leave columns out, split, publish.
 
     Attributes:
-        source: URL of the table: a file or a directory of CSV, JSON lines, Parquet or ORC.
-        dataset: URL of the dataset to publish; nothing may be there yet.
+        source: URL of the table: a file or a directory of CSV, JSON lines, Parquet or ORC; `hive:TABLE` or `hive:SELECT …`;
+            `jdbc:…#TABLE` or `jdbc:…#TABLE#COLUMN/PARTS` (JDBC_USER, JDBC_PASSWORD).
+        dataset: URL of the dataset to publish; nothing may be there yet, but for `replace`.
         label: the column to predict, or NAME=EXPRESSION in Spark SQL, such as `late=arr_delay > 15`.
+        replace: publish a new version of a dataset that is there; readers see the old one or the new one.
+        max_refused: how many rows may be refused, `[REASON=]NUMBER[%]`; more end the job before anything is published.
+        map_keys: keys of a map that become columns, `COLUMN:KEY[,KEY…]`; structs are flattened by themselves.
         drop: columns to leave out, `[RULE:]A,B`; the rule's name tells why and stands in the manifest.
         join: other tables, `[NAME=]URL:key_here=key_there[,…]`; their columns become NAME_COLUMN.
         categorical: whole-number columns that are categories, `A,B`; text and boolean columns always are.
@@ -77,6 +84,9 @@ class TableJob:
     source: str
     dataset: str
     label: str
+    replace: bool = False
+    max_refused: tuple[str, ...] = ()
+    map_keys: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     join: tuple[str, ...] = ()
     categorical: str = ""
@@ -95,6 +105,18 @@ class TableJob:
             raise ValueError(f"min_count and max_vocabulary must be 1 or more, got {self.min_count} and {self.max_vocabulary}")
         if self.select_features:
             FeatureSelection.parse(self.select_features)
+        # They say by themselves what is wrong with them.
+        _ = self.limits, parse_map_keys(self.map_keys)
+
+    @property
+    def limits(self) -> list[Limit]:
+        """How many rows may be refused."""
+        return [Limit.parse(text) for text in self.max_refused]
+
+    @property
+    def needs_hive(self) -> bool:
+        """Whether a source is a Hive table."""
+        return self.source.startswith("hive:") or any("hive:" in join for join in self.join)
 
 
 def prepare_table(spark: SparkSession, job: TableJob, *, rules: TableRules | None = None) -> Manifest:
@@ -117,11 +139,12 @@ def prepare_table(spark: SparkSession, job: TableJob, *, rules: TableRules | Non
 
 
 def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manifest:
-    refuse_existing(locate(job.dataset))
+    refuse_existing(locate(job.dataset), replace=job.replace)
     check_patterns(spark, cleaner.rules.columns)
     joins = [Join.parse(text) for text in job.join]
     drops = [DropRule.parse(text) for text in job.drop]
-    source = table(spark, job.source, null_value=job.null_value, as_text=cleaner.typed, file_column="__source")
+    source = any_table(spark, job.source, null_value=job.null_value, as_text=cleaner.typed, file_column="__source")
+    source = flatten(source, map_keys=parse_map_keys(job.map_keys), keep={name for one in drops for name in one.columns})
     rows = source.transform(with_source).transform(with_broken).transform(nan_to_null)
     own = _visible(rows)
     rows = cleaner.by_row(rows, own)
@@ -129,7 +152,7 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     rule = SplitRule.parse(job.split, key=_names(job.split_key) or hashable, seed=job.seed)
     _check_columns(hashable, rule.key, "--split-key")
     for join in joins:
-        other = table(spark, join.url, null_value=job.null_value)
+        other = flatten(any_table(spark, join.url, null_value=job.null_value))
         rows = rows.transform(join_table, other, join)
         refuse_shared_keys(other, join)
     cleaner.check_columns(_visible(rows))
@@ -139,17 +162,17 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     if dropping is not None:
         raise JobRefused(f"rule {dropping!r} drops the label {label!r}; leave it out of --drop")
     rows = rows.transform(refuse_missing_label, label=label).transform(assign_split, rule, mix_by=hashable)
-    rows = cleaner.among_rows(rows, read=lambda url: table(spark, url, null_value=job.null_value))
+    rows = cleaner.among_rows(rows, read=lambda url: any_table(spark, url, null_value=job.null_value))
     dropped = rows.transform(drop_columns, drops)
     rows = (
         rows.select(*(named(name) for name in rows.columns if name in dropped.columns or name in cleaner.bounded))
-        .repartition(partitions_for(_bytes_of(job.source)), "__place")
+        .repartition(partitions_for(_bytes_of(job.source, source)), "__place")
         .sortWithinPartitions("__place", "__row")
         .persist(StorageLevel.DISK_ONLY)
     )
     _check_columns(_visible(dropped), _names(job.categorical), "--categorical")
     try:
-        with stage(job.dataset) as staging:
+        with stage(job.dataset, replace=job.replace) as staging:
             for place in staging.debris:
                 say(f"deleted what a killed job left: {place}")
             with stage_progress(spark.sparkContext, "read, join, split"):
@@ -161,6 +184,7 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
                 reports = join_reports(cleaned, joins, before=before)
             what = _Cleaned(cleaned, label, rule, drops, reports, tally, cleaner.words(bounds))
             _check_label(job, what)
+            check_limits(job.source, job.limits, tally.refused, found=tally.found)
             return _write(spark, job, what, staging)
     finally:
         rows.unpersist()
@@ -258,7 +282,7 @@ def _contract(
         provenance={
             "job": "prepare_table",
             "arguments": asdict(job),
-            "source": locate(job.source).url,
+            "source": locate(job.source).url if is_file_source(job.source) else job.source.partition("?")[0],
             "joins": [report.to_json() for report in cleaned.joins],
             "tells_the_label": {one.column: one.told for one in learned.leaks},
             "debris_deleted": list(debris),
@@ -267,7 +291,9 @@ def _contract(
     )
 
 
-def _bytes_of(url: str) -> int:
+def _bytes_of(url: str, rows: DataFrame) -> int:
+    if not is_file_source(url):
+        return int(rows.count()) * int(rows._jdf.schema().defaultSize())
     place = locate(url)
     return sum(info.size or 0 for _, info in place.walk()) if place.is_directory() else int(place.info().size or 0)
 

@@ -3,14 +3,15 @@
 import pytest
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.gate import Limit, check_limits
+from bigdata_ml.prepare.gate import Limit, check_limits, check_reasons
 
 REASONS = ("duplicate", "undecodable")
 
 
 def check(*texts: str, duplicate: int = 5, undecodable: int = 2, found: int = 200) -> None:
     limits = [Limit.parse(text) for text in texts]
-    check_limits("photos", limits, {"duplicate": duplicate, "undecodable": undecodable}, found=found, reasons=REASONS)
+    check_reasons(limits, REASONS)
+    check_limits("photos", limits, {"duplicate": duplicate, "undecodable": undecodable}, found=found)
 
 
 def test_limits_that_are_just_kept_are_kept() -> None:
@@ -49,5 +50,5 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
 
 
 def test_a_reason_that_the_job_does_not_know_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match=r"no row as 'duplicates'; its reasons are duplicate, undecodable"):
+    with pytest.raises(ValueError, match=r"nothing as 'duplicates'; its reasons are duplicate, undecodable"):
         check("duplicates=1%")

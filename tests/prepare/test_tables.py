@@ -3,6 +3,7 @@
 import datetime
 import json
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pyspark.sql import functions as F
 
 from bigdata_ml.dataset import Dataset, Manifest, validate
 from bigdata_ml.dataset.layout import QUALITY_NUMBERS
+from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import SplitRule, TableJob, assign_split, prepare_table
 from bigdata_ml.reader import ReadOptions, decode_batch, open_reader
 from bigdata_ml.schema import Codec, NullPolicy
@@ -279,3 +281,42 @@ def test_a_label_made_of_nan_is_missing(spark: SparkSession, tmp_path: Path) -> 
     found = prepare_table(spark, TableJob(source=f"{tmp_path}/rows.parquet", dataset=f"{tmp_path}/nan", label="late=delay > 15"))
     assert found.cleaning is not None
     assert dict(found.cleaning.refused) == {"label_missing": 20}
+
+
+def test_nested_columns_are_flattened_and_named_keys_of_maps_are_columns(spark: SparkSession, tmp_path: Path) -> None:
+    kind = pa.map_(pa.string(), pa.int32())
+    table = pa.table(
+        {
+            "place": pa.array([{"lat": 1.5, "name": "Ulm"}, None, {"lat": 2.5, "name": "Bonn"}] * 4),
+            "counts": pa.array([[("a", 1)], [("a", 2), ("b", 3)], None] * 4, kind),
+            "y": [0, 1, 1] * 4,
+        }
+    )
+    pq.write_table(table, tmp_path / "nested.parquet")
+    nested = TableJob(
+        source=f"{tmp_path}/nested.parquet", dataset=f"{tmp_path}/out", label="y", split="train=1", map_keys=("counts:a",)
+    )
+    prepare_table(spark, nested)
+    dataset = Dataset.open(f"{tmp_path}/out")
+    assert set(dataset.schema.names) == {"place_lat", "place_name", "counts_a", "y"}
+    found = {(row["place_lat"], row["place_name"], row["counts_a"]) for row in rows_of(dataset)}
+    assert found == {(1.5, "Ulm", 1), (None, None, 2), (2.5, "Bonn", None)}
+
+
+def test_a_job_that_refuses_too_many_rows_publishes_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{row},{'' if row % 4 == 0 else row % 2}\n" for row in range(40)))
+    gated = TableJob(source=f"{tmp_path}/t.csv", dataset=f"{tmp_path}/out", label="y", max_refused=("label_missing=20%",))
+    with pytest.raises(JobRefused, match=r"10 of 40 rows were refused as label_missing \(25\.00%\), and 20 % may be"):
+        prepare_table(spark, gated)
+    assert not (tmp_path / "out").exists()
+    prepare_table(spark, replace(gated, max_refused=("label_missing=25%", "10")))
+
+
+def test_a_new_version_replaces_the_old_one(spark: SparkSession, tmp_path: Path) -> None:
+    place = tmp_path / "t.csv"
+    again = TableJob(source=str(place), dataset=f"{tmp_path}/out", label="y", split="train=1", replace=True)
+    for rows in (30, 20):
+        place.write_text("a,y\n" + "".join(f"{row},{row % 2}\n" for row in range(rows)))
+        prepare_table(spark, again)
+        assert sorted(row["a"] for row in rows_of(Dataset.open(f"{tmp_path}/out"))) == list(range(rows))
+        assert validate(f"{tmp_path}/out") == []

@@ -6,7 +6,7 @@ from typing import Any
 
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -84,5 +84,13 @@ def _bounds(rows: DataFrame, parts: JdbcParts, place: str) -> tuple[Any, Any]:
         raise JobRefused(
             f"{place}: parts are cut by a whole number, date or timestamp; {parts.column!r} is {kind.simpleString()}"
         )
-    found = rows.agg(F.min(named(parts.column)).alias("least"), F.max(named(parts.column)).alias("greatest")).collect()[0]
+    # Spark takes whole numbers for bounds; they need not be the column's own.
+    down, up = (F.floor, F.ceil) if isinstance(kind, T.DecimalType) else (_as_it_is, _as_it_is)
+    found = rows.agg(down(F.min(named(parts.column))).alias("least"), up(F.max(named(parts.column))).alias("greatest")).collect()[
+        0
+    ]
     return found["least"], found["greatest"]
+
+
+def _as_it_is(column: Column) -> Column:
+    return column

@@ -1,0 +1,90 @@
+"""Which source an URL names."""
+
+import os
+from collections.abc import Callable, Collection
+from typing import Literal
+
+import pyarrow.fs as pafs
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from bigdata_ml.prepare.sources.archives import archives, is_archive
+from bigdata_ml.prepare.sources.files import ImageFiles
+from bigdata_ml.prepare.sources.hive import hive
+from bigdata_ml.prepare.sources.images import images
+from bigdata_ml.prepare.sources.jdbc import JdbcParts, jdbc
+from bigdata_ml.prepare.sources.raw_pixels import cifar, idx
+from bigdata_ml.prepare.sources.sequence_files import sequence_files
+from bigdata_ml.prepare.sources.tables import table
+from bigdata_ml.storage import locate
+
+__all__ = ["ImageFormat", "any_images", "any_table", "is_file_source"]
+
+ImageFormat = Literal["auto", "files", "archives", "sequence-files", "idx", "cifar"]
+_READERS: dict[str, Callable[..., ImageFiles]] = {
+    "files": images,
+    "archives": archives,
+    "sequence-files": sequence_files,
+    "idx": idx,
+    "cifar": cifar,
+}
+_HIVE, _JDBC = "hive:", "jdbc:"
+
+
+def any_images(spark: SparkSession, url: str, *, kind: ImageFormat = "auto", label_from: str = "folder") -> ImageFiles:
+    """Return the images of a source of any kind; `auto` takes what is named like an archive for one, and all else for files.
+
+    Raises:
+        JobRefused: as the source of that kind.
+    """
+    if kind == "auto":
+        place = locate(url)
+        kind = "archives" if is_archive(place.name) and place.info().type == pafs.FileType.File else "files"
+    return _READERS[kind](spark, url, label_from=label_from)
+
+
+def is_file_source(url: str) -> bool:
+    """Whether a table's source is a file or a directory of files."""
+    return not url.startswith((_HIVE, _JDBC))
+
+
+def any_table(
+    spark: SparkSession, url: str, *, null_value: str = "", as_text: Collection[str] = (), file_column: str = ""
+) -> DataFrame:
+    """Return the rows of a table's source.
+
+    Args:
+        spark: the session.
+        url: of files; `hive:TABLE` or `hive:SELECT …`; `jdbc:SUBPROTOCOL:…#TABLE`, or `…#TABLE#COLUMN/PARTS` to read so many
+            parts of it by that column (see `jdbc`), its user and password from the environment's JDBC_USER and JDBC_PASSWORD.
+        null_value, as_text, file_column: as for `table`; of Hive and databases types are what they are, and the source's name
+            stands for the file's.
+
+    Raises:
+        JobRefused: as the source of that kind.
+        ValueError: an URL of `jdbc:` without a table, or with parts that are none.
+    """
+    if is_file_source(url):
+        return table(spark, url, null_value=null_value, as_text=as_text, file_column=file_column)
+    if url.startswith(_HIVE):
+        named = url.removeprefix(_HIVE)
+        is_query = named.lstrip().lower().startswith(("select ", "select\n", "with "))
+        rows = hive(spark, query=named) if is_query else hive(spark, named)
+    else:
+        rows = _by_jdbc(spark, url)
+    return rows.withColumn(file_column, F.lit(url.partition("?")[0])) if file_column else rows
+
+
+def _by_jdbc(spark: SparkSession, url: str) -> DataFrame:
+    address, *rest = url.split("#")
+    if len(rest) not in (1, 2) or not rest[0]:
+        raise ValueError(f"a database's source is jdbc:…#TABLE or jdbc:…#TABLE#COLUMN/PARTS, got {url!r}")
+    parts = None
+    if len(rest) == 2:
+        column, slash, count = rest[1].rpartition("/")
+        if not slash or not count.isdecimal():
+            raise ValueError(f"parts of a database's table are COLUMN/PARTS, such as id/8, got {rest[1]!r}")
+        parts = JdbcParts(column, int(count))
+    known = {"user": os.environ.get("JDBC_USER"), "password": os.environ.get("JDBC_PASSWORD")}
+    properties = {name: value for name, value in known.items() if value is not None}
+    return jdbc(spark, address, rest[0], parts=parts, properties=properties)
