@@ -22,8 +22,8 @@ ROOMS = {
     "dataset": [
         "QUARANTINE_SCHEMA", "Cleaning", "Contract", "Dataset", "Finding", "Manifest", "PartFile", "PartWriter",
         "PetastormCodec", "PetastormField", "PetastormIndex", "PetastormSchema", "QuarantineWriter", "RowGroups",
-        "SplitSummary", "Staging", "Statistics", "Vocabulary", "WriteOptions", "adopt", "first_rows", "publish",
-        "read_petastorm_indexes", "read_petastorm_row_groups", "read_petastorm_schema", "stage", "validate",
+        "SplitSummary", "Staging", "Statistics", "Vocabulary", "WriteOptions", "adopt", "collect_garbage", "first_rows",
+        "publish", "read_petastorm_indexes", "read_petastorm_row_groups", "read_petastorm_schema", "stage", "validate",
     ],
     "prepare": [
         "ImageJob", "SplitRule", "TableJob", "TableProfile", "TableRules", "assign_split", "parse_rules", "prepare_images",

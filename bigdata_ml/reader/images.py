@@ -25,7 +25,7 @@ def decode_image(data: pa.Buffer, channels: int, image_size: tuple[int, int] | N
 
     if bytes(data[:2]) == b"\xff\xd8":
         # What libjpeg warns of, Pillow judges, as it did in the preparation job: stray bytes pass, a cut file does not.
-        with suppress(ValueError):
+        with suppress(KeyError, ValueError):
             return _decode_jpeg(data, channels, image_size)
     with Image.open(io.BytesIO(data)) as opened:
         return _resized(opened.convert("L" if channels == 1 else "RGB"), image_size)

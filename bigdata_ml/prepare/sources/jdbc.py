@@ -18,6 +18,15 @@ __all__ = ["JdbcParts", "jdbc"]
 
 # PostgreSQL's driver holds the whole result in memory where it is told no number of rows.
 _FETCH_ROWS = 10_000
+# Spark's own search takes a wrapper of its own for the driver where one was loaded before.
+_DRIVERS = {
+    "db2": "com.ibm.db2.jcc.DB2Driver",
+    "mariadb": "org.mariadb.jdbc.Driver",
+    "mysql": "com.mysql.cj.jdbc.Driver",
+    "oracle": "oracle.jdbc.OracleDriver",
+    "postgresql": "org.postgresql.Driver",
+    "sqlserver": "com.microsoft.sqlserver.jdbc.SQLServerDriver",
+}
 _BOUNDED = (T.IntegralType, T.DecimalType, T.DateType, T.TimestampType, T.TimestampNTZType)
 
 
@@ -52,12 +61,14 @@ def jdbc(
         url: `jdbc:postgresql://host:port/database` and the like; keep the password out of it.
         table: what is read.
         parts: how.
-        properties: the driver's: `user`, `password`, `driver`, `sessionInitStatement` …
+        properties: the driver's: `user`, `password`, `sessionInitStatement` …; `driver`, its class, for databases less known.
 
     Raises:
         JobRefused: no driver, nobody answers, no such table or column, or a column that parts are not cut by.
     """
-    read = spark.read.format("jdbc").options(**{"fetchsize": str(_FETCH_ROWS), **(properties or {})})
+    known = {name: driver for name, driver in _DRIVERS.items() if url.startswith(f"jdbc:{name}:")}
+    driver = {"driver": next(iter(known.values()))} if known else {}
+    read = spark.read.format("jdbc").options(**{"fetchsize": str(_FETCH_ROWS), **driver, **(properties or {})})
     read = read.option("url", url).option("dbtable", table)
     place = f"{url.partition('?')[0]} table {table}"
     try:
@@ -86,9 +97,8 @@ def _bounds(rows: DataFrame, parts: JdbcParts, place: str) -> tuple[Any, Any]:
         )
     # Spark takes whole numbers for bounds; they need not be the column's own.
     down, up = (F.floor, F.ceil) if isinstance(kind, T.DecimalType) else (_as_it_is, _as_it_is)
-    found = rows.agg(down(F.min(named(parts.column))).alias("least"), up(F.max(named(parts.column))).alias("greatest")).collect()[
-        0
-    ]
+    column = named(parts.column)
+    found = rows.agg(down(F.min(column)).alias("least"), up(F.max(column)).alias("greatest")).collect()[0]
     return found["least"], found["greatest"]
 
 
