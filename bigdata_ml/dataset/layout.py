@@ -2,6 +2,7 @@
 
 __all__ = [
     "COMMON_METADATA",
+    "HISTORY",
     "MANIFEST",
     "MANIFESTS",
     "METADATA",
@@ -21,6 +22,7 @@ ROW_GROUPS = f"{METADATA}/row_groups.arrow"
 QUARANTINE = f"{METADATA}/quarantine"
 QUALITY = f"{METADATA}/quality.html"
 QUALITY_NUMBERS = f"{METADATA}/quality.json"
+HISTORY = f"{METADATA}/history.json"
 COMMON_METADATA = "_common_metadata"
 SUMMARY_METADATA = "_metadata"
 

@@ -17,6 +17,7 @@ from bigdata_ml import __version__
 from bigdata_ml.dataset import Contract, Dataset, Manifest, WriteOptions, publish, stage
 from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.drift import as_numbers, drift_section, find_shifts, history_with, manifest_before
 from bigdata_ml.prepare.duplicates import ConflictPolicy
 from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.features import label_vocabulary
@@ -153,7 +154,9 @@ def prepare_images(spark: SparkSession, job: ImageJob) -> Manifest:
 
 def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
     options = WriteOptions(row_group_bytes=job.row_group_bytes)
-    refuse_existing(locate(job.dataset), replace=job.replace)
+    destination = locate(job.dataset)
+    refuse_existing(destination, replace=job.replace)
+    before = manifest_before(destination)
     check_reasons(job.limits, RULES)
     known = _known_bounds(job)
     folder = any_images(spark, job.source, kind=job.source_format, label_from=job.label_from)
@@ -209,6 +212,7 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
                 ),
                 provenance=_provenance(job, staging.debris, folder.empty_classes),
             )
+            shifts = find_shifts(before, contract) if before else []
             pages = image_quality(
                 dataset_url=job.dataset,
                 contract=contract,
@@ -217,7 +221,10 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
                 judged=rows,
                 near_groups=largest_near_groups(divided, groups=_GROUPS, members=_MEMBERS),
                 raw=job.encoding == "raw",
+                more_sections=[drift_section(before, shifts)] if before else [],
+                more_numbers={"drift": as_numbers(shifts)} if before else {},
             )
+            pages |= history_with(destination, contract, splits)
             manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
     say(f"published {manifest.rows} rows as {job.dataset}")
     return manifest

@@ -1,6 +1,7 @@
 """What the image job says of its cleaning: the verdict, the rules in words, and the quality page."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ from pyspark.sql import functions as F
 
 from bigdata_ml.dataset import QUARANTINE_SCHEMA, Cleaning, Contract
 from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
-from bigdata_ml.pages import Gallery, Picture
+from bigdata_ml.pages import Gallery, Picture, Section
 from bigdata_ml.prepare.image_checks import CHECKS, ImageChecks
 from bigdata_ml.prepare.images import thumbnail_of
 from bigdata_ml.prepare.picture import PictureRules
@@ -99,6 +100,8 @@ def image_quality(
     judged: DataFrame,
     near_groups: Sequence[Sequence[str]],
     raw: bool,
+    more_sections: Sequence[Section] = (),
+    more_numbers: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, bytes]:
     """Return the quality page and its numbers by path; runs Spark jobs.
 
@@ -110,6 +113,7 @@ def image_quality(
         judged: the same rows with content and thumbnail.
         near_groups: paths of images that look alike, by group.
         raw: whether content is pixels.
+        more_sections, more_numbers: as for `quality_page`.
     """
     chosen = _chosen(facts)
     alike = [
@@ -151,6 +155,8 @@ def image_quality(
         galleries=galleries,
         near_groups=near_groups,
         provenance=contract.provenance,
+        more_sections=more_sections,
+        more_numbers=more_numbers,
     )
     return {QUALITY: html, QUALITY_NUMBERS: numbers}
 

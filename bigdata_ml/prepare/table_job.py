@@ -15,6 +15,7 @@ from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
+from bigdata_ml.prepare.drift import as_numbers, drift_section, find_shifts, history_with, manifest_before
 from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.feature_page import feature_section, leak_section
 from bigdata_ml.prepare.feature_selection import FeatureSelection
@@ -352,6 +353,9 @@ def _refused(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _quality(job: TableJob, contract: Contract, cleaned: _Cleaned, learned: LearnedColumns, written: Written) -> dict[str, bytes]:
     refused = cleaned.rows.where(F.col("__reason").isNotNull()).limit(_SAMPLES).toArrow()
     samples = [_refused(batch) for batch in refused.to_batches()]
+    destination = locate(job.dataset)
+    before = manifest_before(destination)
+    shifts = find_shifts(before, contract) if before else []
     html, numbers = quality_page(
         dataset_url=job.dataset,
         cleaning=contract.cleaning,
@@ -366,7 +370,11 @@ def _quality(job: TableJob, contract: Contract, cleaned: _Cleaned, learned: Lear
         more_sections=[
             *([leak_section(learned.leaks)] if learned.leaks else []),
             *([feature_section(learned.features)] if learned.features else []),
+            *([drift_section(before, shifts)] if before else []),
         ],
-        more_numbers={"features": learned.features.to_json()} if learned.features else {},
+        more_numbers={
+            **({"features": learned.features.to_json()} if learned.features else {}),
+            **({"drift": as_numbers(shifts)} if before else {}),
+        },
     )
-    return {QUALITY: html, QUALITY_NUMBERS: numbers}
+    return {QUALITY: html, QUALITY_NUMBERS: numbers, **history_with(destination, contract, written.rows_by_split())}
