@@ -49,15 +49,9 @@ def manifest_before(destination: Location) -> Manifest | None:
 def find_shifts(before: Manifest, now: Contract) -> list[Shift]:
     """Return what differs by more than a little, largest first: means by 0.2 deviations, shares of rows by 1 %, values by 0.1."""
     names = [*dict.fromkeys([*before.schema.names, *now.schema.names])]
-    gone = [
-        Shift(
-            name, "field", "there" if name in before.schema else "not there", "there" if name in now.schema else "not there", 1.0
-        )
-        for name in names
-        if (name in before.schema) != (name in now.schema)
-    ]
     found = [
-        *gone,
+        *(Shift(name, "field", "there", "not there", 1.0) for name in before.schema.names if name not in now.schema),
+        *(Shift(name, "field", "not there", "there", 1.0) for name in now.schema.names if name not in before.schema),
         *(one for name in names for one in _of_numbers(name, before.statistics.get(name), now.statistics.get(name))),
         *(one for name in names for one in _of_values(name, before.vocabularies.get(name), now.vocabularies.get(name))),
     ]
