@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples/dirty_tables"))
 
-from run import COPIES, EACH, FAULTS, Measured, measure, print_table  # noqa: E402
+from measure_faults import COPIES, EACH, FAULTS, Measured, measure, print_table  # noqa: E402
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(1500)]
 
