@@ -13,7 +13,8 @@ from pyspark.sql import SparkSession
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples/dirty_tables"))
 
-from run import COPIES, EACH, FAULTS, Measured, measure, print_table  # noqa: E402
+from measure_faults import COPIES, EACH, FAULTS, Measured, measure, print_table  # noqa: E402
+from table_faults import Fault, inject  # noqa: E402
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(1500)]
 
@@ -42,6 +43,15 @@ def check(found: list[Measured], name: str, *, imprecise: tuple[str, ...] = ()) 
     assert all(one.injected > EACH[name] / 2 for one in found)
     assert {one.fault for one in found if one.recall < 1} == set()
     assert {one.fault for one in found if one.precision < 1} == set(imprecise)
+
+
+def test_what_is_injected_is_wrong() -> None:
+    columns = {"n": [0, 1, None, 2]}
+    (hundredfold, _) = inject(
+        columns, [Fault("hundredfold", "n", lambda value: str(100 * value), "n.range")], each=9, copies=0, seed=1
+    )
+    assert dict(hundredfold.right) == {1: 1, 3: 2}
+    assert columns["n"] == [0, "100", None, "200"]
 
 
 def test_every_fault_of_the_whole_flights_is_found_and_nothing_else(spark: SparkSession, tmp_path: Path) -> None:

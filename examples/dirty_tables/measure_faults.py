@@ -1,7 +1,7 @@
 """How well the rules find faults: real tables with faults put into them, cleaned, and precision and recall of each fault.
 
-python examples/dirty_tables/run.py flights grants
-python examples/dirty_tables/run.py movies --movies movies.json
+python examples/dirty_tables/measure_faults.py flights grants
+python examples/dirty_tables/measure_faults.py movies --movies movies.json
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pyspark.sql import SparkSession
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from faults import Columns, Fault, Injected, inject  # noqa: E402
+from table_faults import Columns, Fault, Injected, inject  # noqa: E402
 
 from bigdata_ml.dataset import Dataset  # noqa: E402
 from bigdata_ml.prepare import TableJob, prepare_table, spark_session  # noqa: E402
