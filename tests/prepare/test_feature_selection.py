@@ -168,6 +168,7 @@ def test_being_right_by_heart_is_not_telling() -> None:
     assert told(pa.array(classes), np.zeros(2000, int), learn) == 0.0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1500)
 def test_a_real_wide_table_keeps_its_auc_with_a_tenth_of_its_columns(spark: SparkSession, tmp_path: Path) -> None:
     from sklearn.ensemble import HistGradientBoostingClassifier
