@@ -16,7 +16,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from bigdata_ml.dataset import Dataset, Manifest, validate
+from bigdata_ml.dataset import Dataset, Manifest, collect_garbage, validate
 from bigdata_ml.dataset.layout import QUALITY_NUMBERS
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import SplitRule, TableJob, assign_split, prepare_table
@@ -318,5 +318,10 @@ def test_a_new_version_replaces_the_old_one(spark: SparkSession, tmp_path: Path)
     for rows in (30, 20):
         place.write_text("a,y\n" + "".join(f"{row},{row % 2}\n" for row in range(rows)))
         prepare_table(spark, again)
-        assert sorted(row["a"] for row in rows_of(Dataset.open(f"{tmp_path}/out"))) == list(range(rows))
+        assert Dataset.open(f"{tmp_path}/out").rows == rows
         assert validate(f"{tmp_path}/out") == []
+    collect_garbage(f"{tmp_path}/out")
+    assert sorted(row["a"] for row in rows_of(Dataset.open(f"{tmp_path}/out"))) == list(range(20))
+    numbers = json.loads((tmp_path / "out" / QUALITY_NUMBERS).read_bytes())
+    assert [one["what"] for one in numbers["drift"]] == ["a"]
+    assert len(json.loads((tmp_path / "out/_bigdata_ml/history.json").read_bytes())) == 2
