@@ -26,7 +26,7 @@ from bigdata_ml import __version__
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint
 from bigdata_ml.dataset.footers import Footer, read_footers
 from bigdata_ml.dataset.generations import commit, has_publication, newest, sweep
-from bigdata_ml.dataset.layout import MANIFEST, METADATA
+from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, METADATA
 from bigdata_ml.dataset.manifest import (
     Cleaning,
     Manifest,
@@ -142,7 +142,7 @@ def refuse_existing(destination: Location, *, replace: bool = False) -> None:
             f"{destination.url} exists already and would be overwritten; give another destination, delete it first, or say "
             "--replace for a new version of it"
         )
-    if not (destination / MANIFEST).exists() and not _is_half_published(destination):
+    if not any((destination / one).exists() for one in (MANIFEST, MANIFESTS)) and not _is_half_published(destination):
         raise JobRefused(f"{destination.url} is no dataset with a manifest, and --replace replaces nothing else; delete it first")
 
 
@@ -159,7 +159,7 @@ def publish(
     quarantine: Sequence[str],
     pages: Mapping[str, bytes],
 ) -> Manifest:
-    """Verify what was written, add the metadata and rename the whole to its destination.
+    """Verify what was written, add the metadata and put the whole in force at its destination.
 
     Where Petastorm is installed its `_common_metadata` is among the metadata.
 
@@ -173,7 +173,7 @@ def publish(
 
     Raises:
         DatasetInvalid: a file differs from what its task said of it, or the counts do not add up.
-        JobRefused: something came to be at the destination meanwhile.
+        JobRefused: something came to be at the destination meanwhile, or another job has published a version there.
     """
     files = sorted((file for file in files if file.rows), key=lambda file: file.path)
     root = staging.root

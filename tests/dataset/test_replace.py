@@ -173,6 +173,16 @@ def test_a_version_whose_job_died_before_the_copy_is_completed_by_the_next(tmp_p
         assert Dataset.open(tmp_path / "d").rows == 9
 
 
+def test_a_first_version_whose_job_died_before_the_copy_is_completed_too(tmp_path: Path) -> None:
+    """As on S3, where a new dataset has a numbered manifest, too."""
+    publish_dataset(tmp_path / "d")
+    with stage(str(tmp_path / "d"), replace=True):
+        pass
+    (tmp_path / "d/_bigdata_ml/manifest.json").unlink()
+    assert replace_dataset(tmp_path / "d", 4).rows == 4
+    assert len(list((tmp_path / "d/_bigdata_ml/manifests").iterdir())) == 2
+
+
 def test_a_job_taken_for_dead_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish_dataset(tmp_path / "d")
     with pytest.raises(JobRefused, match="another job took this one for dead"):  # noqa: PT012, SIM117
