@@ -52,7 +52,11 @@ def archives(spark: SparkSession, url: str, *, label_from: str = "folder") -> Im
     """
     root = locate(url)
     names = _names(root)
-    indexed = spark.sparkContext.parallelize(names, len(names)).flatMap(_Index(root)).collect()
+    indexed: list[list[Stretch]] = []
+    for one in spark.sparkContext.parallelize(names, len(names)).map(_Index(root)).collect():
+        if isinstance(one, str):
+            raise JobRefused(one)
+        indexed.append(one)
     streamed = [name for name in names if (name or root.name).lower().endswith(_STREAMED)]
     found = list(packs(one for stretches in indexed for one in stretches if one.length >= 0))
     files = sum(len(stretches) for stretches in indexed)
@@ -106,9 +110,18 @@ class _Archive:
 
 
 class _Index(_Archive):
-    """Lists an archive's members; those of a compressed tar, which has no places to go to, with the length −1."""
+    """Lists an archive's members; those of a compressed tar, which has no places to go to, with the length −1.
 
-    def __call__(self, name: str) -> Iterator[list[Stretch]]:
+    What is wrong with an archive is returned as text: raised, it would be tried again by Spark, three times.
+    """
+
+    def __call__(self, name: str) -> list[Stretch] | str:
+        try:
+            return list(self._members(name))
+        except JobRefused as error:
+            return str(error)
+
+    def _members(self, name: str) -> Iterator[Stretch]:
         place = locate(self._url(name))
         ending = place.name.lower()
         try:
@@ -116,15 +129,15 @@ class _Index(_Archive):
                 if ending.endswith(".zip"):
                     # Of a tiny file zipfile looks before the beginning, which pyarrow refuses in words zipfile does not know.
                     tiny = place.info().size < _TINY
-                    yield list(self._zip(io.BytesIO(stream.read()) if tiny else stream, name))
+                    yield from self._zip(io.BytesIO(stream.read()) if tiny else stream, name)
                 elif ending.endswith(_STREAMED):
                     with _unpacked(stream, ending) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
-                        files = self._files(name, archive)
-                        yield [Stretch(place.url, self._path(name, one.name), 0, -1, one.size) for one in files]
+                        for one in self._files(name, archive):
+                            yield Stretch(place.url, self._path(name, one.name), 0, -1, one.size)
                 else:
                     # Going from header to header is a call each to another store: there it is read through.
                     with tarfile.open(fileobj=stream, mode="r:" if place.is_local else "r|") as archive:
-                        yield list(self._tar(archive, name, place))
+                        yield from self._tar(archive, name, place)
         except _BROKEN as error:
             raise self._refused(name, error) from error
 
