@@ -26,7 +26,7 @@ demo: ## Clean, publish and train on a small public dataset, from nothing
 test: ## Run the tests, except those that need the network or other servers
 	@scripts/check-java.sh
 	@scripts/install.sh dev
-	$(IN_VENV) pytest tests -m "not install and not upstream and not cluster and not long" -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder --durations=10
+	$(IN_VENV) pytest tests -m "not install and not upstream and not cluster and not long" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
 
 test-install: ## Install into new environments, by uv and by pip (needs the network)
 	@scripts/install.sh dev

@@ -21,14 +21,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:PySpark does not yet fully support pandas:FutureWarning")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Side by side (`--dist loadgroup`) a file's tests stay together, for the fixtures they share, unless they say otherwise.
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-
-
 @pytest.fixture
 def tiny(tmp_path: Path) -> Dataset:
     """A published dataset: 47, 11 and 13 rows in train, validation, test; two files each, row groups of up to 5 rows."""

@@ -38,9 +38,7 @@ def raw_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.spark
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "page", [pytest.param(one, id=one.name, marks=pytest.mark.xdist_group(one.name)) for one in PAGES if blocks_of(one)]
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks_of(page)], ids=lambda page: page.name)
 def test_the_code_blocks_of_the_page_run(page: Path, raw_data: Path, tmp_path: Path) -> None:
     for name in ("photos", "flights.csv", "planes.csv"):
         (tmp_path / name).symlink_to(raw_data / name)
