@@ -1,10 +1,12 @@
 """The versions of a dataset that is replaced in place: numbered manifests, of which `manifest.json` is a copy of the newest.
 
 Whoever creates the next number has published: of two jobs one does. `manifest.json` follows it; a job that dies in between has
-published too, and the next one that looks completes the copy. Readers know only `manifest.json`.
+published too, and the next one that looks completes the copy. Readers know only `manifest.json`. A number is never free again:
+of a version that is swept an empty file stays, or a job that began long ago would take its number for the next.
 """
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -20,6 +22,9 @@ from bigdata_ml.storage.exchange import put_new, put_over
 __all__ = ["commit", "files_of", "generations", "has_publication", "left_behind", "manifest_of", "newest", "sweep"]
 
 _NAME = re.compile(r"(\d{8})\.json")
+# What `storage.exchange` calls a file that it is about to put in place, and how old one is whose writer died.
+_ASIDE = re.compile(r"(?:^|/)\.[^/]+\.[0-9a-f]{8}$")
+_ASIDE_SECONDS = 600.0
 _PUBLICATION = re.compile(r"\.(\d{8}T\d{6}-[0-9a-f]{8})\.[a-z]+$")
 
 
@@ -97,7 +102,7 @@ def sweep(root: Location, *, oldest: int, find_live: Callable[[], set[str]]) -> 
         find_live: returns the ids of publications that are under way, whose files are kept.
     """
     # In this order: who has placed a file is under way or, after that, among the versions.
-    found = [path for path, _ in _files(root)]
+    found = dict(_files(root))
     live = find_live()
     numbers = generations(root)
     kept: set[str] = set()
@@ -113,8 +118,12 @@ def sweep(root: Location, *, oldest: int, find_live: Callable[[], set[str]]) -> 
     doomed = [path for path in found if path not in kept and (path in dropped or _is_stray(path, live))]
     # Data first, then the tables that name them, then the manifests that name these: one who dies leaves nothing unnamed.
     doomed.sort(key=lambda path: (path.startswith(f"{METADATA}/"), path))
-    for path in [*doomed, *(_path(number) for number in numbers if number < oldest)]:
+    for path in [*doomed, *(path for path, info in found.items() if _is_left_aside(path, info))]:
         (root / path).delete()
+    for number in numbers:
+        known = found.get(_path(number))
+        if number < oldest and known is not None and known.size:
+            put_over(root / _path(number), b"")
     return doomed
 
 
@@ -123,7 +132,8 @@ def _settle(root: Location) -> None:
     while True:
         number = generations(root)[-1]
         wanted, place = (root / _path(number)).read_bytes(), root / MANIFEST
-        if not place.exists() or place.read_bytes() != wanted:
+        # Nothing, if so many versions came meanwhile that this one was swept.
+        if wanted and (not place.exists() or place.read_bytes() != wanted):
             put_over(place, wanted)
         if generations(root)[-1] == number:
             return
@@ -137,6 +147,10 @@ def _is_stray(path: str, live: set[str]) -> bool:
     publication = has_publication(path)
     mine = path.endswith(".parquet") or path.startswith((f"{QUARANTINE}/", f"{METADATA}/"))
     return publication is not None and publication not in live and mine
+
+
+def _is_left_aside(path: str, info: pafs.FileInfo) -> bool:
+    return bool(_ASIDE.search(path)) and info.mtime_ns is not None and time.time() - info.mtime_ns / 1e9 > _ASIDE_SECONDS
 
 
 def _files_left(root: Location, number: int) -> set[str]:

@@ -106,6 +106,10 @@ class TableJob:
             raise ValueError(f"min_count and max_vocabulary must be 1 or more, got {self.min_count} and {self.max_vocabulary}")
         if self.select_features:
             FeatureSelection.parse(self.select_features)
+        for url in (self.source, *self.join):
+            # Arguments stand in the manifest.
+            if "jdbc:" in url and "password=" in url.lower():
+                raise ValueError("a database's URL must not hold its password: set JDBC_USER and JDBC_PASSWORD instead")
         # They say by themselves what is wrong with them.
         _ = self.limits, parse_map_keys(self.map_keys)
 

@@ -183,6 +183,29 @@ def test_a_first_version_whose_job_died_before_the_copy_is_completed_too(tmp_pat
     assert len(list((tmp_path / "d/_bigdata_ml/manifests").iterdir())) == 2
 
 
+def test_a_job_that_began_many_versions_ago_publishes_nothing(tmp_path: Path) -> None:
+    publish_dataset(tmp_path / "d")
+    with pytest.raises(JobRefused, match="another job has published there since this one began"):  # noqa: PT012, SIM117
+        with stage(str(tmp_path / "d"), replace=True) as staging:
+            part = write_part(staging.root, make_rows(3), split="train", name=f"x{staging.suffix}.parquet")
+            for rows in (5, 6, 7, 8):
+                replace_dataset(tmp_path / "d", rows)
+            collect_garbage(tmp_path / "d")
+            publish(staging, [part], contract_of(3), quarantine=[], pages={})
+    assert Dataset.open(tmp_path / "d").rows == 8
+    assert validate(tmp_path / "d") == []
+
+
+def test_what_a_dead_job_was_about_to_put_in_place_is_swept_once_it_is_old(tmp_path: Path) -> None:
+    publish_dataset(tmp_path / "d")
+    old, fresh = (tmp_path / f"d/_bigdata_ml/.manifest.json.0123abc{number}" for number in (1, 2))
+    for place in (old, fresh):
+        place.write_bytes(b"half")
+    os.utime(old, (time.time() - 3600, time.time() - 3600))
+    replace_dataset(tmp_path / "d", 4)
+    assert (old.exists(), fresh.exists()) == (False, True)
+
+
 def test_a_job_taken_for_dead_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish_dataset(tmp_path / "d")
     with pytest.raises(JobRefused, match="another job took this one for dead"):  # noqa: PT012, SIM117

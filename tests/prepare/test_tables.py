@@ -312,6 +312,13 @@ def test_a_job_that_refuses_too_many_rows_publishes_nothing(spark: SparkSession,
     prepare_table(spark, replace(gated, max_refused=("label_missing=25%", "10")))
 
 
+def test_a_password_in_a_url_is_refused_before_it_is_written_anywhere() -> None:
+    source = "jdbc:postgresql://host/db?user=me&Password=secret#t"
+    with pytest.raises(ValueError, match="set JDBC_USER and JDBC_PASSWORD") as error:
+        TableJob(source=source, dataset="out", label="y")
+    assert "secret" not in str(error.value)
+
+
 def test_a_new_version_replaces_the_old_one(spark: SparkSession, tmp_path: Path) -> None:
     place = tmp_path / "t.csv"
     again = TableJob(source=str(place), dataset=f"{tmp_path}/out", label="y", split="train=1", replace=True)

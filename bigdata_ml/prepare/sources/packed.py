@@ -127,7 +127,10 @@ def _opened(one: Stretch, stack: ExitStack) -> Any:
 def _bytes_of(stream: Any, one: Stretch) -> bytes:
     try:
         if one.length < 0:
-            return bytes(stream.read())
+            data = bytes(stream.read())
+            if len(data) != one.size:
+                raise EOFError(f"it has {len(data)} bytes, {one.size} were listed: it changes while the job reads it")
+            return data
         stream.seek(one.offset)
         return _PACKINGS[one.packing](stream, one)
     except (OSError, zlib.error, EOFError) as error:
