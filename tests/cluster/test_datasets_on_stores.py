@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 import pytest
 from contracts import assert_reads_each_row_once, assert_resumes_exactly, content_of
+from killed import REPLACES_AND_ENDS
 from stores import STORES
 from tiny import SPLITS, contract_of, make_rows, publish_dataset, replace_dataset, write_part
 
@@ -32,26 +33,6 @@ with stage(sys.argv[1]) as staging:
 """
 
 
-REPLACES_AND_ENDS = """
-import os, signal, sys
-left = int(sys.argv[2])
-def counted(call):
-    def wrapped(*args, **kwargs):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*args, **kwargs)
-    return wrapped
-import bigdata_ml.storage.exchange as exchange
-from bigdata_ml.storage.location import Location
-for name in ("write_bytes", "move", "delete"):
-    setattr(Location, name, counted(getattr(Location, name)))
-exchange._put = counted(exchange._put)
-from tiny import replace_dataset
-replace_dataset(sys.argv[1], 9)
-print("done", flush=True)
-"""
 PYTHONPATH = f"{Path(__file__).parents[2]}{os.pathsep}{Path(__file__).parents[1]}"
 
 

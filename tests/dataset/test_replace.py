@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killed import REPLACES_AND_ENDS
 from tiny import contract_of, make_rows, publish_dataset, replace_dataset, write_part
 
 from bigdata_ml.dataset import Dataset, adopt, collect_garbage, publish, stage, validate
@@ -117,22 +118,13 @@ def test_many_jobs_at_once_leave_the_version_of_the_last_that_won(tmp_path: Path
     assert max(numbers) == 1 + len(winners)
 
 
-REPLACES = """
-import sys
-from tiny import replace_dataset
-replace_dataset(sys.argv[1], 9)
-print("done", flush=True)
-"""
-
-
 @pytest.mark.parametrize("calls", [1, 2, 4, 6, 8, 10, 12, 14, 17, 20])
 def test_a_job_killed_at_any_moment_leaves_the_old_version_or_the_new(tmp_path: Path, calls: int) -> None:
     """The job ends itself, without any clean-up, at its n-th call that changes a file's name or makes a directory."""
     publish_dataset(tmp_path / "d")
     replace_dataset(tmp_path / "d", 5, first=500)
-    environment = {**os.environ, "END_AT": str(calls), "PYTHONPATH": f"{Path(__file__).parents[2]}:{Path(__file__).parents[1]}"}
-    source = _ENDS_AT + REPLACES
-    command = [sys.executable, "-c", source, str(tmp_path / "d")]
+    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}:{Path(__file__).parents[1]}"}
+    command = [sys.executable, "-c", REPLACES_AND_ENDS, str(tmp_path / "d"), str(calls)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL or "done" in done.stdout, done.stderr
     assert validate(tmp_path / "d") == []
@@ -142,25 +134,6 @@ def test_a_job_killed_at_any_moment_leaves_the_old_version_or_the_new(tmp_path: 
     assert {path.name for path in tmp_path.iterdir()} == {"d"}
     assert len(list((tmp_path / "d/split=train").iterdir())) == 1
     assert validate(tmp_path / "d") == []
-
-
-_ENDS_AT = """
-import os, signal
-left = int(os.environ["END_AT"])
-def counted(call):
-    def wrapped(*args, **kwargs):
-        global left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*args, **kwargs)
-    return wrapped
-from bigdata_ml.storage.location import Location
-import bigdata_ml.storage.exchange as exchange
-for name in ("write_bytes", "move", "delete"):
-    setattr(Location, name, counted(getattr(Location, name)))
-os.replace, os.link = counted(os.replace), counted(os.link)
-"""
 
 
 def test_a_version_whose_job_died_before_the_copy_is_completed_by_the_next(tmp_path: Path) -> None:
