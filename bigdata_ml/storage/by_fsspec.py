@@ -1,8 +1,10 @@
 """Any other store, by whatever fsspec knows of it."""
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
@@ -28,12 +30,22 @@ def locate_by_fsspec(url: str, options: Mapping[str, Any] | None = None) -> Loca
         filesystem, path = core.url_to_fs(url, **(options or {}))
     except ImportError as error:
         raise StorageUnavailable(f"{url} cannot be reached: {error}") from error
-    return Location(url.rstrip("/"), pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), path.rstrip("/") or path)
+    return Location(url.rstrip("/"), pafs.PyFileSystem(_Handler(filesystem)), path.rstrip("/") or path)
 
 
 def place_in(filesystem: Any, url: str, path: str) -> Location:
     """Return where `url` is on a filesystem that the caller made: at `path` on pyarrow's, where fsspec's says of the URL."""
     if not isinstance(filesystem, pafs.FileSystem):
         path = filesystem._strip_protocol(url)
-        filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(filesystem))
+        filesystem = pafs.PyFileSystem(_Handler(filesystem))
     return Location(url.rstrip("/"), filesystem, path.rstrip("/") or path)
+
+
+class _Handler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no types
+    """Files that threads may read side by side: the filesystem `memory` gives all who open a file one object, one position."""
+
+    def open_input_file(self, path: str) -> pa.NativeFile:
+        if not self.fs.isfile(path):
+            raise FileNotFoundError(path)
+        file = self.fs.open(path, mode="rb")
+        return pa.BufferReader(file.getvalue()) if isinstance(file, io.BytesIO) else pa.PythonFile(file, mode="r")
