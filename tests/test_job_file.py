@@ -63,7 +63,7 @@ def test_both_forms_of_the_flag_are_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("sourcee: a", "Job has no option 'sourcee'; did you mean source?"),
+        ("sources: a", "Job has no option 'sources'; did you mean source?"),
         ("[a, b]", "must hold options by name, such as `source: photos`, it holds list"),
         ("", "must hold options by name"),
         ("source: {a: b}", "option source is one value or a list of them, got a mapping"),
