@@ -17,7 +17,7 @@ from bigdata_ml.dataset.manifest import Manifest
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.errors import JobRefused, MetadataUnreadable
 from bigdata_ml.storage import Location
-from bigdata_ml.storage.exchange import put_new, put_over
+from bigdata_ml.storage.exchange import put_later, put_new, put_over
 
 __all__ = ["commit", "files_of", "generations", "has_publication", "left_behind", "manifest_of", "newest", "sweep"]
 
@@ -56,13 +56,20 @@ def commit(root: Location, before: int, manifest: Manifest) -> None:
 
     Raises:
         JobRefused: another job has published that version.
+        StorageUnavailable: the store does not take it; it is not published.
     """
-    try:
-        put_new(root / _path(before + 1), manifest.to_bytes())
-    except FileExistsError:
-        raise JobRefused(
-            f"{root.url}: another job has published there since this one began; nothing of this one is published: run it again"
-        ) from None
+    data = manifest.to_bytes()
+    # Once the number is there the job has published, so the copy must not fail for want of room after it.
+    with put_later(root / MANIFEST, data) as follow:
+        try:
+            put_new(root / _path(before + 1), data)
+        except FileExistsError:
+            raise JobRefused(
+                f"{root.url}: another job has published there since this one began; nothing of this one is published: "
+                "run it again"
+            ) from None
+        if generations(root)[-1] == before + 1:
+            follow()
     _settle(root)
 
 

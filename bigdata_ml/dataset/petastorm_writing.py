@@ -9,7 +9,6 @@ from importlib.util import find_spec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bigdata_ml.dataset.layout import COMMON_METADATA
 from bigdata_ml.dataset.petastorm_fields import fields_to_petastorm
 from bigdata_ml.dataset.petastorm_metadata import ROW_GROUPS_KEY, UNISCHEMA_KEY
 from bigdata_ml.dataset.petastorm_pickle import pickle_petastorm_schema
@@ -17,9 +16,8 @@ from bigdata_ml.dataset.petastorm_schema import PetastormSchema
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.schema import Schema
 from bigdata_ml.storage import Location
-from bigdata_ml.storage.exchange import put_over
 
-__all__ = ["petastorm_is_installed", "row_groups_by_file", "write_common_metadata"]
+__all__ = ["common_metadata", "petastorm_is_installed", "row_groups_by_file"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +27,8 @@ def petastorm_is_installed() -> bool:
     return find_spec("petastorm") is not None
 
 
-def write_common_metadata(root: Location, schema: Schema, table: RowGroups) -> None:
-    """Write Petastorm's unischema and number of row groups by file beside the data files at `root`.
+def common_metadata(root: Location, schema: Schema, table: RowGroups) -> bytes:
+    """Return the file with Petastorm's unischema and number of row groups by file, which lies beside the data files at `root`.
 
     Fields that a unischema cannot say are left out of it, and named in the log.
 
@@ -50,7 +48,7 @@ def write_common_metadata(root: Location, schema: Schema, table: RowGroups) -> N
     }
     sink = pa.BufferOutputStream()
     pq.write_metadata(schema.to_arrow().with_metadata(written), sink)
-    put_over(root / COMMON_METADATA, sink.getvalue().to_pybytes())
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def row_groups_by_file(table: RowGroups) -> Mapping[str, int]:

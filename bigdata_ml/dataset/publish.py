@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -26,7 +26,7 @@ from bigdata_ml import __version__
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint
 from bigdata_ml.dataset.footers import Footer, read_footers
 from bigdata_ml.dataset.generations import commit, has_publication, newest, sweep
-from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, METADATA
+from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, MANIFESTS, METADATA
 from bigdata_ml.dataset.manifest import (
     Cleaning,
     Manifest,
@@ -36,14 +36,14 @@ from bigdata_ml.dataset.manifest import (
     Vocabulary,
     content_contract,
 )
-from bigdata_ml.dataset.petastorm_writing import petastorm_is_installed, write_common_metadata
+from bigdata_ml.dataset.petastorm_writing import common_metadata, petastorm_is_installed
 from bigdata_ml.dataset.quarantine import count_quarantine
 from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.dataset.writer import PartFile
 from bigdata_ml.errors import DatasetInvalid, JobRefused, StorageUnavailable
 from bigdata_ml.schema import Schema
-from bigdata_ml.storage import Location, locate
-from bigdata_ml.storage.exchange import put_over
+from bigdata_ml.storage import Location, locate, writing
+from bigdata_ml.storage.exchange import put_later
 
 __all__ = ["Contract", "Staging", "live_publications", "publish", "stage"]
 
@@ -102,7 +102,7 @@ def stage(url: str, *, replace: bool = False) -> Iterator[Staging]:
 
     Raises:
         JobRefused: something is at `url` already that may not be replaced, or is no dataset of ours.
-        StorageUnavailable: the store does not answer.
+        StorageUnavailable: the store does not answer, or takes nothing more.
     """
     destination = locate(url)
     refuse_existing(destination, replace=replace)
@@ -116,8 +116,7 @@ def stage(url: str, *, replace: bool = False) -> Iterator[Staging]:
         ]
     beside = destination.parent / f".{destination.name}.publishing-{publication}"
     root = beside if has_rename else destination
-    _write_claim(beside)
-    root.filesystem.create_dir(root.path, recursive=True)
+    _make_place(beside, root)
     stopped = threading.Event()
     heart = threading.Thread(target=_beat, args=(beside, stopped), daemon=True)
     heart.start()
@@ -131,6 +130,17 @@ def stage(url: str, *, replace: bool = False) -> Iterator[Staging]:
         if before is not None and destination.exists():
             # Nothing, if it was published; with its claim gone what was placed and is in no version is debris.
             sweep(destination, oldest=0, find_live=partial(live_publications, destination))
+
+
+def _make_place(beside: Location, root: Location) -> None:
+    try:
+        _write_claim(beside)
+        with writing(root):
+            root.filesystem.create_dir(root.path, recursive=True)
+    except StorageUnavailable:
+        with suppress(OSError, StorageUnavailable):
+            _claim(beside).delete()
+        raise
 
 
 def refuse_existing(destination: Location, *, replace: bool = False) -> None:
@@ -174,6 +184,7 @@ def publish(
     Raises:
         DatasetInvalid: a file differs from what its task said of it, or the counts do not add up.
         JobRefused: something came to be at the destination meanwhile, or another job has published a version there.
+        StorageUnavailable: the store does not take it: it is full, or a quota is exceeded. Nothing is published then.
     """
     files = sorted((file for file in files if file.rows), key=lambda file: file.path)
     root = staging.root
@@ -196,11 +207,13 @@ def publish(
 
 def _publish_by_rename(staging: Staging, manifest: Manifest, table: RowGroups, pages: Mapping[str, bytes]) -> None:
     root = staging.root
-    if petastorm_is_installed():
-        write_common_metadata(root, manifest.schema, table)
-    for path, page in pages.items():
+    every_page = _all_pages(root, manifest, table, pages)
+    for path, page in every_page.items():
         (root / path).write_bytes(page)
     (root / MANIFEST).write_bytes(manifest.to_bytes())
+    sides = (manifest.row_groups.path, *(side.path for side in manifest.quarantine))
+    # Attempts whose executor was given up may have written on while the footers were read.
+    _delete_failed_attempts(staging, {*table.files, *sides, *every_page, MANIFEST})
     refuse_existing(staging.destination)
     try:
         root.move(staging.destination)
@@ -214,20 +227,30 @@ def _publish_in_place(
     """Place the files, put them in force, renew what only people and Petastorm look at, delete the version before the last."""
     root, destination = staging.root, staging.destination
     if root != destination:
-        for folder in sorted({(destination / path).parent.path for path in placed}):
-            destination.filesystem.create_dir(folder, recursive=True)
-        for path in placed:
-            (root / path).move(destination / path)
+        with writing(destination):
+            for folder in sorted({(destination / path).parent.path for path in placed}):
+                destination.filesystem.create_dir(folder, recursive=True)
+            for path in placed:
+                (root / path).move(destination / path)
     gone = set(placed) - {path for path, _ in _all_files(destination)}
     if gone:
         # What a publisher that stood still for long wrote may have been taken for debris.
         raise JobRefused(f"{(destination / min(gone)).url} is gone: another job took this one for dead; nothing was published")
-    commit(destination, before, manifest)
-    if petastorm_is_installed():
-        write_common_metadata(destination, manifest.schema, table)
-    for path, page in pages.items():
-        put_over(destination / path, page)
+    with ExitStack() as beside:
+        renew = [
+            beside.enter_context(put_later(destination / path, page))
+            for path, page in _all_pages(destination, manifest, table, pages).items()
+        ]
+        commit(destination, before, manifest)
+        for put in renew:
+            put()
     sweep(destination, oldest=before, find_live=partial(live_publications, destination))
+
+
+def _all_pages(root: Location, manifest: Manifest, table: RowGroups, pages: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return by path what only people and Petastorm look at."""
+    petastorm = {COMMON_METADATA: common_metadata(root, manifest.schema, table)} if petastorm_is_installed() else {}
+    return {**petastorm, **pages}
 
 
 def live_publications(destination: Location) -> set[str]:

@@ -1,13 +1,14 @@
 """Quarantine: the rows that were refused, each with its reason and where it came from."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import pyarrow as pa
 
 from bigdata_ml.dataset.layout import QUARANTINE
 from bigdata_ml.dataset.manifest import SideFile
-from bigdata_ml.errors import MetadataUnreadable
-from bigdata_ml.storage import Location
+from bigdata_ml.errors import MetadataUnreadable, StorageUnavailable
+from bigdata_ml.storage import Location, writing
 
 __all__ = ["QUARANTINE_SCHEMA", "QuarantineWriter", "count_quarantine", "read_quarantine"]
 
@@ -23,23 +24,40 @@ QUARANTINE_SCHEMA = pa.schema(
 
 
 class QuarantineWriter:
-    """Writes refused rows to one Arrow IPC file: source, reason, detail, row (JSON of a table's row), thumbnail (PNG bytes)."""
+    """Writes refused rows to one Arrow IPC file: source, reason, detail, row (JSON of a table's row), thumbnail (PNG bytes).
+
+    Used as a context manager it deletes the file when the body raises. A store that does not take it: StorageUnavailable.
+    """
 
     def __init__(self, root: Location, name: str) -> None:
         self.path = f"{QUARANTINE}/{name}"
-        place = root / self.path
-        root.filesystem.create_dir(place.parent.path, recursive=True)
-        self._stream = root.filesystem.open_output_stream(place.path)
-        self._writer = pa.ipc.new_file(self._stream, QUARANTINE_SCHEMA)
+        self._place = root / self.path
+        with writing(self._place):
+            root.filesystem.create_dir(self._place.parent.path, recursive=True)
+            self._stream = root.filesystem.open_output_stream(self._place.path)
+            self._writer = pa.ipc.new_file(self._stream, QUARANTINE_SCHEMA)
+
+    def __enter__(self) -> "QuarantineWriter":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            with suppress(OSError):
+                self._stream.close()
+            with suppress(OSError, StorageUnavailable):
+                self._place.delete()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add refused rows with the columns of `QUARANTINE_SCHEMA`."""
-        self._writer.write_batch(batch.select(QUARANTINE_SCHEMA.names).cast(QUARANTINE_SCHEMA))
+        rows = batch.select(QUARANTINE_SCHEMA.names).cast(QUARANTINE_SCHEMA)
+        with writing(self._place):
+            self._writer.write_batch(rows)
 
     def close(self) -> None:
         """Finish the file."""
-        self._writer.close()
-        self._stream.close()
+        with writing(self._place):
+            self._writer.close()
+            self._stream.close()
 
 
 def read_quarantine(root: Location, files: Iterable[SideFile]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,10 @@ import xxhash
 from bigdata_ml.dataset.fingerprint import combine, hash_rows, sum_of_rows
 from bigdata_ml.dataset.footers import byte_range
 from bigdata_ml.dataset.layout import part_path
-from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.errors import DatasetInvalid, StorageUnavailable
 from bigdata_ml.schema import Codec, Field, Schema, type_to_text
 from bigdata_ml.schema.arrow import fixed_width
-from bigdata_ml.storage import Location
+from bigdata_ml.storage import Location, writing
 
 __all__ = ["PartFile", "PartWriter", "WriteOptions", "row_bytes"]
 
@@ -73,8 +74,9 @@ class PartWriter:
         self._held_rows = 0
         self._content: list[int] = []
         self._checksums: list[str] = []
-        root.filesystem.create_dir(self._place.parent.path, recursive=True)
-        self._sink = _HashingSink(root.filesystem.open_output_stream(self._place.path))
+        with writing(self._place):
+            root.filesystem.create_dir(self._place.parent.path, recursive=True)
+            self._sink = _HashingSink(root.filesystem.open_output_stream(self._place.path))
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self._sink, mode="w"),
             self._schema,
@@ -93,12 +95,19 @@ class PartWriter:
         if kind is not None:
             # The Parquet writer insists on its footer, and would write it to a closed stream when it is collected.
             self._sink.discard()
-            self._writer.close()
-            self._sink.close()
-            self._place.delete()
+            # Where there is no room the store may say so again; what the body raised says more.
+            with suppress(OSError):
+                self._writer.close()
+                self._sink.close()
+            with suppress(OSError, StorageUnavailable):
+                self._place.delete()
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows of the schema's columns; a row group is written as soon as one is full."""
+        """Add rows of the schema's columns; a row group is written as soon as one is full.
+
+        Raises:
+            StorageUnavailable: the store does not take it; so raises `close`.
+        """
         batch = batch.select(self._schema.names).cast(self._schema)
         self._content.append(sum_of_rows(hash_rows(batch, split=self._split)))
         for piece, size in self._pieces(batch):
@@ -116,8 +125,9 @@ class PartWriter:
         """
         self._flush()
         self._sink.begin_outside()
-        self._writer.close()
-        size = self._sink.close()
+        with writing(self._place):
+            self._writer.close()
+            size = self._sink.close()
         return PartFile(
             path=self._path,
             split=self._split,
@@ -147,7 +157,8 @@ class PartWriter:
             return
         table = pa.Table.from_batches(self._held, self._schema)
         self._sink.begin_group()
-        self._writer.write_table(table, row_group_size=table.num_rows)
+        with writing(self._place):
+            self._writer.write_table(table, row_group_size=table.num_rows)
         self._checksums.append(self._sink.end_group())
         self._held, self._held_bytes, self._held_rows = [], 0, 0
 

@@ -6,30 +6,50 @@ from contextlib import contextmanager
 
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException, PythonException
+from pyspark.sql import SparkSession
 
-from bigdata_ml.errors import JobRefused
+import bigdata_ml.errors
+from bigdata_ml.errors import BigDataMLError, JobRefused
 
 __all__ = ["cause_of", "refused_by_spark"]
 
 # The last line of a traceback on an executor.
-_REFUSED = re.compile(r"^bigdata_ml\.errors\.JobRefused: (?P<text>.*)$", re.MULTILINE)
+_OURS = re.compile(r"^bigdata_ml\.errors\.(?P<kind>\w+): (?P<text>.*)$", re.MULTILINE)
+# What the operating system says of a full disk, in a traceback or in Java's words.
+_FULL = "No space left on device"
+_MORE_ROOM = "free it, or give Spark another by --conf spark.local.dir=DIR (on YARN: yarn.nodemanager.local-dirs)"
 
 
 @contextmanager
 def refused_by_spark(place: str) -> Iterator[None]:
     """Raise JobRefused, naming `place`, for what Spark raises in the body: rows it cannot read, a cast that fails.
 
-    A JobRefused of our own functions on the executors is raised as what it was; their other errors pass unchanged.
+    An error of `bigdata_ml.errors` that our own functions raised on the executors is raised as what it was; their other errors
+    pass unchanged. Where Spark's own directory for what it sorts and keeps is full, that is what the error names.
     """
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
-        refused = _REFUSED.search(str(error))
-        if refused is not None:
-            raise JobRefused(refused["text"]) from error
+        ours = _OURS.search(str(error))
+        if ours is not None:
+            raise _kind_of(ours["kind"])(ours["text"]) from error
         if isinstance(error, PythonException):
             raise
+        if _FULL in str(error):
+            raise JobRefused(f"{place}: {_local_directory()}: {_FULL}, nothing was published; {_MORE_ROOM}") from error
         raise JobRefused(f"{place}: Spark stopped, nothing was published: {cause_of(error)}") from error
+
+
+def _kind_of(name: str) -> type[BigDataMLError]:
+    found = getattr(bigdata_ml.errors, name, JobRefused)
+    return found if isinstance(found, type) and issubclass(found, BigDataMLError) else JobRefused
+
+
+def _local_directory() -> str:
+    """Return in words where Spark keeps what it sorts, shuffles and persists."""
+    session = SparkSession.getActiveSession()
+    there = session.sparkContext.getConf().get("spark.local.dir") if session is not None else None
+    return f"Spark's local directory on an executor (spark.local.dir{f' is {there}' if there else ''})"
 
 
 def cause_of(error: PySparkException | Py4JJavaError) -> str:

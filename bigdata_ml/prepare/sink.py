@@ -134,12 +134,13 @@ class _Task:
                         self._measure(encoded, report)
                 refused = batch.filter(pc.invert(kept))
                 if refused.num_rows:
-                    quarantine = quarantine or QuarantineWriter(root, f"{name}.arrow")
+                    if quarantine is None:
+                        quarantine = undo.enter_context(QuarantineWriter(root, f"{name}.arrow"))
                     quarantine.write(self.sink.refuse(refused))
             report.files.extend(writers[split].close() for split in sorted(writers))
-        if quarantine is not None:
-            quarantine.close()
-            report.quarantine.append(quarantine.path)
+            if quarantine is not None:
+                quarantine.close()
+                report.quarantine.append(quarantine.path)
 
     def _measure(self, batch: pa.RecordBatch, report: _TaskReport) -> None:
         for one in self.sink.schema:

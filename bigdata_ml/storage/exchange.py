@@ -2,13 +2,14 @@
 
 import os
 import uuid
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from bigdata_ml.errors import StorageUnavailable
-from bigdata_ml.storage.location import Location
+from bigdata_ml.storage.location import Location, writing
 
-__all__ = ["put_new", "put_over"]
+__all__ = ["put_later", "put_new", "put_over"]
 
 
 def put_new(place: Location, data: bytes) -> None:
@@ -30,6 +31,28 @@ def put_over(place: Location, data: bytes) -> None:
     _put(place, data, over=True)
 
 
+@contextmanager
+def put_later(place: Location, data: bytes) -> Iterator[Callable[[], None]]:
+    """Give a function that does what `put_over` does, for which there is room already: the bytes lie beside the place.
+
+    So what must follow a step that cannot be taken back does not fail for want of room. S3 has no rename: there all of it is
+    done by the function.
+
+    Raises:
+        StorageUnavailable: the store does not answer, or cannot be written to.
+    """
+    if place.url.startswith("s3:"):
+        yield lambda: put_over(place, data)
+        return
+    with _aside(place, data) as aside:
+
+        def put() -> None:
+            with writing(place):
+                _rename(aside, place, over=True)
+
+        yield put
+
+
 def _put(place: Location, data: bytes, *, over: bool) -> None:
     try:
         if place.url.startswith("s3:"):
@@ -48,24 +71,35 @@ def _put_object(place: Location, data: bytes, *, over: bool) -> None:
 
 
 def _put_by_rename(place: Location, data: bytes, *, over: bool) -> None:
+    with _aside(place, data) as aside:
+        _rename(aside, place, over=over)
+
+
+@contextmanager
+def _aside(place: Location, data: bytes) -> Iterator[Location]:
+    """Write the bytes beside their place, under a name that is theirs for the body."""
     aside = place.parent / f".{place.name}.{uuid.uuid4().hex[:8]}"
-    aside.write_bytes(data)
     try:
-        if place.is_local:
-            if over:
-                os.replace(aside.path, place.path)
-            else:
-                # A link, unlike a rename, takes nobody's place.
-                os.link(aside.path, place.path)
-        else:
+        aside.write_bytes(data)
+        yield aside
+    finally:
+        with suppress(OSError, StorageUnavailable):
+            aside.delete()
+
+
+def _rename(aside: Location, place: Location, *, over: bool) -> None:
+    try:
+        if not place.is_local:
             _inner(place).mv(aside.path, place.path, overwrite=over)
+        elif over:
+            os.replace(aside.path, place.path)
+        else:
+            # A link, unlike a rename, takes nobody's place.
+            os.link(aside.path, place.path)
     except OSError:
         if not over and place.exists():
             raise FileExistsError(place.path) from None
         raise
-    finally:
-        with suppress(OSError, StorageUnavailable):
-            aside.delete()
 
 
 def _inner(place: Location) -> Any:

@@ -2,14 +2,14 @@
 
 import posixpath
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
 
-__all__ = ["Location", "is_hidden"]
+__all__ = ["Location", "is_hidden", "writing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,15 @@ class Location:
             return bytes(stream.read())
 
     def write_bytes(self, data: bytes) -> None:
-        """Write the whole file and the directories above it."""
-        self.filesystem.create_dir(posixpath.dirname(self.path), recursive=True)
-        with self.filesystem.open_output_stream(self.path) as stream:
-            stream.write(data)
+        """Write the whole file and the directories above it.
+
+        Raises:
+            StorageUnavailable: the store does not take it.
+        """
+        with writing(self):
+            self.filesystem.create_dir(posixpath.dirname(self.path), recursive=True)
+            with self.filesystem.open_output_stream(self.path) as stream:
+                stream.write(data)
 
     def move(self, target: "Location") -> None:
         """Rename to `target`, which lies on the same filesystem and does not exist."""
@@ -99,6 +104,15 @@ class Location:
                 self.filesystem.delete_dir(self.path)
             elif kind != pafs.FileType.NotFound:
                 self.filesystem.delete_file(self.path)
+
+
+@contextmanager
+def writing(place: Location) -> Iterator[None]:
+    """Raise StorageUnavailable, naming the place, for what its store raises in the body: a full disk, a quota, no permission."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnavailable(f"{place.url} cannot be written: {error}") from error
 
 
 def is_hidden(relative: str) -> bool:
