@@ -34,6 +34,7 @@ from bigdata_ml.prepare.progress import say, stage_progress
 from bigdata_ml.prepare.sink import Sink, partitions_for
 from bigdata_ml.prepare.sources import any_images
 from bigdata_ml.prepare.sources.any_source import ImageFormat
+from bigdata_ml.prepare.sources.unchanged import list_source
 from bigdata_ml.prepare.split import SplitRule
 from bigdata_ml.prepare.statistics import image_statistics
 from bigdata_ml.prepare.stored_picture import RAW_BYTES, PictureStorage
@@ -159,6 +160,7 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
     before = manifest_before(destination)
     check_reasons(job.limits, RULES)
     known = _known_bounds(job)
+    listing = list_source(job.source)
     folder = any_images(spark, job.source, kind=job.source_format, label_from=job.label_from)
     say(f"{folder.files} files, {folder.bytes / 1e6:.1f} MB in {job.source}")
     partitions = partitions_for(folder.bytes)
@@ -176,6 +178,7 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
         with _kept(divided, StorageLevel.MEMORY_AND_DISK):
             judgement = sum_up(divided)
             if sum(judgement.tally.values()) != folder.files:
+                listing.refuse_changed()
                 raise JobRefused(f"{folder.files} files were listed and {sum(judgement.tally.values())} read; do they change?")
             _check_classes(job, judgement)
             refused = {reason: count for reason, count in judgement.tally.items() if reason is not None}
@@ -225,6 +228,8 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
                 more_numbers={"drift": as_numbers(shifts)} if before else {},
             )
             pages |= history_with(destination, contract, splits)
+            # Rows that were lost with an executor were read again.
+            listing.refuse_changed()
             manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
     say(f"published {manifest.rows} rows as {job.dataset}")
     return manifest

@@ -1,6 +1,6 @@
 """The table job: rows of files in, joined, labelled, a published dataset out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
@@ -31,6 +31,7 @@ from bigdata_ml.prepare.rules_file import read_rules
 from bigdata_ml.prepare.sink import Sink, Written, partitions_for, quarantine_batch
 from bigdata_ml.prepare.sources import any_table
 from bigdata_ml.prepare.sources.any_source import is_file_source
+from bigdata_ml.prepare.sources.unchanged import Listing, list_source
 from bigdata_ml.prepare.split import SplitRule, assign_split
 from bigdata_ml.prepare.table_cleaning import TableCleaner
 from bigdata_ml.prepare.table_columns import LearnedColumns, column_quantiles, learn_columns, numbers_of
@@ -148,6 +149,7 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     check_patterns(spark, cleaner.rules.columns)
     joins = [Join.parse(text) for text in job.join]
     drops = [DropRule.parse(text) for text in job.drop]
+    listings = [list_source(url) for url in (job.source, *(join.url for join in joins)) if is_file_source(url)]
     source = any_table(spark, job.source, null_value=job.null_value, as_text=cleaner.typed, file_column="__source")
     source = flatten(source, map_keys=parse_map_keys(job.map_keys), keep={name for one in drops for name in one.columns})
     rows = source.transform(with_source).transform(with_broken).transform(nan_to_null)
@@ -185,12 +187,14 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
                 bounded, bounds = cleaner.outliers(rows)
                 cleaned = bounded.select(*map(named, dropped.columns))
                 tally = tally_rules(cleaned, cleaner.book)
+                for listing in listings:
+                    listing.refuse_changed()
                 # The source is counted by itself, so that a join that loses or multiplies rows is seen.
                 reports = join_reports(cleaned, joins, before=before)
             what = _Cleaned(cleaned, label, rule, drops, reports, tally, cleaner.words(bounds))
             _check_label(job, what)
             check_limits(job.source, job.limits, tally.refused, found=tally.found)
-            return _write(spark, job, what, staging)
+            return _write(spark, job, what, staging, listings)
     finally:
         rows.unpersist()
 
@@ -212,7 +216,9 @@ class _Cleaned:
         return self.rows.where(F.col("__reason").isNull())
 
 
-def _write(spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Staging) -> Manifest:
+def _write(
+    spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Staging, listings: Sequence[Listing]
+) -> Manifest:
     label = cleaned.label
     with stage_progress(spark.sparkContext, "look at the columns"):
         learned = learn_columns(
@@ -246,6 +252,9 @@ def _write(spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Stagi
         say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
     contract = _contract(job, cleaned, learned, vocabularies, shares, written, staging.debris)
     pages = _quality(job, contract, cleaned, learned, written)
+    for listing in listings:
+        # Rows that were lost with an executor were read again.
+        listing.refuse_changed()
     manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
     for report in cleaned.joins:
         counts = f"{report.matched} matched, {report.unmatched} unmatched, {report.multiplied} multiplied"

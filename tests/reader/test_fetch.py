@@ -58,6 +58,21 @@ def test_a_truncated_file_is_refused(train: Dataset, columns: tuple[str, ...]) -
         source(train, *columns).read(len(train.row_groups) - 5)
 
 
+@pytest.mark.parametrize("change", [lambda data: data + b"more", lambda data: data[:-8]], ids=["grows", "shrinks"])
+@pytest.mark.parametrize("columns", [(), ("id",)])
+def test_a_file_that_changes_its_size_between_two_row_groups_is_refused(
+    train: Dataset, columns: tuple[str, ...], change: Callable[[bytes], bytes]
+) -> None:
+    one, place = source(train, *columns), Path(train.url) / "split=train/part-0.parquet"
+    one.read(0)
+    # Its size is compared at every opening, though its time of change is what it was.
+    before, size = place.stat(), len(place.read_bytes())
+    place.write_bytes(change(place.read_bytes()))
+    os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(ChecksumMismatch, match=rf"part-0\.parquet row group 1: the file has \d+ bytes, {size} were published"):
+        one.read(1)
+
+
 def test_changed_bytes_of_a_row_group_are_refused(train: Dataset, change_bytes: Callable[[Path, int], None]) -> None:
     record = train.row_groups.record(1)
     change_bytes(Path(train.url) / record["path"], record["offset"] + record["length"] // 2)
