@@ -114,6 +114,10 @@ def sweep(root: Location, *, oldest: int, find_live: Callable[[], set[str]]) -> 
     numbers = generations(root)
     kept: set[str] = set()
     for number in (one for one in numbers if one >= oldest):
+        known = found.get(_path(number))
+        if known is not None and not known.size:
+            # Of a version that was swept, which has no files.
+            continue
         try:
             manifest = manifest_of(root, number)
             kept |= files_of(root, manifest) | {_path(number)}

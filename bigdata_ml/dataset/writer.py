@@ -77,10 +77,13 @@ class PartWriter:
         with writing(self._place):
             root.filesystem.create_dir(self._place.parent.path, recursive=True)
             self._sink = _HashingSink(root.filesystem.open_output_stream(self._place.path))
-        self._writer = pq.ParquetWriter(
+            self._writer = self._parquet_writer(schema)
+
+    def _parquet_writer(self, schema: Schema) -> pq.ParquetWriter:
+        return pq.ParquetWriter(
             pa.PythonFile(self._sink, mode="w"),
             self._schema,
-            compression={_leaf(field): _compression(field.codec, options) for field in schema},
+            compression={_leaf(field): _compression(field.codec, self._options) for field in schema},
             # Lets a reader of few columns tell rotten pages without reading the whole row group.
             write_page_checksum=True,
             use_dictionary=[

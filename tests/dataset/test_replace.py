@@ -65,14 +65,18 @@ def test_what_is_no_dataset_is_not_replaced(tmp_path: Path) -> None:
     assert files_below(tmp_path) == {"d/mine.txt"}
 
 
-def test_an_error_leaves_the_old_version_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("versions", [1, 2, 4])
+def test_an_error_leaves_the_old_version_and_nothing_else(tmp_path: Path, versions: int) -> None:
     publish_dataset(tmp_path / "d")
-    replace_dataset(tmp_path / "d", 9)
-    before = files_below(tmp_path)
+    for version in range(1, versions):
+        replace_dataset(tmp_path / "d", 9 + version)
+    with stage(str(tmp_path / "d"), replace=True):
+        before = files_below(tmp_path / "d")
     with pytest.raises(RuntimeError, match="no more"), stage(str(tmp_path / "d"), replace=True) as staging:  # noqa: PT012
-        write_part(staging.root, make_rows(3), split="train", name=f"x{staging.suffix}.parquet")
+        part = write_part(staging.root, make_rows(3), split="train", name=f"x{staging.suffix}.parquet")
+        (staging.root / part.path).move(staging.destination / part.path)
         raise RuntimeError("no more")
-    assert files_below(tmp_path) == before
+    assert files_below(tmp_path) == {f"d/{path}" for path in before}
 
 
 def test_of_two_jobs_one_wins_and_the_other_says_so(tmp_path: Path) -> None:

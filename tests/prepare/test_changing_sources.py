@@ -78,7 +78,9 @@ def test_an_image_read_by_our_own_client_that_changes_ends_the_job(
     file = tmp_path / "in/ant/1:3.png"
     change_before(monkeypatch, image_job, "examine", lambda: _grow(file))
     job = ImageJob(source=str(tmp_path / "in"), dataset=out)
-    refused(lambda: prepare_images(spark, job), out, file, r"it has \d+ bytes, \d+ were listed: it changes while the job reads it")
+    refused(
+        lambda: prepare_images(spark, job), out, file, r"it has \d+ bytes, \d+ were listed: it changes while the job reads it"
+    )
 
 
 @by_change
