@@ -21,6 +21,9 @@ from bigdata_ml.storage import Location, writing
 
 __all__ = ["PartFile", "PartWriter", "WriteOptions", "row_bytes"]
 
+# Compressed already.
+_ENCODED = (Codec.IMAGE, Codec.COMPRESSED_NDARRAY)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WriteOptions:
@@ -84,6 +87,8 @@ class PartWriter:
             pa.PythonFile(self._sink, mode="w"),
             self._schema,
             compression={_leaf(field): _compression(field.codec, self._options) for field in schema},
+            # The least and the greatest of encoded images say nothing, and cost four copies of an image.
+            write_statistics=[_leaf(field) for field in schema if field.codec not in _ENCODED],
             # Lets a reader of few columns tell rotten pages without reading the whole row group.
             write_page_checksum=True,
             use_dictionary=[
@@ -259,7 +264,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _compression(codec: Codec, options: WriteOptions) -> str:
-    return "none" if codec in (Codec.IMAGE, Codec.COMPRESSED_NDARRAY) else options.compression
+    return "none" if codec in _ENCODED else options.compression
 
 
 def _leaf(field: Field) -> str:

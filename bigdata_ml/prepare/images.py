@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from bigdata_ml.prepare.batches import cut_by_bytes
 from bigdata_ml.prepare.image_checks import LEAST_SIDE, ImageChecks, looks_of
 from bigdata_ml.prepare.perceptual_hash import perceptual_hash
 from bigdata_ml.prepare.picture import ENDINGS, ImageRefused, PictureRules, decode_picture, partial_picture
@@ -119,7 +120,7 @@ def _pixels(row: dict[str, Any], channels: int, *, raw: bool) -> np.ndarray:
 
 def _inspect_batches(batches: Iterator[pa.RecordBatch], inspection: Inspection) -> Iterator[pa.RecordBatch]:
     names = [one.name for one in INSPECTED.fields]
-    for batch in batches:
+    for batch in (piece for whole in batches for piece in cut_by_bytes(whole)):
         files = (batch.slice(row, 1).to_pylist()[0] for row in range(batch.num_rows))
         rows = [_inspect(inspection=inspection, **one) for one in files]
         yield pa.RecordBatch.from_arrays([pa.array([row.get(name) for row in rows], _ARROW[name]) for name in names], names)

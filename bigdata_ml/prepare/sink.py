@@ -15,6 +15,7 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
 from bigdata_ml.dataset import QUARANTINE_SCHEMA, PartFile, PartWriter, QuarantineWriter, Staging, WriteOptions
+from bigdata_ml.prepare.batches import cut_by_bytes
 from bigdata_ml.prepare.statistics import Moments, is_numeric, merged
 from bigdata_ml.schema import Codec, Schema
 from bigdata_ml.storage import Location, locate
@@ -113,7 +114,8 @@ class _Task:
         root = locate(self.url)
         context = TaskContext.get()
         name = f"part-{context.partitionId():05d}-{context.taskAttemptId()}" if context else "part-00000-0"
-        self._write((batch.rename_columns(self.columns) for batch in batches), root, f"{name}{self.suffix}", report)
+        pieces = (piece.rename_columns(self.columns) for batch in batches for piece in cut_by_bytes(batch))
+        self._write(pieces, root, f"{name}{self.suffix}", report)
         yield pa.RecordBatch.from_pydict({"report": [json.dumps(asdict(report))]})
 
     def _write(self, batches: Iterator[pa.RecordBatch], root: Location, name: str, report: _TaskReport) -> None:

@@ -216,9 +216,7 @@ class _Cleaned:
         return self.rows.where(F.col("__reason").isNull())
 
 
-def _write(
-    spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Staging, listings: Sequence[Listing]
-) -> Manifest:
+def _write(spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Staging, listings: Sequence[Listing]) -> Manifest:
     label = cleaned.label
     with stage_progress(spark.sparkContext, "look at the columns"):
         learned = learn_columns(

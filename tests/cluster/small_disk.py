@@ -38,7 +38,7 @@ class SmallDisk:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=250,
+            timeout=500,
             check=False,
         )
 

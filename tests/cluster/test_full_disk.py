@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_disk import SmallDisk, small_disk
-from tiny import publish_dataset
+from tiny import publish_dataset, replace_dataset
 
 from bigdata_ml.dataset import Dataset, validate
 
 ROOT = Path(__file__).parents[2]
 PYTHONPATH = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
 PAGE, AMPLE = 4096, 256 << 20
+
+pytestmark = pytest.mark.timeout(600)
 
 # Arguments: the dataset, and the pages that are left free, from the most to the fewest. Prints a line of JSON for each.
 REPLACES_ON_A_FULL_DISK = """
@@ -44,8 +46,9 @@ for number, pages in enumerate(range(int(sys.argv[2]), -1, -1)):
     ballast.unlink()
     after = sorted(str(path) for path in dataset.parent.rglob("*") if path.is_file())
     ids = [one for path in Dataset.open(dataset).row_groups.files for one in pq.read_table(dataset / path)["id"].to_pylist()]
-    print(json.dumps({"pages": pages, "error": error, "changed": sorted({*before} ^ {*after}), "first": min(ids) // 1000 == number,
-        "findings": [str(one) for one in validate(dataset)]}), flush=True)
+    findings = [str(one) for one in validate(dataset)]
+    is_new, changed = min(ids) // 1000 == number, sorted({*before} ^ {*after})
+    print(json.dumps({"pages": pages, "error": error, "changed": changed, "is_new": is_new, "findings": findings}), flush=True)
 """
 
 
@@ -68,11 +71,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepare(disk: SmallDisk, source: Path, *settings: str) -> "subprocess.CompletedProcess[str]":
     """Prepare the pictures as a new version of the dataset on the disk."""
-    local = ["--master", "local[2]", "--driver-java-options", "-XX:TieredStopAtLevel=1", "--conf", "spark.ui.enabled=false"]
+    confs = ["spark.ui.enabled=false", "spark.sql.shuffle.partitions=2", *settings]
+    local = ["--master", "local[2]", "--driver-java-options", "-XX:TieredStopAtLevel=1"]
+    local += [word for conf in confs for word in ("--conf", conf)]
     submit = Path(sys.executable).with_name("spark-submit")
     job = [ROOT / "jobs/prepare_images.py", "--source", source, "--dataset", disk.place / "pets", "--encoding", "source"]
     environment = {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONPATH": str(ROOT)}
-    return disk.run(submit, *local, *settings, *job, "--replace", environment=environment)
+    return disk.run(submit, *local, *job, "--near-duplicates", "ignore", "--replace", environment=environment)
 
 
 def assert_refused(done: "subprocess.CompletedProcess[str]", error: str) -> None:
@@ -81,12 +86,14 @@ def assert_refused(done: "subprocess.CompletedProcess[str]", error: str) -> None
     said = [line for line in done.stdout.splitlines() if re.match(r"\w+: .*No space left on device", line)]
     assert len(said) == 1, done.stdout[-6000:]
     assert re.match(error, said[0]), said[0]
-    assert "Traceback" not in done.stdout
+    # Before it come Spark's own words on the tasks that failed.
+    assert said[0] == done.stdout.splitlines()[-1]
 
 
 def old_version(disk: SmallDisk) -> set[str]:
-    """Publish a small dataset on the disk; returns the paths of its files."""
+    """Publish a small dataset on the disk, in two versions; returns the paths of its files."""
     publish_dataset(disk.seen / "pets")
+    replace_dataset(disk.seen / "pets", 9)
     return disk.files()
 
 
@@ -122,7 +129,7 @@ def test_a_full_local_directory_of_sparks_ends_the_job(disk: SmallDisk, pictures
     before = old_version(disk)
     (disk.seen / "scratch").mkdir()
     disk.resize(disk.used() + (1 << 20))
-    done = prepare(disk, pictures, "--conf", f"spark.local.dir={disk.place / 'scratch'}")
+    done = prepare(disk, pictures, f"spark.local.dir={disk.place / 'scratch'}")
     named = re.escape(f"{pictures}: Spark's local directory on an executor (spark.local.dir is {disk.place / 'scratch'})")
     assert_refused(done, f"JobRefused: {named}: No space left on device, nothing was published; ")
     assert disk.files() == before
@@ -142,5 +149,5 @@ def test_with_any_room_a_version_is_published_whole_or_not_at_all(disk: SmallDis
     assert [one["pages"] for one in refused] == list(range(len(refused) - 1, -1, -1))
     for one in refused:
         assert re.match(r"StorageUnavailable: \S+ cannot be written: .*No space left on device", one["error"]), one
-        assert (one["changed"], one["first"]) == ([], False), one
-    assert all(one["first"] for one in found if one["error"] is None)
+        assert (one["changed"], one["is_new"]) == ([], False), one
+    assert all(one["is_new"] for one in found if one["error"] is None)

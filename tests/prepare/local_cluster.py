@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import psutil
 import pyspark
 
-__all__ = ["LocalCluster", "local_cluster"]
+__all__ = ["LocalCluster", "local_cluster", "open_parts"]
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE_SECONDS = 200.0
@@ -26,10 +26,12 @@ from dataclasses import asdict
 from bigdata_ml.errors import BigDataMLError
 from bigdata_ml.prepare import ImageJob, TableJob, prepare_images, prepare_table, spark_session
 spark = spark_session("local cluster")
-kinds = {"images": (ImageJob, prepare_images), "table": (TableJob, prepare_table)}
+# Tasks that are lost and begun again are warnings.
+spark.sparkContext.setLogLevel("WARN")
+kinds = {"table": (TableJob, prepare_table)}
 for line in sys.stdin:
     kind, arguments = json.loads(line)
-    job, prepare = kinds[kind]
+    job, prepare = kinds.get(kind, (ImageJob, prepare_images))
     try:
         answer = {"rows": prepare(spark, job(**arguments)).rows}
     except BigDataMLError as error:
@@ -44,7 +46,7 @@ _SETTINGS = {
     "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     "spark.executorEnv.PYTHONPATH": str(_ROOT),
     "spark.ui.enabled": "false",
-    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.shuffle.partitions": "2",
     "spark.sql.files.minPartitionNum": "8",
     # A task that takes more than three times as long as most others of its stage is begun again elsewhere.
     "spark.speculation": "true",
@@ -66,7 +68,7 @@ class LocalCluster:
         self._log = log
 
     def start(self, kind: str, **arguments: Any) -> None:
-        """Begin a job: `images` or `table`, with the arguments of ImageJob or TableJob."""
+        """Begin a job: a `table`, with the arguments of TableJob, or images, with those of ImageJob."""
         assert self._driver.stdin is not None
         self._driver.stdin.write(json.dumps([kind, arguments]) + "\n")
         self._driver.stdin.flush()
@@ -100,12 +102,12 @@ class LocalCluster:
     def writer(self, dataset: Path) -> psutil.Process | None:
         """Return a Python worker, now stopped, that has a part of the dataset open, which is not published yet; or None."""
         for worker in [one for one in self._below() if "pyspark.daemon" in _command(one)]:
-            if not _writes(worker, dataset):
+            if not open_parts(worker, dataset):
                 continue
             with suppress(psutil.NoSuchProcess):
                 worker.suspend()
                 # It went on until it was stopped.
-                if _writes(worker, dataset):
+                if open_parts(worker, dataset):
                     return worker
                 worker.resume()
         return None
@@ -182,10 +184,11 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def _writes(worker: psutil.Process, dataset: Path) -> bool:
-    """Whether a process has a part open in the directory in which the dataset is staged."""
+def open_parts(worker: psutil.Process, dataset: Path) -> set[str]:
+    """Return the names of the parts that a process has open in the directory in which the dataset is staged."""
     staging = f"{dataset.parent}/.{dataset.name}.publishing-"
     try:
-        return any(one.path.startswith(staging) and one.path.endswith(".parquet") for one in worker.open_files())
+        files = [one.path for one in worker.open_files()]
     except psutil.Error:
-        return False
+        return set()
+    return {Path(path).name for path in files if path.startswith(staging) and path.endswith(".parquet")}
