@@ -110,15 +110,15 @@ def test_a_disk_that_is_full_while_tasks_write_ends_the_job(disk: SmallDisk, pic
 
 @pytest.mark.spark
 def test_a_disk_that_is_full_when_the_metadata_are_written_ends_the_job(disk: SmallDisk, pictures: Path) -> None:
-    before, used = old_version(disk), disk.used()
+    old_version(disk)
     assert prepare(disk, pictures).returncode == 0
     dataset = Dataset.open(disk.seen / "pets")
     data = sum(-(-(disk.seen / "pets" / path).stat().st_size // PAGE) * PAGE for path in dataset.row_groups.files)
     # The page of quality alone shows samples of the pictures.
     assert (disk.seen / "pets/_bigdata_ml/quality.html").stat().st_size > 16 * PAGE
     disk.run("rm", "-r", disk.place / "pets")
-    assert old_version(disk) == before
-    disk.resize(used + data + 12 * PAGE)
+    before = old_version(disk)
+    disk.resize(disk.used() + data + 12 * PAGE)
     assert_refused(prepare(disk, pictures), r"StorageUnavailable: \S+/pets/\S+ cannot be written: ")
     assert disk.files() == before
     assert validate(disk.seen / "pets") == []

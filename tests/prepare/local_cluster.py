@@ -16,7 +16,7 @@ import pyspark
 __all__ = ["LocalCluster", "local_cluster", "open_parts"]
 
 _ROOT = Path(__file__).parents[2]
-_PATIENCE_SECONDS = 200.0
+_PATIENCE_SECONDS = 400.0
 _Found = TypeVar("_Found")
 
 # Runs the jobs that it is told, one a line, and answers a line each.
@@ -48,8 +48,6 @@ _SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.files.minPartitionNum": "8",
-    # A task that takes more than three times as long as most others of its stage is begun again elsewhere.
-    "spark.speculation": "true",
 }
 
 

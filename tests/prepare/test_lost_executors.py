@@ -1,13 +1,10 @@
-"""Executors, Python workers and tasks that are lost in the middle of a job: what is published is as if nothing had happened."""
+"""Executors and Python workers that are lost in the middle of a job: what is published is as if nothing had happened."""
 
-import glob
 from collections.abc import Callable, Iterator, Set
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from pyspark.sql import SparkSession
 
@@ -16,7 +13,7 @@ from bigdata_ml.prepare import ImageJob, TableJob, prepare_images, prepare_table
 from prepare.local_cluster import LocalCluster, local_cluster, open_parts
 from prepare.pictures import save
 
-pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 
 RULES = """
 columns:
@@ -147,25 +144,3 @@ def test_a_python_worker_killed_while_it_writes_loses_and_repeats_no_row(
     assert "rows" in cluster.outcome()
     assert "Python worker exited unexpectedly" in cluster.said()
     assert_undisturbed(Path(out), undisturbed("images"), lost=parts)
-
-
-def test_a_task_that_two_executors_run_at_once_is_published_once(
-    cluster: LocalCluster, jobs: Jobs, undisturbed: Callable[[str], Outcome], out: str
-) -> None:
-    cluster.start("images", dataset=out, **jobs["images"])
-    # A worker that stands still is a task that takes too long.
-    worker = cluster.wait_for(lambda: cluster.writer(Path(out)))
-    parts = open_parts(worker, Path(out))
-    cluster.wait_for(lambda: _attempts_of_one_task(Path(out)))
-    assert "rows" in cluster.outcome()
-    with suppress(psutil.NoSuchProcess):
-        worker.resume()
-    assert_undisturbed(Path(out), undisturbed("images"), lost=parts)
-
-
-def _attempts_of_one_task(dataset: Path) -> bool | None:
-    """Whether files of two attempts at one partition lie there."""
-    # By glob, which bears that the directory is renamed meanwhile.
-    names = {Path(path).name for path in glob.glob(f"{glob.escape(str(dataset.parent))}/.*/**/*.parquet", recursive=True)}
-    partitions = {name.rpartition("-")[0] for name in names}
-    return True if len(partitions) < len({name.split(".")[0] for name in names}) else None
