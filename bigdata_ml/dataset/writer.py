@@ -106,6 +106,7 @@ class PartWriter:
             # Where there is no room the store may say so again; what the body raised says more.
             with suppress(OSError):
                 self._writer.close()
+            with suppress(OSError):
                 self._sink.close()
             with suppress(OSError, StorageUnavailable):
                 self._place.delete()
