@@ -53,6 +53,9 @@ from bigdata_ml.storage import locate
 __all__ = ["TableJob", "prepare_table"]
 
 _SAMPLES = 24
+# What a value takes in a row while it is sorted, its text in the row's JSON included: partitions are sized by it, so that they
+# fit into a task's share of a small heap and are not spilled.
+_VALUE_BYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,23 +172,24 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     rows = rows.transform(refuse_missing_label, label=label).transform(assign_split, rule, mix_by=hashable)
     rows = cleaner.among_rows(rows, read=lambda url: any_table(spark, url, null_value=job.null_value))
     dropped = rows.transform(drop_columns, drops)
+    _check_columns(_visible(dropped), _names(job.categorical), "--categorical")
+    rows = rows.select(*(named(name) for name in rows.columns if name in dropped.columns or name in cleaner.bounded))
+    with stage_progress(spark.sparkContext, "count"):
+        # The source is counted by itself, so that a join that loses or multiplies rows is seen.
+        before = source.count()
     rows = (
-        rows.select(*(named(name) for name in rows.columns if name in dropped.columns or name in cleaner.bounded))
-        .repartition(partitions_for(_bytes_of(job.source, source)), "__place")
+        rows.repartition(partitions_for(before * len(rows.columns) * _VALUE_BYTES), "__place")
         .sortWithinPartitions("__place", "__row")
         .persist(StorageLevel.DISK_ONLY)
     )
-    _check_columns(_visible(dropped), _names(job.categorical), "--categorical")
     try:
         with stage(job.dataset, replace=job.replace) as staging:
             for place in staging.debris:
                 say(f"deleted what a killed job left: {place}")
             with stage_progress(spark.sparkContext, "read, join, split"):
-                before = source.count()
                 bounded, bounds = cleaner.outliers(rows)
                 cleaned = bounded.select(*map(named, dropped.columns))
                 tally = tally_rules(cleaned, cleaner.book)
-                # The source is counted by itself, so that a join that loses or multiplies rows is seen.
                 reports = join_reports(cleaned, joins, before=before)
             what = _Cleaned(cleaned, label, rule, drops, reports, tally, cleaner.words(bounds))
             _check_label(job, what)
@@ -294,13 +298,6 @@ def _contract(
             "versions": {"bigdata_ml": __version__, "pyspark": pyspark.__version__, "pyarrow": pa.__version__},
         },
     )
-
-
-def _bytes_of(url: str, rows: DataFrame) -> int:
-    if not is_file_source(url):
-        return int(rows.count()) * int(rows._jdf.schema().defaultSize())
-    place = locate(url)
-    return sum(info.size or 0 for _, info in place.walk()) if place.is_directory() else int(place.info().size or 0)
 
 
 def _names(text: str) -> tuple[str, ...]:
