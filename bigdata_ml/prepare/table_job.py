@@ -14,6 +14,7 @@ from bigdata_ml.dataset import QUARANTINE_SCHEMA, Cleaning, Contract, Manifest, 
 from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.before_after import change_numbers, change_section, table_changes
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.drift import as_numbers, drift_section, find_shifts, history_with, manifest_before
 from bigdata_ml.prepare.failures import refused_by_spark
@@ -357,6 +358,7 @@ def _quality(job: TableJob, contract: Contract, cleaned: _Cleaned, learned: Lear
     destination = locate(job.dataset)
     before = manifest_before(destination)
     shifts = find_shifts(before, contract) if before else []
+    changes = table_changes(cleaned.rows, found=cleaned.tally.found)
     html, numbers = quality_page(
         dataset_url=job.dataset,
         cleaning=contract.cleaning,
@@ -369,11 +371,13 @@ def _quality(job: TableJob, contract: Contract, cleaned: _Cleaned, learned: Lear
         kept_samples=[],
         provenance=contract.provenance,
         more_sections=[
+            change_section(changes),
             *([leak_section(learned.leaks)] if learned.leaks else []),
             *([feature_section(learned.features)] if learned.features else []),
             *([drift_section(before, shifts)] if before else []),
         ],
         more_numbers={
+            "changes": change_numbers(changes),
             **({"features": learned.features.to_json()} if learned.features else {}),
             **({"drift": as_numbers(shifts)} if before else {}),
         },
