@@ -16,7 +16,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from bigdata_ml.pages.numbers import number_text
 from bigdata_ml.pages.svg import inline_svg
 
-__all__ = ["MOST_NUMBERED_CLASSES", "Series", "bar_chart", "confusion_matrix", "curve", "line_chart"]
+__all__ = [
+    "MOST_NUMBERED_CLASSES", "Series", "bar_chart", "confusion_matrix", "curve", "line_chart", "paired_bars", "paired_histogram",
+]  # fmt: skip
 
 MOST_NUMBERED_CLASSES = 30
 # Becomes the page's text colour, see `inline_svg`; mid-grey where the SVG is used elsewhere.
@@ -99,6 +101,35 @@ def bar_chart(labels: Sequence[str], values: Sequence[float], *, title: str, x_l
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
         return _render(drawing, axes, title=title, x_label=x_label, y_label="", names=1)
+
+
+def paired_bars(labels: Sequence[str], before: Sequence[float], after: Sequence[float], *, title: str) -> str:
+    """Return two horizontal bars for each label, from the top: its share of all before and after."""
+    with _style():
+        drawing, axes = _axes(5.2, 0.9 + 0.36 * max(2, len(labels)))
+        places = np.arange(len(labels))
+        for offset, counts, name, colour in ((-0.2, before, "before", _COLOURS[1]), (0.2, after, "after", _COLOURS[0])):
+            axes.barh(places + offset, _shares(counts), height=0.38, color=colour, label=name)
+        axes.set_yticks(places, [_short(label) for label in labels])
+        axes.set_ylim(len(labels) - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", visible=False)
+        return _render(drawing, axes, title=title, x_label="share of rows", y_label="", names=2)
+
+
+def paired_histogram(edges: Sequence[float], before: Sequence[float], after: Sequence[float], *, title: str, x_label: str) -> str:
+    """Return two histograms over the same bins, as shares of all: before as an area, after as an outline."""
+    with _style():
+        drawing, axes = _axes(5.2, 3.0)
+        axes.stairs(_shares(before), edges, fill=True, color=_COLOURS[1], alpha=0.45, label="before")
+        axes.stairs(_shares(after), edges, color=_COLOURS[0], linewidth=1.8, label="after")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
+        return _render(drawing, axes, title=title, x_label=x_label, y_label="share of rows", names=2)
+
+
+def _shares(counts: Sequence[float]) -> np.ndarray:
+    found = np.asarray(counts, float)
+    return np.asarray(found / max(1.0, found.sum()))
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str], *, title: str) -> str:

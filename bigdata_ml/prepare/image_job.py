@@ -17,6 +17,7 @@ from bigdata_ml import __version__
 from bigdata_ml.dataset import Contract, Dataset, Manifest, WriteOptions, publish, stage
 from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.before_after import change_numbers, change_section, image_changes
 from bigdata_ml.prepare.drift import as_numbers, drift_section, find_shifts, history_with, manifest_before
 from bigdata_ml.prepare.duplicates import ConflictPolicy
 from bigdata_ml.prepare.failures import refused_by_spark
@@ -216,6 +217,7 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
                 provenance=_provenance(job, staging.debris, folder.empty_classes),
             )
             shifts = find_shifts(before, contract) if before else []
+            changes = image_changes(divided, found=folder.files)
             pages = image_quality(
                 dataset_url=job.dataset,
                 contract=contract,
@@ -224,8 +226,8 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
                 judged=rows,
                 near_groups=largest_near_groups(divided, groups=_GROUPS, members=_MEMBERS),
                 raw=job.encoding == "raw",
-                more_sections=[drift_section(before, shifts)] if before else [],
-                more_numbers={"drift": as_numbers(shifts)} if before else {},
+                more_sections=[change_section(changes), *([drift_section(before, shifts)] if before else [])],
+                more_numbers={"changes": change_numbers(changes), **({"drift": as_numbers(shifts)} if before else {})},
             )
             pages |= history_with(destination, contract, splits)
             # Rows that were lost with an executor were read again.

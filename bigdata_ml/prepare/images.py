@@ -70,7 +70,8 @@ def inspect_images(files: DataFrame, inspection: Inspection) -> DataFrame:
     `reason` is null for an image that is kept. `content` then holds the bytes to store, pixels where the encoding is `raw`,
     and `height`, `width`, `channels` are theirs; `sums`, `squares`, `least` and `greatest` are their pixels', by channel
     (grey: 1, otherwise RGB: 3). `sha256` is the file's, `source_pixels` its number of pixels, `looks_like` its perceptual
-    hash (null below 32 pixels and for images that show nothing). A refused row has no content, but a thumbnail if one can be had.
+    hash (null below 32 pixels and for images that show nothing). A refused row has no content, but a thumbnail if one can be had,
+    and what was counted if it was decoded.
     """
     return files.select("path", "label", "content").mapInArrow(partial(_inspect_batches, inspection=inspection), INSPECTED)
 
@@ -149,7 +150,8 @@ def _inspect(path: str, label: str | None, content: bytes, inspection: Inspectio
     found = [(name, detail) for name, detail in found if name not in checks.ignore]
     refusal = next((one for one in found if one[0] in checks.refuse), None)
     if refusal is not None:
-        return {**row, **_refusal(ImageRefused(*refusal), image)}
+        seen = {"height": image.height, "width": image.width, "source_pixels": image.height * image.width, **_histogram(image)}
+        return {**row, **seen, **_refusal(ImageRefused(*refusal), image)}
     kept = inspection.storage.resized(image)
     return {
         **row,

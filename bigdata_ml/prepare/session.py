@@ -30,7 +30,8 @@ def spark_session(name: str, *, hive: bool = False) -> SparkSession:
     """
     # Spark warns whenever it sees pandas 3; our jobs hand it Arrow batches and never pandas.
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
-    builder = SparkSession.builder.appName(name)
+    # The jobs show their own progress; Spark's bar would write over it.
+    builder = SparkSession.builder.appName(name).config("spark.ui.showConsoleProgress", "false")
     spark = (builder.enableHiveSupport() if hive else builder).getOrCreate()
     given = dict(spark.sparkContext.getConf().getAll())
     for key, value in _DEFAULTS.items():

@@ -14,6 +14,7 @@ from bigdata_ml.dataset import QUARANTINE_SCHEMA, Cleaning, Contract, Manifest, 
 from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.before_after import change_numbers, change_section, table_changes
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.drift import as_numbers, drift_section, find_shifts, history_with, manifest_before
 from bigdata_ml.prepare.failures import refused_by_spark
@@ -54,6 +55,9 @@ from bigdata_ml.storage import locate
 __all__ = ["TableJob", "prepare_table"]
 
 _SAMPLES = 24
+# What a value takes in a row while it is sorted, its text in the row's JSON included: partitions are sized by it, so that they
+# fit into a task's share of a small heap and are not spilled.
+_VALUE_BYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,25 +175,26 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     rows = rows.transform(refuse_missing_label, label=label).transform(assign_split, rule, mix_by=hashable)
     rows = cleaner.among_rows(rows, read=lambda url: any_table(spark, url, null_value=job.null_value))
     dropped = rows.transform(drop_columns, drops)
+    _check_columns(_visible(dropped), _names(job.categorical), "--categorical")
+    rows = rows.select(*(named(name) for name in rows.columns if name in dropped.columns or name in cleaner.bounded))
+    with stage_progress(spark.sparkContext, "count"):
+        # The source is counted by itself, so that a join that loses or multiplies rows is seen.
+        before = source.count()
     rows = (
-        rows.select(*(named(name) for name in rows.columns if name in dropped.columns or name in cleaner.bounded))
-        .repartition(partitions_for(_bytes_of(job.source, source)), "__place")
+        rows.repartition(partitions_for(before * len(rows.columns) * _VALUE_BYTES), "__place")
         .sortWithinPartitions("__place", "__row")
         .persist(StorageLevel.DISK_ONLY)
     )
-    _check_columns(_visible(dropped), _names(job.categorical), "--categorical")
     try:
         with stage(job.dataset, replace=job.replace) as staging:
             for place in staging.debris:
                 say(f"deleted what a killed job left: {place}")
             with stage_progress(spark.sparkContext, "read, join, split"):
-                before = source.count()
                 bounded, bounds = cleaner.outliers(rows)
                 cleaned = bounded.select(*map(named, dropped.columns))
                 tally = tally_rules(cleaned, cleaner.book)
                 for listing in listings:
                     listing.refuse_changed()
-                # The source is counted by itself, so that a join that loses or multiplies rows is seen.
                 reports = join_reports(cleaned, joins, before=before)
             what = _Cleaned(cleaned, label, rule, drops, reports, tally, cleaner.words(bounds))
             _check_label(job, what)
@@ -303,13 +308,6 @@ def _contract(
     )
 
 
-def _bytes_of(url: str, rows: DataFrame) -> int:
-    if not is_file_source(url):
-        return int(rows.count()) * int(rows._jdf.schema().defaultSize())
-    place = locate(url)
-    return sum(info.size or 0 for _, info in place.walk()) if place.is_directory() else int(place.info().size or 0)
-
-
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -367,6 +365,7 @@ def _quality(job: TableJob, contract: Contract, cleaned: _Cleaned, learned: Lear
     destination = locate(job.dataset)
     before = manifest_before(destination)
     shifts = find_shifts(before, contract) if before else []
+    changes = table_changes(cleaned.rows, found=cleaned.tally.found)
     html, numbers = quality_page(
         dataset_url=job.dataset,
         cleaning=contract.cleaning,
@@ -379,11 +378,13 @@ def _quality(job: TableJob, contract: Contract, cleaned: _Cleaned, learned: Lear
         kept_samples=[],
         provenance=contract.provenance,
         more_sections=[
+            change_section(changes),
             *([leak_section(learned.leaks)] if learned.leaks else []),
             *([feature_section(learned.features)] if learned.features else []),
             *([drift_section(before, shifts)] if before else []),
         ],
         more_numbers={
+            "changes": change_numbers(changes),
             **({"features": learned.features.to_json()} if learned.features else {}),
             **({"drift": as_numbers(shifts)} if before else {}),
         },

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from bigdata_ml.prepare.columns import named
 
-__all__ = ["sample_rows", "sampled_columns"]
+__all__ = ["sample_rows", "sampled_columns", "share_of"]
 
 _MOST_ROWS, _FEWEST_ROWS, _MOST_CELLS = 200_000, 20_000, 40_000_000
 _COLUMNS_A_PASS = 100
@@ -28,8 +28,12 @@ def sample_rows(train: DataFrame, *, rows: int, columns: int) -> DataFrame:
     wanted = min(_MOST_ROWS, max(_FEWEST_ROWS, _MOST_CELLS // max(columns, 1)))
     if rows <= wanted:
         return train
-    share = F.pmod(F.xxhash64(F.lit("sample"), F.col("__place")), F.lit(_SCALE))
-    return train.where(share < round(wanted / rows * _SCALE))
+    return train.where(share_of(F.col("__place"), wanted / rows))
+
+
+def share_of(key: Column, share: float) -> Column:
+    """Return the condition that about `share` (0 … 1) of the rows meet, each by the value of `key` alone."""
+    return F.pmod(F.xxhash64(F.lit("sample"), key), F.lit(_SCALE)) < round(share * _SCALE)
 
 
 def sampled_columns(sample: DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, pa.Array]]:
