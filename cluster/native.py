@@ -29,7 +29,7 @@ _NAMENODE_HEAP = "256m"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """A cluster that was started: where it keeps its files, its ports, its daemons by name, the most memory its NameNode takes."""
+    """A cluster that was started: where it keeps its files, its ports, its daemons by name, its NameNode's heap."""
 
     state: Path
     mark: str
@@ -166,9 +166,7 @@ def _format(cluster: Cluster) -> None:
 
 
 def _start(cluster: Cluster, name: str) -> Cluster:
-    command = command_of(
-        name, state=cluster.state, ports=cluster.ports, mark=cluster.mark, namenode_heap=cluster.namenode_heap
-    )
+    command = command_of(name, state=cluster.state, ports=cluster.ports, mark=cluster.mark, namenode_heap=cluster.namenode_heap)
     log = cluster.state / "logs" / f"{name}.log"
     daemon = launch(name, command, mark=cluster.mark, log=log, environment=environment_of(cluster.state))
     started = replace(cluster, daemons={**cluster.daemons, name: daemon})

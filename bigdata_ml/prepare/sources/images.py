@@ -82,7 +82,7 @@ def _read(spark: SparkSession, root: Location, files: list[tuple[str, pafs.FileI
     if whole and scheme in ("file", "hdfs") and not any(":" in path for path, _ in files):
         return _read_by_spark(spark, root, files)
     stretches = (Stretch(f"{root.url}/{path}", path, 0, -1, info.size) for path, info in files)
-    return read_packs(spark, list(packs(stretches)))
+    return read_packs(spark, packs(stretches))
 
 
 def _read_by_spark(spark: SparkSession, root: Location, files: list[tuple[str, pafs.FileInfo]]) -> DataFrame:

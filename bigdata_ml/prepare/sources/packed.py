@@ -1,13 +1,13 @@
 """Many small files, or members of archives, read in tasks of about the same number of bytes.
 
-What is to be read is listed once, by us; a task gets a list of stretches of files. So a million images are some thousand tasks
-rather than a million, and a large archive is read by many.
+What is to be read is listed once, by us; a task gets a list of stretches of files. So a million tiny images are some hundred
+tasks rather than a million, and a large archive is read by many. Lists are held compressed, some ten bytes a stretch.
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -16,11 +16,21 @@ from pyspark.sql import DataFrame, SparkSession
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.storage import locate
 
-__all__ = ["READ", "Stretch", "batches_of", "packs", "read_all", "read_packs"]
+__all__ = ["READ", "Stretch", "batches_of", "packed", "packs", "read_all", "read_packs", "unpacked"]
 
 # Columns of what is read: path as it is called in messages and in the dataset, and the bytes.
 READ = "path string, content binary"
 _ARROW = pa.schema([pa.field("path", pa.string()), pa.field("content", pa.binary())])
+_STRETCHES = pa.schema(
+    {
+        "url": pa.string(),
+        "path": pa.string(),
+        "offset": pa.int64(),
+        "length": pa.int64(),
+        "size": pa.int64(),
+        "packing": pa.string(),
+    }
+)
 _PACK_BYTES, _PACK_FILES = 32 << 20, 8192
 # Of batches that go to Spark; one image may be larger.
 _BATCH_BYTES = 16 << 20
@@ -61,27 +71,34 @@ def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int =
         yield pack
 
 
-def read_packs(spark: SparkSession, found: list[list[Stretch]]) -> DataFrame:
-    """Return the files of all packs, a task each: the columns `READ`. A file that cannot be read ends the job, naming it."""
-    blobs = [(_packed(pack),) for pack in found]
+def packed(pack: Sequence[Stretch]) -> bytes:
+    """Return the stretches in few bytes, for `unpacked`."""
+    columns = [pa.array([getattr(one, field.name) for one in pack], field.type) for field in _STRETCHES]
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, _STRETCHES, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(pa.table(columns, schema=_STRETCHES))
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def unpacked(blob: bytes) -> list[Stretch]:
+    """Return the stretches that were packed."""
+    return [Stretch(**row) for row in pa.ipc.open_stream(blob).read_all().to_pylist()]
+
+
+def read_packs(spark: SparkSession, found: Iterable[Sequence[Stretch]]) -> DataFrame:
+    """Return the files of all packs, a task each: the columns `READ`. A file that cannot be read ends the job, naming it.
+
+    One pack at a time is held unpacked.
+    """
+    blobs = [(packed(pack),) for pack in found]
     rows = spark.createDataFrame(spark.sparkContext.parallelize(blobs, max(1, len(blobs))), "pack binary")
     return rows.mapInArrow(_read_batches, READ)
-
-
-def _packed(pack: list[Stretch]) -> bytes:
-    columns = list(zip(*map(astuple, pack), strict=True))
-    table = pa.table([pa.array(column) for column in columns], list(Stretch.__slots__))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
 
 
 def _read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         for blob in batch.column(0):
-            stretches = [Stretch(**row) for row in pa.ipc.open_stream(blob.as_buffer()).read_all().to_pylist()]
-            yield from batches_of(read_all(stretches))
+            yield from batches_of(read_all(unpacked(blob.as_py())))
 
 
 def batches_of(files: Iterable[tuple[str, bytes]]) -> Iterator[pa.RecordBatch]:
