@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from pyspark import RDD
 from pyspark.sql import SparkSession
 
 from bigdata_ml.errors import JobRefused
@@ -30,7 +31,7 @@ def sequence_files(spark: SparkSession, url: str, *, label_from: str = "folder")
     place = locate(url)
     if not place.exists():
         raise JobRefused(f"{place.url}: nothing is there; check the path")
-    records = spark.sparkContext.sequenceFile(spark_path(place), _TEXT, _BYTES)
+    records: RDD[tuple[str, bytes]] = spark.sparkContext.sequenceFile(spark_path(place), _TEXT, _BYTES)
     counted = records.mapPartitions(_counted).collect()
     files = sum(count for count, _ in counted)
     if not files:
