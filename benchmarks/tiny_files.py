@@ -1,93 +1,135 @@
 """Many tiny pictures through the image job: 1,000 to 100,000 files on HDFS, a million in one tar and in one SequenceFile.
 
-Usage: python benchmarks/tiny_files.py [--files 1000 10000 100000] [--packed 1000000] [--packed-as tar sequence-file] [--work DIR]
+Usage: python benchmarks/tiny_files.py [--files 1000 10000 100000] [--packed 1000000] [--only read] [--work DIR]
 
 Pictures are JPEGs of 32 × 32 pixels, 1.0 KB each, in ten folders, all different. HDFS is started by cluster/native.py, its
 NameNode with 1 GiB; files have one replica. The job runs in Spark's local mode on two cores with a heap of 1 GiB and publishes on
-the local disk. Calls are the NameNode's own count of what was asked between the job's start and its end. Seconds depend on what
-else the machine does, so its load stands beside them; processor seconds do so less. Needs 8 KB of disk a file on HDFS, 6 GB a
-million packed ones.
+the local disk; sources are also only read, by benchmarks/cases/read_images.py. Calls are the NameNode's own count of what was
+asked between a program's start and its end. Seconds depend on what else the machine does, so its load stands beside them;
+processor seconds do so less. Needs 8 KB of disk a file on HDFS, 8 GB a million packed ones.
 """
 
 import argparse
 import itertools
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
-from image_job_run import JobRun, run_image_job
-from tiny_pictures import to_hdfs, to_sequence_file, to_tar
+from spark_run import ROOT, Run, spark_run
+from tiny_pictures import named_pictures, pictures_in, to_hdfs, to_sequence_file, to_tar
 
-sys.path.append(str(Path(__file__).parents[1] / "cluster"))
+from bigdata_ml.dataset import Dataset
+
+sys.path.append(str(ROOT / "cluster"))
 
 import native
 from namenode_calls import calls_between, namenode_calls
 
-PACKED = {"tar": ("all.tar", to_tar, ()), "sequence-file": ("all.seq", to_sequence_file, ("--source-format", "sequence-files"))}
+# What is run over a source, of a kind that the image job knows, in a directory.
+Program = Callable[[str, str, Path, Mapping[str, str]], Run]
 
 
-def on_hdfs(work: Path, sizes: Sequence[int]) -> list[tuple[JobRun, dict[str, int]]]:
-    """Run the job over directories of so many files; return what each run took, and the NameNode's calls."""
-    found = []
+def read(source: str, kind: str, work: Path, settings: Mapping[str, str]) -> Run:
+    """Read the source and do nothing with it."""
+    run = spark_run(ROOT / "benchmarks/cases/read_images.py", [source, kind], work, settings=settings)
+    say("only read", run, tasks=int(found(r"^read in (\d+) tasks", run.said)))
+    return run
+
+
+def prepare(source: str, kind: str, work: Path, settings: Mapping[str, str]) -> Run:
+    """Make a dataset of the source."""
+    arguments = ["--source", source, "--source-format", kind, "--dataset", str(work / "dataset")]
+    run = spark_run(ROOT / "jobs/prepare_images.py", arguments, work, settings=settings)
+    say("whole job", run, tasks=run.tasks or 0)
+    stages = re.findall(r"^([a-z][^:\n]*): ([\d.]+) s$", run.said, re.MULTILINE)
+    print(f"  of it {', '.join(f'{name}: {seconds} s' for name, seconds in stages)}")
+    rows = sorted(Dataset.open(work / "dataset").row_groups.rows.tolist())
+    print(f"  row groups written {len(rows)}, the median one of {rows[len(rows) // 2]:,} rows")
+    return run
+
+
+PROGRAMS: Mapping[str, Program] = {"read": read, "prepare": prepare}
+
+
+def on_hdfs(work: Path, sizes: Sequence[int], programs: Sequence[Program]) -> list[Run]:
+    """Run the programs over directories of so many files, counting the NameNode's calls; return the last one's runs."""
+    runs = []
     try:
         cluster = native.up(work / "hdfs", yarn=False, hive=False, namenode_heap="1g")
         ports = {"port": cluster.ports["namenode"], "http_port": cluster.ports["namenode_http"]}
         for files in sizes:
             root = f"/tiny/{files}"
-            to_hdfs(cluster.hdfs, root, range(files))
-            before = namenode_calls(**ports)
-            run = run_once(f"{cluster.hdfs}{root}", work / "job", {"HADOOP_CONF_DIR": str(cluster.conf_dir)})
-            found.append((run, calls_between(before, namenode_calls(**ports))))
-            say(f"{files:,} files on HDFS", *found[-1])
+            to_hdfs(cluster.hdfs, root, named_pictures(range(files)))
+            for program in programs:
+                print(f"\n{files:,} files on HDFS")
+                before = namenode_calls(**ports)
+                run = run_once(program, f"{cluster.hdfs}{root}", "files", work, {"HADOOP_CONF_DIR": str(cluster.conf_dir)})
+                for name, count in calls_between(before, namenode_calls(**ports)).items():
+                    print(f"  NameNode: {name} {count:,}, {count / files:.4f} a file", flush=True)
+            runs.append(run)
     finally:
         native.down(work / "hdfs")
-    return found
+    return runs
 
 
-def packed(work: Path, kind: str, count: int) -> JobRun:
-    """Run the job over one file that holds so many pictures."""
-    name, write, options = PACKED[kind]
-    write(work / name, range(count))
-    run = run_once(str(work / name), work / "job", {}, options)
-    (work / name).unlink()
-    return run
+def packed(work: Path, sizes: Sequence[int], programs: Sequence[Program]) -> Mapping[str, list[Run]]:
+    """Run the programs over one tar and over one SequenceFile of so many pictures; return the last one's runs by source."""
+    runs: dict[str, list[Run]] = {"tar": [], "SequenceFile": []}
+    tar, sequence = work / "all.tar", work / "all.seq"
+    for count in sizes:
+        to_tar(tar, named_pictures(range(count)))
+        to_sequence_file(sequence, pictures_in(tar))
+        for name, place, kind in (("tar", tar, "archives"), ("SequenceFile", sequence, "sequence-files")):
+            for program in programs:
+                print(f"\n{count:,} in one {name}")
+                run = run_once(program, str(place), kind, work, {})
+            runs[name].append(run)
+    return runs
 
 
-def run_once(source: str, work: Path, settings: dict[str, str], options: tuple[str, ...] = ()) -> JobRun:
-    """Run the job in a directory that is deleted afterwards."""
+def run_once(program: Program, source: str, kind: str, work: Path, settings: Mapping[str, str]) -> Run:
+    """Run a program in a directory that is deleted afterwards."""
     try:
-        return run_image_job(source, work, settings=settings, options=options)
+        return program(source, kind, work / "run", settings)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work / "run", ignore_errors=True)
 
 
-def say(name: str, run: JobRun, calls: dict[str, int]) -> None:
+def found(pattern: str, text: str) -> str:
+    """Return what a program must have said."""
+    match = re.search(pattern, text, re.MULTILINE)
+    if match is None:
+        raise ValueError(f"the program said nothing like {pattern}: {text[-2000:]}")
+    return match[1]
+
+
+def files_of(run: Run) -> int:
+    """Return how many files a program said there are."""
+    return int(found(r"^(\d+) files, ", run.said))
+
+
+def say(name: str, run: Run, *, tasks: int) -> None:
     """Print a run's figures."""
-    each = 1e3 / run.files
-    print(f"\n{name}")
-    print(f"  seconds {run.seconds:.1f} ({run.files / run.seconds:,.0f} files/s), load {run.load[0]:.1f} to {run.load[1]:.1f}")
-    print(f"  processor seconds {run.processor:.1f}, {run.processor * each:.2f} ms a file")
-    print(f"  stages {', '.join(f'{stage}: {seconds:.1f} s' for stage, seconds in run.stages.items())}")
-    print(f"  reading tasks {run.tasks:,}, {run.files / run.tasks:,.0f} files each")
-    print(f"  MiB at most: heap in use {run.heap}, driver's Python {run.driver}, a Python worker {run.worker}")
-    print(f"  row groups written {run.row_groups}, the median one of {run.row_group_rows:,} rows")
-    for kind, count in calls.items():
-        print(f"  NameNode: {kind} {count:,}, {count / run.files:.4f} a file")
-    sys.stdout.flush()
+    files = files_of(run)
+    print(f"  {name}: {run.seconds:.1f} s ({files / run.seconds:,.0f} files/s), load {run.load[0]:.1f} to {run.load[1]:.1f}")
+    print(f"  processor seconds {run.processor:.1f}, {run.processor * 1e3 / files:.2f} ms a file")
+    print(f"  reading tasks {tasks:,}, {files / tasks:,.0f} files each")
+    print(f"  MiB at most: heap in use {run.heap}, driver's Python {run.driver}, a Python worker {run.worker}", flush=True)
 
 
-def say_growth(runs: Sequence[JobRun]) -> None:
+def say_growth(name: str, runs: Sequence[Run]) -> None:
     """Print what each further file costs, from size to size."""
-    print("\nEach further file, ms: seconds, processor seconds")
     for less, more in itertools.pairwise(runs):
-        files = more.files - less.files
-        seconds, processor = (more.seconds - less.seconds) * 1e3 / files, (more.processor - less.processor) * 1e3 / files
-        print(f"  {less.files:,} to {more.files:,}: {seconds:.2f}, {processor:.2f}")
+        files = (files_of(more) - files_of(less)) / 1e3
+        print(f"\n{name}, {files_of(less):,} to {files_of(more):,}, each further file:")
+        print(f"  {(more.seconds - less.seconds) / files:.2f} ms, processor {(more.processor - less.processor) / files:.2f} ms")
+        print(f"  {(more.heap - less.heap) * 2**20 / 1e3 / files:,.0f} bytes of heap", flush=True)
 
 
 def main() -> None:
@@ -95,21 +137,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", nargs="*", type=int, default=[1_000, 10_000, 100_000], help="on HDFS, the least first")
     parser.add_argument("--packed", nargs="*", type=int, default=[1_000_000], help="in one file, the least first")
-    parser.add_argument("--packed-as", nargs="+", choices=PACKED, default=list(PACKED))
+    parser.add_argument("--only", choices=PROGRAMS, help="read the sources only, or run the whole job only (default: both)")
     parser.add_argument("--work", type=Path, help="an empty or new directory (default: a temporary one)")
     options = parser.parse_args()
+    programs = [PROGRAMS[options.only]] if options.only else list(PROGRAMS.values())
     memory = psutil.virtual_memory().total >> 30
-    print(f"{platform.platform()}, {os.cpu_count()} cores, {memory} GiB, load {os.getloadavg()[0]:.1f}")
+    print(f"{platform.platform()}, {os.cpu_count()} cores, {memory} GiB, load {os.getloadavg()[0]:.1f}", flush=True)
+    if options.work:
+        options.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.work) as place:
-        work = Path(place)
         if options.files:
-            say_growth([run for run, _ in on_hdfs(work, options.files)])
-        for kind in options.packed_as if options.packed else ():
-            runs = []
-            for count in options.packed:
-                runs.append(packed(work, kind, count))
-                say(f"{count:,} in one {kind}", runs[-1], {})
-            say_growth(runs)
+            say_growth("HDFS", on_hdfs(Path(place), options.files, programs))
+        for name, runs in packed(Path(place), options.packed, programs).items():
+            say_growth(name, runs)
 
 
 if __name__ == "__main__":

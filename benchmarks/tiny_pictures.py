@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-__all__ = ["named_pictures", "picture", "to_hdfs", "to_sequence_file", "to_tar"]
+__all__ = ["named_pictures", "pictures_in", "to_hdfs", "to_sequence_file", "to_tar"]
 
 CLASSES = 10
 _SIDE, _GRID = 32, 8
+# A file takes half a second, most of it waiting: the NameNode is asked again until the DataNode has told it of the block.
 _WRITERS = 1024
 _SYNC_BYTES = 2000 * 20
 
@@ -45,10 +46,10 @@ def _named(number: int) -> tuple[str, bytes]:
     return path_of(number), picture(number)
 
 
-def to_tar(place: Path, numbers: Iterable[int]) -> None:
-    """Write the pictures as one tar."""
+def to_tar(place: Path, pictures: Iterable[tuple[str, bytes]]) -> None:
+    """Write pictures as one tar."""
     with tarfile.open(place, "w") as archive:
-        for path, data in named_pictures(numbers):
+        for path, data in pictures:
             member = tarfile.TarInfo(path)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
@@ -56,14 +57,23 @@ def to_tar(place: Path, numbers: Iterable[int]) -> None:
             archive.members = []  # type: ignore[attr-defined]
 
 
-def to_sequence_file(place: Path, numbers: Iterable[int]) -> None:
-    """Write the pictures as one uncompressed SequenceFile, version 6: the key a Text, the value a BytesWritable."""
+def pictures_in(place: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield path and bytes of the pictures in a tar."""
+    with tarfile.open(place) as archive:
+        for member in archive:
+            archive.members = []  # type: ignore[attr-defined]
+            file = archive.extractfile(member)
+            yield member.name, file.read() if file else b""
+
+
+def to_sequence_file(place: Path, pictures: Iterable[tuple[str, bytes]]) -> None:
+    """Write pictures as one uncompressed SequenceFile, version 6: the key a Text, the value a BytesWritable."""
     sync = os.urandom(16)
     with place.open("wb") as file:
         file.write(b"SEQ\x06" + _text(b"org.apache.hadoop.io.Text") + _text(b"org.apache.hadoop.io.BytesWritable"))
         file.write(b"\0\0" + struct.pack(">I", 0) + sync)
         last = file.tell()
-        for path, data in named_pictures(numbers):
+        for path, data in pictures:
             if file.tell() > last + _SYNC_BYTES:
                 file.write(struct.pack(">i", -1) + sync)
                 last = file.tell()
@@ -78,9 +88,9 @@ def _text(data: bytes) -> bytes:
     return bytes([len(data)]) + data
 
 
-def to_hdfs(url: str, root: str, numbers: Iterable[int]) -> None:
-    """Write the pictures as files below `root` of the HDFS at `url`, each with one replica."""
-    asyncio.run(_write_all(url, root, named_pictures(numbers)))
+def to_hdfs(url: str, root: str, pictures: Iterable[tuple[str, bytes]]) -> None:
+    """Write pictures as files below `root` of the HDFS at `url`, each with one replica."""
+    asyncio.run(_write_all(url, root, pictures))
 
 
 async def _write_all(url: str, root: str, pictures: Iterable[tuple[str, bytes]]) -> None:

@@ -1,4 +1,4 @@
-"""One run of the image job by spark-submit, and what it took: seconds, processor, memory, tasks."""
+"""One program run by spark-submit, and what it took: seconds, processor, memory, tasks."""
 
 import json
 import os
@@ -7,16 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bigdata_ml.dataset import Dataset
-
-__all__ = ["JobRun", "run_image_job"]
+__all__ = ["Run", "spark_run"]
 
 ROOT = Path(__file__).parents[1]
 # In local mode the driver and the executor are one JVM, with this heap.
@@ -25,45 +23,40 @@ _SAMPLE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JobRun:
-    """What a job took.
+class Run:
+    """What a program took.
 
     Attributes:
-        files: images it found.
-        row_groups, row_group_rows: written; the rows of the median one.
+        said: what it printed.
         seconds: from start to end, Java's own included.
         processor: seconds of all its processes together.
-        stages: seconds by what the job says it does.
-        tasks: of the stage that reads and decodes.
+        tasks: of the first stage that hands rows to Python by Arrow, None where there is no such stage.
         heap: MiB of the JVM in use after a collection, at most.
         driver: MiB resident in the driver's Python, at most.
         worker: MiB resident in one Python worker, at most.
-        load: of the machine over a minute, when the job began and ended.
+        load: of the machine over a minute, when it began and ended.
     """
 
-    files: int
-    row_groups: int
-    row_group_rows: int
+    said: str
     seconds: float
     processor: float
-    stages: Mapping[str, float]
-    tasks: int
+    tasks: int | None
     heap: int
     driver: int
     worker: int
     load: tuple[float, float]
 
 
-def run_image_job(source: str, work: Path, *, settings: Mapping[str, str], options: tuple[str, ...] = ()) -> JobRun:
-    """Run the job on two cores and a heap of 1 GiB into `work`, an empty directory, on the local disk.
+def spark_run(program: Path, arguments: Sequence[str], work: Path, *, settings: Mapping[str, str]) -> Run:
+    """Run a program on two cores and a heap of 1 GiB; what it prints on a failure ends this one.
 
     Args:
-        source: URL of the images.
-        work: where the dataset, the event log and the collector's log go.
+        program: of Python, for spark-submit.
+        arguments: its own.
+        work: an empty directory for Spark's files, event log and the collector's log.
         settings: environment variables to add.
-        options: of the job.
     """
-    events, collector, out = work / "events", work / "gc.log", work / "dataset"
+    events, collector = work / "events", work / "gc.log"
     events.mkdir(parents=True)
     conf = {
         "spark.ui.enabled": "false",
@@ -78,25 +71,21 @@ def run_image_job(source: str, work: Path, *, settings: Mapping[str, str], optio
     command = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[2]", "--driver-memory", HEAP]
     command += ["--driver-java-options", f"-Xlog:gc:file={collector}"]
     command += [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
-    command += [str(ROOT / "jobs/prepare_images.py"), "--source", source, "--dataset", str(out), *options]
     paths = {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     before, begin = os.getloadavg()[0], time.perf_counter()
     with (work / "said").open("w") as said:
-        job = subprocess.Popen(command, env={**os.environ, **paths, **settings}, stdout=said, stderr=subprocess.STDOUT)
+        environment = {**os.environ, **paths, **settings}
+        job = subprocess.Popen([*command, str(program), *arguments], env=environment, stdout=said, stderr=subprocess.STDOUT)
         with _Watched(job.pid) as watched:
             status = job.wait()
     seconds, text = time.perf_counter() - begin, (work / "said").read_text()
     if status:
-        sys.exit(f"{source}: the job failed:\n{text[-4000:]}")
-    groups = sorted(Dataset.open(out).row_groups.rows.tolist())
-    return JobRun(
-        files=int(_found(r"^(\d+) files, ", text)),
-        row_groups=len(groups),
-        row_group_rows=groups[len(groups) // 2],
+        sys.exit(f"{program} {arguments} failed:\n{text[-4000:]}")
+    return Run(
+        said=text,
         seconds=seconds,
         processor=sum(watched.processor.values()),
-        stages={name: float(one) for name, one in re.findall(r"^([a-z][^:\n]*): ([\d.]+) s$", text, re.MULTILINE)},
-        tasks=_reading_tasks(events),
+        tasks=_arrow_tasks(events),
         heap=max(int(after) for after in re.findall(r"\d+M->(\d+)M\(", collector.read_text())),
         driver=watched.peak["driver"] >> 20,
         worker=watched.peak["worker"] >> 20,
@@ -104,15 +93,7 @@ def run_image_job(source: str, work: Path, *, settings: Mapping[str, str], optio
     )
 
 
-def _found(pattern: str, text: str) -> str:
-    found = re.search(pattern, text, re.MULTILINE)
-    if found is None:
-        raise ValueError(f"the job said nothing like {pattern}: {text[-2000:]}")
-    return found[1]
-
-
-def _reading_tasks(events: Path) -> int:
-    """Return the tasks of the first stage that hands rows to Python by Arrow: it reads the files and decodes them."""
+def _arrow_tasks(events: Path) -> int | None:
     (log,) = (path for path in events.rglob("*") if path.is_file() and not path.name.startswith("."))
     for line in log.read_text().splitlines():
         event: dict[str, Any] = json.loads(line)
@@ -120,7 +101,7 @@ def _reading_tasks(events: Path) -> int:
             stage = event["Stage Info"]
             if any('"MapInArrow"' in one.get("Scope", "") for one in stage["RDD Info"]):
                 return int(stage["Number of Tasks"])
-    raise ValueError(f"{log}: no stage hands rows to Python")
+    return None
 
 
 class _Watched:
