@@ -19,7 +19,7 @@ __all__ = ["Run", "spark_run"]
 ROOT = Path(__file__).parents[1]
 # In local mode the driver and the executor are one JVM, with this heap.
 HEAP = "1g"
-_SAMPLE_SECONDS = 0.2
+_SAMPLE_SECONDS, _COLLECT_SECONDS = 0.2, 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class Run:
         seconds: from start to end, Java's own included.
         processor: seconds of all its processes together.
         tasks: of the first stage that hands rows to Python by Arrow, None where there is no such stage.
-        heap: MiB of the JVM in use after a collection, at most.
+        heap: MiB of the JVM in use after a full collection, at most; there is one every five seconds.
         driver: MiB resident in the driver's Python, at most.
         worker: MiB resident in one Python worker, at most.
         load: of the machine over a minute, when it began and ended.
@@ -86,7 +86,7 @@ def spark_run(program: Path, arguments: Sequence[str], work: Path, *, settings: 
         seconds=seconds,
         processor=sum(watched.processor.values()),
         tasks=_arrow_tasks(events),
-        heap=max(int(after) for after in re.findall(r"\d+M->(\d+)M\(", collector.read_text())),
+        heap=max((int(after) for after in re.findall(r"Pause Full .*\d+M->(\d+)M\(", collector.read_text())), default=0),
         driver=watched.peak["driver"] >> 20,
         worker=watched.peak["worker"] >> 20,
         load=(before, os.getloadavg()[0]),
@@ -122,7 +122,12 @@ class _Watched:
         self._thread.join()
 
     def _look(self) -> None:
+        collect = time.monotonic() + _COLLECT_SECONDS
         while not self._ended.wait(_SAMPLE_SECONDS):
+            if time.monotonic() > collect:
+                # A JVM that ends meanwhile is no failure.
+                subprocess.run(["jcmd", str(self._pid), "GC.run"], capture_output=True, check=False)
+                collect = time.monotonic() + _COLLECT_SECONDS
             try:
                 processes = [psutil.Process(self._pid), *psutil.Process(self._pid).children(recursive=True)]
             except psutil.NoSuchProcess:

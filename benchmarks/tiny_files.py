@@ -4,7 +4,8 @@ Usage: python benchmarks/tiny_files.py [--files 1000 10000 100000] [--packed 100
 
 Pictures are JPEGs of 32 × 32 pixels, 1.0 KB each, in ten folders, all different. HDFS is started by cluster/native.py, its
 NameNode with 1 GiB; files have one replica. The job runs in Spark's local mode on two cores with a heap of 1 GiB and publishes on
-the local disk; sources are also only read, by benchmarks/cases/read_images.py. Calls are the NameNode's own count of what was
+the local disk; sources are also only read, by benchmarks/cases/read_images.py. The heap is what is in use after a full
+collection, of which there is one every five seconds. Calls are the NameNode's own count of what was
 asked between a program's start and its end. Seconds depend on what else the machine does, so its load stands beside them;
 processor seconds do so less. Needs 8 KB of disk a file on HDFS, 8 GB a million packed ones.
 """
@@ -17,12 +18,12 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 from spark_run import ROOT, Run, spark_run
-from tiny_pictures import named_pictures, pictures_in, to_hdfs, to_sequence_file, to_tar
+from tiny_pictures import named_bytes, named_pictures, pictures_in, to_hdfs, to_sequence_file, to_tar
 
 from bigdata_ml.dataset import Dataset
 
@@ -57,6 +58,11 @@ def prepare(source: str, kind: str, work: Path, settings: Mapping[str, str]) -> 
 PROGRAMS: Mapping[str, Program] = {"read": read, "prepare": prepare}
 
 
+def files_for(programs: Sequence[Program], count: int) -> Iterator[tuple[str, bytes]]:
+    """Yield path and bytes of so many files: pictures, unless nobody looks at them."""
+    return named_bytes(range(count)) if programs == [read] else named_pictures(range(count))
+
+
 def on_hdfs(work: Path, sizes: Sequence[int], programs: Sequence[Program]) -> list[Run]:
     """Run the programs over directories of so many files, counting the NameNode's calls; return the last one's runs."""
     runs = []
@@ -65,7 +71,7 @@ def on_hdfs(work: Path, sizes: Sequence[int], programs: Sequence[Program]) -> li
         ports = {"port": cluster.ports["namenode"], "http_port": cluster.ports["namenode_http"]}
         for files in sizes:
             root = f"/tiny/{files}"
-            to_hdfs(cluster.hdfs, root, named_pictures(range(files)))
+            to_hdfs(cluster.hdfs, root, files_for(programs, files))
             for program in programs:
                 print(f"\n{files:,} files on HDFS")
                 before = namenode_calls(**ports)
@@ -83,7 +89,7 @@ def packed(work: Path, sizes: Sequence[int], programs: Sequence[Program]) -> Map
     runs: dict[str, list[Run]] = {"tar": [], "SequenceFile": []}
     tar, sequence = work / "all.tar", work / "all.seq"
     for count in sizes:
-        to_tar(tar, named_pictures(range(count)))
+        to_tar(tar, files_for(programs, count))
         to_sequence_file(sequence, pictures_in(tar))
         for name, place, kind in (("tar", tar, "archives"), ("SequenceFile", sequence, "sequence-files")):
             for program in programs:
@@ -120,7 +126,7 @@ def say(name: str, run: Run, *, tasks: int) -> None:
     print(f"  {name}: {run.seconds:.1f} s ({files / run.seconds:,.0f} files/s), load {run.load[0]:.1f} to {run.load[1]:.1f}")
     print(f"  processor seconds {run.processor:.1f}, {run.processor * 1e3 / files:.2f} ms a file")
     print(f"  reading tasks {tasks:,}, {files / tasks:,.0f} files each")
-    print(f"  MiB at most: heap in use {run.heap}, driver's Python {run.driver}, a Python worker {run.worker}", flush=True)
+    print(f"  MiB at most: heap {run.heap}, driver's Python {run.driver}, a Python worker {run.worker}", flush=True)
 
 
 def say_growth(name: str, runs: Sequence[Run]) -> None:

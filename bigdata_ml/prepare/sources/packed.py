@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.storage import locate
 
-__all__ = ["READ", "Stretch", "batches_of", "packed", "packs", "read_all", "read_packs", "unpacked"]
+__all__ = ["PACK_FILES", "READ", "Stretch", "batches_of", "packed", "packs", "read_all", "read_packs", "unpacked"]
 
 # Columns of what is read: path as it is called in messages and in the dataset, and the bytes.
 READ = "path string, content binary"
@@ -31,7 +31,8 @@ _STRETCHES = pa.schema(
         "packing": pa.string(),
     }
 )
-_PACK_BYTES, _PACK_FILES = 32 << 20, 8192
+# At most, in a task.
+_PACK_BYTES, PACK_FILES = 32 << 20, 8192
 # Of batches that go to Spark; one image may be larger.
 _BATCH_BYTES = 16 << 20
 
@@ -57,7 +58,7 @@ class Stretch:
     packing: str = "plain"
 
 
-def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int = _PACK_FILES) -> Iterator[list[Stretch]]:
+def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int = PACK_FILES) -> Iterator[list[Stretch]]:
     """Yield lists of stretches that follow one another, each of `size` bytes or `count` files at most, one file in any case."""
     pack: list[Stretch] = []
     held = 0
@@ -110,7 +111,7 @@ def batches_of(files: Iterable[tuple[str, bytes]]) -> Iterator[pa.RecordBatch]:
         paths.append(path)
         contents.append(content)
         held += len(content)
-        if held >= _BATCH_BYTES or len(paths) == _PACK_FILES:
+        if held >= _BATCH_BYTES or len(paths) == PACK_FILES:
             yield pa.RecordBatch.from_arrays([pa.array(paths, pa.string()), pa.array(contents, pa.binary())], schema=_ARROW)
             paths, contents, held = [], [], 0
     if paths:
