@@ -1,5 +1,6 @@
 """Tiny files on HDFS: what they cost its NameNode grows with their number and no faster, and they share tasks."""
 
+import importlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -60,20 +61,27 @@ def asked(cluster: Cluster, session: SparkSession, url: str) -> tuple[dict[str, 
     return calls, tuple(found)
 
 
-def test_a_file_costs_the_namenode_two_calls_and_a_folder_two_listings(
-    hadoop: Cluster, session: SparkSession, tiny: dict[int, str]
+@pytest.mark.parametrize(("reader", "listings"), [("Spark", 2), ("ours", 1)])
+def test_a_file_costs_the_namenode_two_calls_and_a_folder_one_listing_or_two(
+    hadoop: Cluster,
+    session: SparkSession,
+    tiny: dict[int, str],
+    monkeypatch: pytest.MonkeyPatch,
+    reader: str,
+    listings: int,
 ) -> None:
+    if reader == "ours":
+        # The package's name for the module is the function's.
+        monkeypatch.setattr(importlib.import_module("bigdata_ml.prepare.sources.images"), "_MOST_FILES_OF_SPARK", 0)
     few, read_few = asked(hadoop, session, tiny[300])
     many, read_many = asked(hadoop, session, tiny[1200])
     assert (read_few, read_many) == ((300, 300 * 301 // 2), (1200, 1200 * 1201 // 2))
-    assert {kind: many[kind] - few.get(kind, 0) for kind in many if many[kind] != few.get(kind, 0)} == {
-        "GetBlockLocations": 900,
-        "GetFileInfo": 900,
-    }
-    # Once by us and once by Spark; up to 500 files of two replicas come with one call.
-    assert many["GetListing"] == 2 * (1 + FOLDERS)
+    each = {kind: round((count - few.get(kind, 0)) / 900, 2) for kind, count in many.items()}
+    assert {kind: count for kind, count in each.items() if count} == {"GetBlockLocations": 1, "GetFileInfo": 1}
+    # We list, and Spark's reader once more; up to 500 files of two replicas come with one call.
+    assert many["GetListing"] == listings * (1 + FOLDERS)
     assert many["GetBlockLocations"] == 1200
-    assert sum(many.values()) <= 2 * 1200 + 2 * (1 + FOLDERS) + 10
+    assert sum(many.values()) <= 2 * 1200 + listings * (1 + FOLDERS) + 20
 
 
 def test_tiny_files_share_tasks_by_bytes_and_number(session: SparkSession, tiny: dict[int, str]) -> None:
