@@ -94,6 +94,7 @@ def spark_run(program: Path, arguments: Sequence[str], work: Path, *, settings: 
 
 
 def _arrow_tasks(events: Path) -> int | None:
+    """Return the tasks of the first stage that hands rows to Python by Arrow: of images that is the one that reads them."""
     (log,) = (path for path in events.rglob("*") if path.is_file() and not path.name.startswith("."))
     for line in log.read_text().splitlines():
         event: dict[str, Any] = json.loads(line)

@@ -4,10 +4,10 @@ Usage: python benchmarks/tiny_files.py [--files 1000 10000 100000] [--packed 100
 
 Pictures are JPEGs of 32 × 32 pixels, 1.0 KB each, in ten folders, all different. HDFS is started by cluster/native.py, its
 NameNode with 1 GiB; files have one replica. The job runs in Spark's local mode on two cores with a heap of 1 GiB and publishes on
-the local disk; sources are also only read, by benchmarks/cases/read_images.py. The heap is what is in use after a full
-collection, of which there is one every five seconds. Calls are the NameNode's own count of what was
-asked between a program's start and its end. Seconds depend on what else the machine does, so its load stands beside them;
-processor seconds do so less. Needs 8 KB of disk a file on HDFS, 8 GB a million packed ones.
+the local disk; sources are also only read, by benchmarks/cases/read_images.py (with --only read files are bytes of that size, no
+pictures). The heap is what is in use after a full collection, of which there is one every five seconds. Calls are the NameNode's
+own count of what was asked between a program's start and its end. Seconds depend on what else the machine does, so its load
+stands beside them; processor seconds do so less. A tar of a million takes 2 GB, their SequenceFile 1 GB, and the job more.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def files_for(programs: Sequence[Program], count: int) -> Iterator[tuple[str, by
 
 
 def on_hdfs(work: Path, sizes: Sequence[int], programs: Sequence[Program]) -> list[Run]:
-    """Run the programs over directories of so many files, counting the NameNode's calls; return the last one's runs."""
+    """Run the programs over directories of so many files, counting the NameNode's calls; return the last program's runs."""
     runs = []
     try:
         cluster = native.up(work / "hdfs", yarn=False, hive=False, namenode_heap="1g")
@@ -85,7 +85,7 @@ def on_hdfs(work: Path, sizes: Sequence[int], programs: Sequence[Program]) -> li
 
 
 def packed(work: Path, sizes: Sequence[int], programs: Sequence[Program]) -> Mapping[str, list[Run]]:
-    """Run the programs over one tar and over one SequenceFile of so many pictures; return the last one's runs by source."""
+    """Run the programs over one tar and over one SequenceFile of so many; return the last program's runs by source."""
     runs: dict[str, list[Run]] = {"tar": [], "SequenceFile": []}
     tar, sequence = work / "all.tar", work / "all.seq"
     for count in sizes:

@@ -14,7 +14,7 @@ from bigdata_ml.storage import Location, locate
 
 __all__ = ["images"]
 
-# Spark's list of files holds some 4 KB of the driver's heap a file on HDFS, most of it for places that a task of hundreds of
+# Spark's list of files holds 3.3 KB of the driver's heap a file on HDFS, most of it for places that a task of hundreds of
 # files, which lie anywhere, cannot use; ours holds some ten bytes.
 _MOST_FILES_OF_SPARK = 20_000
 # What `hdfs dfs -put` calls a file that is not whole yet; Spark passes over it.
