@@ -19,7 +19,7 @@ __all__ = ["Run", "spark_run"]
 ROOT = Path(__file__).parents[1]
 # In local mode the driver and the executor are one JVM, with this heap.
 HEAP = "1g"
-_SAMPLE_SECONDS, _COLLECT_SECONDS = 0.2, 5.0
+_SAMPLE_SECONDS, _COLLECT_SECONDS = 0.2, 15.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class Run:
         seconds: from start to end, Java's own included.
         processor: seconds of all its processes together.
         tasks: of the first stage that hands rows to Python by Arrow, None where there is no such stage.
-        heap: MiB of the JVM in use after a full collection, at most; there is one every five seconds.
+        heap: MiB of the JVM in use after a full collection, at most; there is one every 15 seconds.
         driver: MiB resident in the driver's Python, at most.
         worker: MiB resident in one Python worker, at most.
         load: of the machine over a minute, when it began and ended.

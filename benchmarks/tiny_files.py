@@ -5,7 +5,7 @@ Usage: python benchmarks/tiny_files.py [--files 1000 10000 100000] [--packed 100
 Pictures are JPEGs of 32 × 32 pixels, 1.0 KB each, in ten folders, all different. HDFS is started by cluster/native.py, its
 NameNode with 1 GiB; files have one replica. The job runs in Spark's local mode on two cores with a heap of 1 GiB and publishes on
 the local disk; sources are also only read, by benchmarks/cases/read_images.py (with --only read files are bytes of that size, no
-pictures). The heap is what is in use after a full collection, of which there is one every five seconds. Calls are the NameNode's
+pictures). The heap is what is in use after a full collection, of which there is one every 15 seconds. Calls are the NameNode's
 own count of what was asked between a program's start and its end. Seconds depend on what else the machine does, so its load
 stands beside them; processor seconds do so less. A tar of a million takes 2 GB, their SequenceFile 1 GB, and the job more.
 """

@@ -14,7 +14,7 @@ from bigdata_ml.prepare.sources import table
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
 
 FILES = 2000
 
