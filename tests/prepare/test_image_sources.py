@@ -99,7 +99,7 @@ def test_more_files_than_spark_lists_well_are_read_by_our_own_client(
     monkeypatch.setattr(module, "_MOST_FILES_OF_SPARK", len(without) - 1)
     by_us = images(spark, str(tmp_path / "raw"))
     assert found(by_us) == found(by_spark) == wanted(files=without)
-    # Spark has a plan of its own for empty files.
+    # Spark's plan names the files that it reads.
     assert (len(by_us.rows.inputFiles()), len(by_spark.rows.inputFiles())) == (0, len(without))
     assert by_us.rows.rdd.getNumPartitions() == 2
 
