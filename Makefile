@@ -12,7 +12,7 @@ BIN := $(abspath $(VENV))/bin
 IN_VENV := PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python3"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docs test-install test-cluster test-long test-petastorm-upstream bench bench-petastorm lint format constraints clean
+.PHONY: help demo test test-docs test-install test-cluster test-long test-petastorm-upstream bench bench-petastorm bench-tiny-files lint format constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ bench-petastorm: ## Measure the readers under Petastorm's names against Petastor
 	@scripts/install.sh dev
 	@scripts/petastorm-stacks.sh $(PETASTORM_STACKS)
 	$(IN_VENV) python benchmarks/petastorm.py --old "$(PETASTORM_OLD_PYTHON)"
+
+bench-tiny-files: ## Measure the image job over tiny files: on HDFS, in a tar, in a SequenceFile (needs Maven, 10 GB)
+	@scripts/check-java.sh
+	@scripts/install.sh dev
+	$(IN_VENV) python cluster/jars.py
+	$(IN_VENV) python benchmarks/tiny_files.py
 
 lint: ## Check style, types, imports between rooms, and spelling
 	@scripts/install.sh dev

@@ -23,8 +23,8 @@ _METASTORE_SETTINGS = {
 }
 
 
-def command_of(name: str, *, state: Path, ports: Mapping[str, int], mark: str) -> list[str]:
-    """Return what starts the daemon `name`, with `mark` among the JVM's arguments."""
+def command_of(name: str, *, state: Path, ports: Mapping[str, int], mark: str, namenode_heap: str) -> list[str]:
+    """Return what starts the daemon `name`, with `mark` among the JVM's arguments; `namenode_heap` is as Java's -Xmx has it."""
     if name == "metastore":
         return _metastore(state, ports, mark)
     if name.startswith("datanode"):
@@ -36,7 +36,9 @@ def command_of(name: str, *, state: Path, ports: Mapping[str, int], mark: str) -
     }[name]
     # Guice makes classes in java.lang.
     opens = ["--add-opens", "java.base/java.lang=ALL-UNNAMED"] if name.endswith("manager") else []
-    return [*_hadoop(state, mark, name), *opens, main]
+    # Of two sizes Java takes the last.
+    heap = [f"-Xmx{namenode_heap}"] if name == "namenode" else []
+    return [*_hadoop(state, mark, name), *heap, *opens, main]
 
 
 def format_command(*, state: Path, mark: str) -> list[str]:

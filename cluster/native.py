@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from commands import command_of, environment_of, format_command
@@ -24,16 +24,18 @@ YARN = ("resourcemanager", "nodemanager")
 HIVE = ("metastore",)
 _FILE = "cluster.json"
 _READY_SECONDS = 180.0
+_NAMENODE_HEAP = "256m"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """A cluster that was started: where it keeps its files, its ports, its daemons by name."""
+    """A cluster that was started: where it keeps its files, its ports, its daemons by name, its NameNode's heap."""
 
     state: Path
     mark: str
     ports: Mapping[str, int]
     daemons: Mapping[str, Daemon]
+    namenode_heap: str = _NAMENODE_HEAP
 
     @property
     def hdfs(self) -> str:
@@ -66,8 +68,10 @@ class Cluster:
         return self.state / "conf"
 
 
-def up(state: Path, *, yarn: bool = True, hive: bool = True) -> Cluster:
+def up(state: Path, *, yarn: bool = True, hive: bool = True, namenode_heap: str = _NAMENODE_HEAP) -> Cluster:
     """Start the daemons and return when all are ready; what HDFS and the metastore held in `state` before is there again.
+
+    The NameNode holds every file and block in its heap, 256 MB unless `namenode_heap` (as Java's -Xmx has it) says otherwise.
 
     Raises:
         ClusterFailed: they run already, a port is taken, something needed is missing, or a daemon failed (the others are ended).
@@ -83,7 +87,8 @@ def up(state: Path, *, yarn: bool = True, hive: bool = True) -> Cluster:
     if taken:
         raise ClusterFailed(f"{state}: somebody listens on its port {taken[0]} by now; end that, or give another --state")
     write_configuration(state, ports, jars=maven_jars() / "hadoop")
-    cluster = Cluster(state=state, mark=f"-Dbigdata_ml.cluster={uuid.uuid4().hex}", ports=ports, daemons={})
+    mark = f"-Dbigdata_ml.cluster={uuid.uuid4().hex}"
+    cluster = Cluster(state=state, mark=mark, ports=ports, daemons={}, namenode_heap=namenode_heap)
     _format(cluster)
     _save(cluster)
     try:
@@ -161,10 +166,10 @@ def _format(cluster: Cluster) -> None:
 
 
 def _start(cluster: Cluster, name: str) -> Cluster:
-    command = command_of(name, state=cluster.state, ports=cluster.ports, mark=cluster.mark)
+    command = command_of(name, state=cluster.state, ports=cluster.ports, mark=cluster.mark, namenode_heap=cluster.namenode_heap)
     log = cluster.state / "logs" / f"{name}.log"
     daemon = launch(name, command, mark=cluster.mark, log=log, environment=environment_of(cluster.state))
-    started = Cluster(state=cluster.state, mark=cluster.mark, ports=cluster.ports, daemons={**cluster.daemons, name: daemon})
+    started = replace(cluster, daemons={**cluster.daemons, name: daemon})
     _save(started)
     return started
 
@@ -193,9 +198,9 @@ def _readiness(cluster: Cluster, name: str) -> Callable[[], bool]:
 
 def _save(cluster: Cluster) -> None:
     daemons = {name: asdict(daemon) for name, daemon in cluster.daemons.items()}
-    text = json.dumps({"mark": cluster.mark, "ports": dict(cluster.ports), "daemons": daemons}, indent=1)
+    held = {"mark": cluster.mark, "ports": dict(cluster.ports), "daemons": daemons, "namenode_heap": cluster.namenode_heap}
     new = cluster.state / f"{_FILE}.new"
-    new.write_text(text)
+    new.write_text(json.dumps(held, indent=1))
     new.replace(cluster.state / _FILE)
 
 
@@ -205,7 +210,8 @@ def _load(state: Path) -> Cluster | None:
         return None
     held = json.loads(file.read_text())
     daemons = {name: Daemon(**one) for name, one in held["daemons"].items()}
-    return Cluster(state=state, mark=held["mark"], ports=held["ports"], daemons=daemons)
+    heap = held.get("namenode_heap", _NAMENODE_HEAP)
+    return Cluster(state=state, mark=held["mark"], ports=held["ports"], daemons=daemons, namenode_heap=heap)
 
 
 def _print_table(rows: list[tuple[str, int, int, str]]) -> None:
@@ -221,13 +227,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--state", type=Path, required=True, help="directory of the cluster's files, logs and pids")
     parser.add_argument("--no-yarn", action="store_true", help="up: without ResourceManager and NodeManager")
     parser.add_argument("--no-hive", action="store_true", help="up: without the metastore")
+    parser.add_argument("--namenode-heap", default=_NAMENODE_HEAP, help="up: as Java's -Xmx has it")
     options = parser.parse_args(arguments)
     try:
         if options.verb == "down":
             print("ended:", ", ".join(down(options.state)) or "nothing was running")
             return 0
         if options.verb == "up":
-            cluster = up(options.state, yarn=not options.no_yarn, hive=not options.no_hive)
+            heap = options.namenode_heap
+            cluster = up(options.state, yarn=not options.no_yarn, hive=not options.no_hive, namenode_heap=heap)
             print(f"export HADOOP_CONF_DIR={cluster.conf_dir}\n{cluster.hdfs}\n{cluster.webhdfs}")
         rows = status(options.state)
     except ClusterFailed as failure:

@@ -1,6 +1,7 @@
 """Images come from folders, globs, archives, SequenceFiles, IDX and CIFAR files with every byte, path and label."""
 
 import gzip
+import importlib
 import io
 import json
 import os
@@ -85,6 +86,22 @@ def test_a_folder_gives_every_file_whatever_its_name(spark: "SparkSession", tmp_
     (tmp_path / "raw/dogs/10:30.png").unlink()
     without = {path: data for path, data in FILES.items() if ":" not in path}
     assert found(images(spark, f"file://{tmp_path}/raw")) == wanted(files=without)
+
+
+def test_more_files_than_spark_lists_well_are_read_by_our_own_client(
+    spark: "SparkSession", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = {path: data for path, data in FILES.items() if ":" not in path}
+    write_folder(tmp_path / "raw", without)
+    by_spark = images(spark, str(tmp_path / "raw"))
+    # The package's name for the module is the function's.
+    module = importlib.import_module("bigdata_ml.prepare.sources.images")
+    monkeypatch.setattr(module, "_MOST_FILES_OF_SPARK", len(without) - 1)
+    by_us = images(spark, str(tmp_path / "raw"))
+    assert found(by_us) == found(by_spark) == wanted(files=without)
+    # Spark's plan names the files that it reads.
+    assert (len(by_us.rows.inputFiles()), len(by_spark.rows.inputFiles())) == (0, len(without))
+    assert by_us.rows.rdd.getNumPartitions() == 2
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.fs as pafs
@@ -15,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.sources.files import ImageFiles, labelled
-from bigdata_ml.prepare.sources.packed import READ, Stretch, batches_of, packs, read_packs
+from bigdata_ml.prepare.sources.packed import READ, Stretch, batches_of, packed, packs, read_packs, unpacked
 from bigdata_ml.storage import Location, is_hidden, locate
 
 __all__ = ["ARCHIVES", "archives", "is_archive"]
@@ -52,24 +53,24 @@ def archives(spark: SparkSession, url: str, *, label_from: str = "folder") -> Im
     """
     root = locate(url)
     names = _names(root)
-    indexed: list[list[Stretch]] = []
-    for one in spark.sparkContext.parallelize(names, len(names)).map(_Index(root)).collect():
+    indexed: list[_Listed] = []
+    for one in spark.sparkContext.parallelize(names, len(names)).flatMap(_Index(root)).collect():
         if isinstance(one, str):
             raise JobRefused(one)
         indexed.append(one)
-    streamed = [name for name in names if (name or root.name).lower().endswith(_STREAMED)]
-    found = list(packs(one for stretches in indexed for one in stretches if one.length >= 0))
-    files = sum(len(stretches) for stretches in indexed)
+    files = sum(one.files for one in indexed)
     if not files:
         raise JobRefused(f"{root.url}: the archives hold no files")
-    rows = read_packs(spark, found)
+    # Packed anew, so that many small archives are few tasks.
+    rows = read_packs(spark, packs(stretch for one in indexed for stretch in unpacked(one.places)))
+    streamed = [name for name in names if (name or root.name).lower().endswith(_STREAMED)]
     if streamed:
         urls = spark.sparkContext.parallelize([(name,) for name in streamed], len(streamed))
         rows = rows.union(spark.createDataFrame(urls, "name string").mapInArrow(_Stream(root), READ))
     return ImageFiles(
         rows=labelled(spark, rows, label_from),
         files=files,
-        bytes=sum(one.size for stretches in indexed for one in stretches),
+        bytes=sum(one.size for one in indexed),
     )
 
 
@@ -109,17 +110,28 @@ class _Archive:
                 yield member
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """Some members of an archive: how many, their bytes, and where they lie, which of a compressed tar is nowhere."""
+
+    files: int
+    size: int
+    places: bytes
+
+
 class _Index(_Archive):
-    """Lists an archive's members; those of a compressed tar, which has no places to go to, with the length −1.
+    """Lists an archive's members, some thousand at a time; those of a compressed tar have the length −1.
 
     What is wrong with an archive is returned as text: raised, it would be tried again by Spark, three times.
     """
 
-    def __call__(self, name: str) -> list[Stretch] | str:
+    def __call__(self, name: str) -> Iterator[_Listed | str]:
         try:
-            return list(self._members(name))
+            for pack in packs(self._members(name)):
+                places = packed([one for one in pack if one.length >= 0])
+                yield _Listed(len(pack), sum(one.size for one in pack), places)
         except JobRefused as error:
-            return str(error)
+            yield str(error)
 
     def _members(self, name: str) -> Iterator[Stretch]:
         place = locate(self._url(name))

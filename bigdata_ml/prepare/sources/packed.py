@@ -1,13 +1,13 @@
 """Many small files, or members of archives, read in tasks of about the same number of bytes.
 
-What is to be read is listed once, by us; a task gets a list of stretches of files. So a million images are some thousand tasks
-rather than a million, and a large archive is read by many.
+What is to be read is listed once, by us; a task gets a list of stretches of files. So a million tiny images are some hundred
+tasks rather than a million, and a large archive is read by many. Lists are held compressed, some ten bytes a stretch.
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -16,12 +16,23 @@ from pyspark.sql import DataFrame, SparkSession
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.storage import locate
 
-__all__ = ["READ", "Stretch", "batches_of", "packs", "read_all", "read_packs"]
+__all__ = ["PACK_FILES", "READ", "Stretch", "batches_of", "packed", "packs", "read_all", "read_packs", "unpacked"]
 
 # Columns of what is read: path as it is called in messages and in the dataset, and the bytes.
 READ = "path string, content binary"
 _ARROW = pa.schema([pa.field("path", pa.string()), pa.field("content", pa.binary())])
-_PACK_BYTES, _PACK_FILES = 32 << 20, 8192
+_STRETCHES = pa.schema(
+    {
+        "url": pa.string(),
+        "path": pa.string(),
+        "offset": pa.int64(),
+        "length": pa.int64(),
+        "size": pa.int64(),
+        "packing": pa.string(),
+    }
+)
+# At most, in a task.
+_PACK_BYTES, PACK_FILES = 32 << 20, 8192
 # Of batches that go to Spark; one image may be larger.
 _BATCH_BYTES = 16 << 20
 
@@ -47,7 +58,7 @@ class Stretch:
     packing: str = "plain"
 
 
-def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int = _PACK_FILES) -> Iterator[list[Stretch]]:
+def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int = PACK_FILES) -> Iterator[list[Stretch]]:
     """Yield lists of stretches that follow one another, each of `size` bytes or `count` files at most, one file in any case."""
     pack: list[Stretch] = []
     held = 0
@@ -61,27 +72,34 @@ def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int =
         yield pack
 
 
-def read_packs(spark: SparkSession, found: list[list[Stretch]]) -> DataFrame:
-    """Return the files of all packs, a task each: the columns `READ`. A file that cannot be read ends the job, naming it."""
-    blobs = [(_packed(pack),) for pack in found]
+def packed(pack: Sequence[Stretch]) -> bytes:
+    """Return the stretches in few bytes, for `unpacked`."""
+    columns = [pa.array([getattr(one, field.name) for one in pack], field.type) for field in _STRETCHES]
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, _STRETCHES, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(pa.table(columns, schema=_STRETCHES))
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def unpacked(blob: bytes) -> list[Stretch]:
+    """Return the stretches that were packed."""
+    return [Stretch(**row) for row in pa.ipc.open_stream(blob).read_all().to_pylist()]
+
+
+def read_packs(spark: SparkSession, found: Iterable[Sequence[Stretch]]) -> DataFrame:
+    """Return the files of all packs, a task each: the columns `READ`. A file that cannot be read ends the job, naming it.
+
+    One pack at a time is held unpacked.
+    """
+    blobs = [(packed(pack),) for pack in found]
     rows = spark.createDataFrame(spark.sparkContext.parallelize(blobs, max(1, len(blobs))), "pack binary")
     return rows.mapInArrow(_read_batches, READ)
-
-
-def _packed(pack: list[Stretch]) -> bytes:
-    columns = list(zip(*map(astuple, pack), strict=True))
-    table = pa.table([pa.array(column) for column in columns], list(Stretch.__slots__))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
 
 
 def _read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         for blob in batch.column(0):
-            stretches = [Stretch(**row) for row in pa.ipc.open_stream(blob.as_buffer()).read_all().to_pylist()]
-            yield from batches_of(read_all(stretches))
+            yield from batches_of(read_all(unpacked(blob.as_py())))
 
 
 def batches_of(files: Iterable[tuple[str, bytes]]) -> Iterator[pa.RecordBatch]:
@@ -93,7 +111,7 @@ def batches_of(files: Iterable[tuple[str, bytes]]) -> Iterator[pa.RecordBatch]:
         paths.append(path)
         contents.append(content)
         held += len(content)
-        if held >= _BATCH_BYTES or len(paths) == _PACK_FILES:
+        if held >= _BATCH_BYTES or len(paths) == PACK_FILES:
             yield pa.RecordBatch.from_arrays([pa.array(paths, pa.string()), pa.array(contents, pa.binary())], schema=_ARROW)
             paths, contents, held = [], [], 0
     if paths:

@@ -1,7 +1,9 @@
 """Hadoop SequenceFiles of images: the key is the path, the value the file's bytes."""
 
+from collections.abc import Iterable, Iterator
+
+from pyspark import RDD
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
@@ -29,8 +31,19 @@ def sequence_files(spark: SparkSession, url: str, *, label_from: str = "folder")
     place = locate(url)
     if not place.exists():
         raise JobRefused(f"{place.url}: nothing is there; check the path")
-    rows = spark.sparkContext.sequenceFile(spark_path(place), _TEXT, _BYTES).toDF("path string, content binary")
-    found = rows.agg(F.count(F.lit(1)).alias("files"), F.sum(F.octet_length("content")).alias("bytes")).collect()[0]
-    if not found["files"]:
+    records: RDD[tuple[str, bytes]] = spark.sparkContext.sequenceFile(spark_path(place), _TEXT, _BYTES)
+    counted = records.mapPartitions(_counted).collect()
+    files = sum(count for count, _ in counted)
+    if not files:
         raise JobRefused(f"{place.url}: holds no records")
-    return ImageFiles(rows=labelled(spark, rows, label_from), files=found["files"], bytes=found["bytes"] or 0)
+    rows = records.toDF("path string, content binary")
+    return ImageFiles(rows=labelled(spark, rows, label_from), files=files, bytes=sum(size for _, size in counted))
+
+
+def _counted(records: Iterable[tuple[str, bytes]]) -> Iterator[tuple[int, int]]:
+    """Yield how many records there are, and their bytes; of the whole file only these two numbers go on."""
+    files = size = 0
+    for _, content in records:
+        files += 1
+        size += len(content)
+    yield files, size
