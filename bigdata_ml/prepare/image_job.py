@@ -57,7 +57,7 @@ class ImageJob:
             Hadoop, `idx` (MNIST) or `cifar` files; `auto` tells files from an archive.
         replace: publish a new version of a dataset that is there; readers see the old one or the new one.
         max_refused: how many files may be refused, `[REASON=]NUMBER[%]`; more end the job before anything is published.
-        label_from: `folder`, or the URL of a CSV or JSON file with the columns path,label.
+        label_from: `folder`, the URL of a CSV or JSON file with the columns path,label, or `none` for a dataset without labels.
         rules: how files become pixels.
         checks: what is noticed about images, and refused.
         label_conflict: what becomes of one picture under different labels: `refuse` all, keep the `first` by path, or `warn`.
@@ -110,10 +110,16 @@ class ImageJob:
             raise ValueError(
                 f"split_key is content, folder, or path:REGEX with a group in parentheses that is the key, got {self.split_key!r}"
             )
-        if self.label_from == "none":
-            raise ValueError("label_from is folder or the URL of a file of labels: this job makes datasets with labels")
+        if not self.has_labels and (self.stratify or self.stratify_like is not None):
+            name = "stratify" if self.stratify else "stratify_like"
+            raise ValueError(f"{name} divides each class, and with label_from none there are no classes; leave one of them out")
         # Says by itself what is wrong with the others.
         _ = self.inspection, self.rule, self.limits
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the dataset gets a label."""
+        return self.label_from != "none"
 
     @property
     def inspection(self) -> Inspection:
@@ -161,8 +167,16 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
     known = _known_bounds(job)
     folder = any_images(spark, job.source, kind=job.source_format, label_from=job.label_from)
     say(f"{folder.files} files, {folder.bytes / 1e6:.1f} MB in {job.source}")
+    empty_classes = folder.empty_classes if job.has_labels else ()
     partitions = partitions_for(folder.bytes)
-    examined = examine(folder.rows, job.inspection, conflicts=job.label_conflict, seed=job.seed, partitions=partitions)
+    examined = examine(
+        folder.rows,
+        job.inspection,
+        labels=job.has_labels,
+        conflicts=job.label_conflict,
+        seed=job.seed,
+        partitions=partitions,
+    )
     with _kept(examined, StorageLevel.DISK_ONLY), stage(job.dataset, replace=job.replace) as staging:
         for place in staging.debris:
             say(f"deleted what a killed job left: {place}")
@@ -182,7 +196,6 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
             check_limits(job.source, job.limits, refused, found=folder.files)
             schema, encode = _stored_as(job, judgement)
             kept = divided.where(F.col("reason").isNull())
-            vocabulary = label_vocabulary(kept, "label")
             statistics = image_statistics(kept.where(F.col("split") == "train"), channels=judgement.channels)
             rows = with_verdicts(examined, divided, partitions=partitions)
             sink = Sink(
@@ -199,18 +212,19 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
                 say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
             contract = Contract(
                 schema=schema,
-                label="label",
-                vocabularies={"label": vocabulary},
+                label="label" if job.has_labels else None,
+                vocabularies={"label": label_vocabulary(kept, "label")} if job.has_labels else {},
                 statistics={"image": statistics} if statistics else {},
                 split_rule={**job.rule.to_json(), **({"class_bounds": bounds} if bounds else {})},
                 cleaning=verdict(
                     folder.files,
                     judgement.tally,
-                    {**judgement.warned, "near_crowd": crowds, "empty_class": len(folder.empty_classes)},
+                    {**judgement.warned, "near_crowd": crowds, "empty_class": len(empty_classes)},
                     rules=job.rules,
                     checks=job.checks,
+                    labels=job.has_labels,
                 ),
-                provenance=_provenance(job, staging.debris, folder.empty_classes),
+                provenance=_provenance(job, staging.debris, empty_classes),
             )
             shifts = find_shifts(before, contract) if before else []
             pages = image_quality(
@@ -250,10 +264,10 @@ def _check_classes(job: ImageJob, judgement: Judgement) -> None:
     reasons = ", ".join(f"{count} {reason}" for reason, count in judgement.tally.items() if reason is not None)
     if not judgement.kept:
         raise JobRefused(f"{job.source}: no image is left; refused were {reasons}")
-    if judgement.classes < 2:
+    if job.has_labels and judgement.classes < 2:
         raise JobRefused(
             f"{job.source}: the kept images have one class, and nothing can be learned from one; "
-            "put images into a folder per class, or give --label-from a file of labels"
+            "put images into a folder per class, or give --label-from a file of labels, or none for a dataset without labels"
         )
 
 
@@ -272,16 +286,16 @@ def _stored_as(job: ImageJob, judgement: Judgement) -> tuple[Schema, Any]:
         image = Field(name="image", type=kind, codec=Codec.RAW_IMAGE)
     else:
         image = Field(name="image", type=pa.binary(), codec=Codec.IMAGE, channels=channels)
-    text = {name: Field(name=name, type=pa.string(), vocabulary=name == "label") for name in ("label", "source", "sha256")}
-    schema = Schema((image, text["label"], text["source"], text["sha256"]))
+    names = ("label", "source", "sha256") if job.has_labels else ("source", "sha256")
+    schema = Schema((image, *(Field(name=name, type=pa.string(), vocabulary=name == "label") for name in names)))
     return schema, partial(_encoded, schema=schema, channels=channels, raw=job.encoding == "raw")
 
 
 def _encoded(batch: pa.RecordBatch, *, schema: Schema, channels: int, raw: bool) -> pa.RecordBatch:
     as_pixels = schema["image"].codec is Codec.RAW_IMAGE
     image = pixels_of(batch, channels=channels, raw=raw) if as_pixels else batch.column("content")
-    columns = [image, batch.column("label"), batch.column("path"), batch.column("sha256")]
-    return pa.RecordBatch.from_arrays(columns, names=list(schema.names))
+    columns = {"image": image, "label": batch.column("label"), "source": batch.column("path"), "sha256": batch.column("sha256")}
+    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], names=list(schema.names))
 
 
 def _provenance(job: ImageJob, debris: tuple[str, ...], empty_classes: tuple[str, ...]) -> dict[str, Any]:

@@ -32,20 +32,24 @@ class Judgement:
         return self.tally.get(None, 0)
 
 
-def examine(files: DataFrame, inspection: Inspection, *, conflicts: ConflictPolicy, seed: int, partitions: int) -> DataFrame:
+def examine(
+    files: DataFrame, inspection: Inspection, *, labels: bool, conflicts: ConflictPolicy, seed: int, partitions: int
+) -> DataFrame:
     """Return the files decoded, and judged as far as equal bytes tell; equal ones lie in one of so many partitions.
 
-    `__place` is a hash by which the sink orders rows, so that files hold them mixed.
+    Without `labels` none is missing and none contradicts another. `__place` is a hash by which the sink orders rows, so that
+    files hold them mixed.
     """
-    among = ("label",) if conflicts == "warn" else ()
-    return (
-        inspect_images(files, inspection)
-        .transform(refuse_unlabelled)
+    inspected = inspect_images(files, inspection)
+    placed = (
+        (inspected.transform(refuse_unlabelled) if labels else inspected)
         .withColumn("__place", F.xxhash64(F.lit(seed), "sha256"))
         .repartition(partitions, "sha256")
-        .transform(judge_label_conflicts, key="sha256", label="label", order="path", policy=conflicts)
-        .transform(refuse_duplicates, key="sha256", order="path", among=among)
     )
+    if labels:
+        placed = placed.transform(judge_label_conflicts, key="sha256", label="label", order="path", policy=conflicts)
+    among = ("label",) if labels and conflicts == "warn" else ()
+    return placed.transform(refuse_duplicates, key="sha256", order="path", among=among)
 
 
 def facts_of(examined: DataFrame) -> DataFrame:

@@ -173,7 +173,9 @@ def test_what_is_noticed_is_refused_where_that_is_asked_for(spark: SparkSession,
 
 def test_the_bytes_of_images_are_sent_once_even_where_verdicts_are_many(spark: SparkSession, folder: Path) -> None:
     job = ImageJob(source=str(folder), dataset="unused")
-    examined = examine(images(spark, str(folder)).rows, job.inspection, conflicts="warn", seed=0, partitions=5).persist()
+    examined = examine(
+        images(spark, str(folder)).rows, job.inspection, labels=True, conflicts="warn", seed=0, partitions=5
+    ).persist()
     before = spark.conf.get("spark.sql.autoBroadcastJoinThreshold")
     try:
         spark.conf.set("spark.sql.autoBroadcastJoinThreshold", "-1")
