@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -10,7 +11,24 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
 from bigdata_ml.storage import Location, locate
 
-__all__ = ["ImageFiles", "labelled"]
+__all__ = ["LISTED", "ImageFiles", "Listing", "labelled"]
+
+LISTED = pa.schema([pa.field("path", pa.string()), pa.field("size", pa.int64()), pa.field("modified", pa.int64())])
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a store said of plain files before they were read.
+
+    Attributes:
+        root: URL of the folder that was listed.
+        files: columns `LISTED`: path below it, size in bytes, time of change in ns since 1970 (null where the store tells none).
+        when: the moment in ns since 1970, by this machine's clock, before which nothing was listed.
+    """
+
+    root: str
+    files: pa.Table
+    when: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +40,18 @@ class ImageFiles:
         files: how many there are.
         bytes: their total size.
         empty_classes: folders directly below the source that hold no file.
+        listing: of plain files; None where they are members of other files.
     """
 
     rows: DataFrame
     files: int
     bytes: int
     empty_classes: tuple[str, ...] = ()
+    listing: Listing | None = None
 
 
 def labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFrame:
-    """Return `path`, `label`, `content` of rows with `path` and `content`.
+    """Return rows that have a `path`, such as `path` and `content`, with their `label`.
 
     Args:
         spark: the session.
@@ -44,13 +64,13 @@ def labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFrame
         JobRefused: a label file that is not there, of no such form, or that names a path more than once.
     """
     if label_from == "none":
-        return rows.select("path", F.lit(None).cast("string").alias("label"), "content")
+        return rows.withColumn("label", F.lit(None).cast("string"))
     if label_from == "folder":
         folder = F.element_at(F.split("path", "/"), -2)
         inside = F.contains("path", F.lit("/")) & ~F.endswith(folder, F.lit("!"))
-        return rows.select("path", F.when(inside, folder).alias("label"), "content")
+        return rows.withColumn("label", F.when(inside, folder))
     labels = _labels(spark, locate(label_from))
-    return rows.join(labels, on="path", how="left").select("path", "label", "content")
+    return rows.join(labels, on="path", how="left")
 
 
 def _labels(spark: SparkSession, place: Location) -> DataFrame:

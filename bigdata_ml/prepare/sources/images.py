@@ -1,18 +1,21 @@
 """Image files in folders, on any store, named by a folder or a glob."""
 
 import re
+import time
+from collections.abc import Iterable
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
-from bigdata_ml.prepare.sources.files import ImageFiles, labelled
+from bigdata_ml.prepare.sources.files import LISTED, ImageFiles, Listing, labelled
 from bigdata_ml.prepare.sources.packed import Stretch, packs, read_packs
 from bigdata_ml.storage import Location, locate
 
-__all__ = ["images"]
+__all__ = ["images", "read_listed"]
 
 # What `hdfs dfs -put` calls a file that is not whole yet; Spark passes over it.
 _COPYING = "._COPYING_"
@@ -38,6 +41,7 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
     root, pattern = _root_of(url)
     if not root.is_directory():
         raise JobRefused(f"{root.url}: there is no such folder; --source must name a folder of images")
+    when = time.time_ns()
     found = list(root.walk())
     files = [(path, info) for path, info in found if info.type == pafs.FileType.File and not path.endswith(_COPYING)]
     folders = {path for path, info in found if info.type == pafs.FileType.Directory and "/" not in path}
@@ -51,7 +55,22 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
         files=len(files),
         bytes=sum(info.size for _, info in files),
         empty_classes=tuple(sorted(folders - {path.split("/")[0] for path, _ in files})),
+        listing=Listing(root.url, _listed(files), when),
     )
+
+
+def read_listed(spark: SparkSession, listing: Listing, files: Iterable[tuple[str, int]]) -> DataFrame:
+    """Return `path` and `content` of some files of a listing, given by path and size, read by our own client.
+
+    A file that is gone or has another size ends the job, naming it.
+    """
+    return read_packs(spark, list(packs(Stretch(f"{listing.root}/{path}", path, 0, -1, size) for path, size in files)))
+
+
+def _listed(files: list[tuple[str, pafs.FileInfo]]) -> pa.Table:
+    rows = [(path, info.size, info.mtime_ns) for path, info in files]
+    columns = zip(*rows, strict=True)
+    return pa.Table.from_arrays([pa.array(one, field.type) for one, field in zip(columns, LISTED, strict=True)], schema=LISTED)
 
 
 def _root_of(url: str) -> tuple[Location, "re.Pattern[str] | None"]:
