@@ -45,7 +45,7 @@ def read_published_group(root: Location, record: Mapping[str, Any], columns: Seq
         part = pa.PythonFile(FilePart(data, record["offset"], size), mode="r")
         with pq.ParquetFile(part, metadata=metadata, pre_buffer=False) as file:
             table = file.read_row_group(record["row_group"], columns=list(columns), use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"{where}: cannot be read: {error}") from error
     if missing := [name for name in columns if name not in table.column_names]:
         raise DatasetInvalid(f"{where}: has no column {missing[0]!r}")

@@ -214,7 +214,12 @@ def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bound
         for place in staging.debris:
             say(f"deleted what a killed job left: {place}")
         with stage_progress(spark.sparkContext, "decode, judge, find duplicates"):
-            examined.count()
+            found = examined.agg(F.count(F.lit(1)).alias("files"), F.count("content").alias("contents")).collect()[0]
+        if found["files"] != found["contents"]:
+            raise JobRefused(
+                f"{job.dataset}: of {found['files'] - found['contents']} files its ledger says that their content is stored, and "
+                "it is not: the version that is there is damaged; run without --incremental"
+            )
         with stage_progress(spark.sparkContext, "find near duplicates, split"):
             judged, crowds = judge_looks(
                 facts_of(examined), policy=job.near_duplicates, distance=job.near_distance, conflicts=job.label_conflict
