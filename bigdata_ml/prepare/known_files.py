@@ -4,7 +4,9 @@ A file is known if its path, size and time of change are those of the ledger, an
 from which it was taken: one that is changed again within the clock's grain would look unchanged (git's "racy" entries).
 """
 
+import hashlib
 import importlib.metadata
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,6 +23,7 @@ from bigdata_ml.dataset.layout import MANIFEST
 from bigdata_ml.dataset.ledger import LEDGER_SCHEMA, about_ledger, ledger_batches, read_verified
 from bigdata_ml.dataset.manifest import Manifest, SideFile
 from bigdata_ml.errors import DatasetInvalid, JobRefused
+from bigdata_ml.prepare import image_checks, images, perceptual_hash, picture, stored_picture
 from bigdata_ml.prepare.images import Inspection
 from bigdata_ml.prepare.ledger_sink import listed_rows
 from bigdata_ml.prepare.sources.files import Listing
@@ -33,6 +36,7 @@ __all__ = ["KnownFiles", "about_inspection", "known_files"]
 # Stores tell the time of change to the second at worst (S3), and machines' clocks differ.
 _RACY_NS = 2_000_000_000
 _DECODERS = ("pillow", "simplejpeg", "numpy")
+_CODE = (image_checks, images, perceptual_hash, picture, stored_picture)
 _WAY_OUT = "run without --incremental, which reads nothing of the version that is there"
 
 
@@ -57,7 +61,10 @@ class KnownFiles:
 
 def about_inspection(inspection: Inspection, listing: Listing) -> dict[str, Any]:
     """Return, as JSON values, where and when files were listed, and all on which depends what is found out about one."""
-    versions = {"bigdata_ml": __version__, **{name: importlib.metadata.version(name) for name in _DECODERS}}
+    decoders = {name: importlib.metadata.version(name) for name in _DECODERS}
+    # A version's number may stand for several states of the code.
+    code = hashlib.sha256("".join(map(inspect.getsource, _CODE)).encode()).hexdigest()
+    versions = {"bigdata_ml": __version__, "code": code, **decoders}
     return {"root": listing.root, "listed": listing.when, **_jsonable(asdict(inspection)), "versions": versions}
 
 
