@@ -196,7 +196,7 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
                 return _process(spark, job, work, bounds)
             except _FormChanged:
                 work = "the version that is there stores pixels, and these images are kept as files"
-    say(f"all files are processed: {work}")
+    say(f"all files are read: {work}")
     return _process(spark, job, whole_work(files, job.inspection, because=work), bounds)
 
 

@@ -17,6 +17,10 @@ from bigdata_ml.dataset.ledger import ledger_batches
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import ImageJob, prepare_images
 from bigdata_ml.prepare.image_checks import ImageChecks
+from bigdata_ml.prepare.image_steps import examine, with_stored
+from bigdata_ml.prepare.images import Inspection, inspect_images
+from bigdata_ml.prepare.sources import images
+from bigdata_ml.prepare.stored_bytes import stored_bytes
 from prepare.histories import History
 from prepare.pictures import save
 
@@ -221,6 +225,15 @@ def test_damage_does_not_creep_into_the_new_version(
     with pytest.raises(JobRefused, match=rf"{damaged}.* differ.*; run without --incremental"):
         incremental(spark, history, dataset)
     assert Dataset.open(dataset).manifest == manifest
+
+
+def test_the_bytes_that_are_there_are_sent_once(spark: SparkSession, history: History, first: Path) -> None:
+    inspected = inspect_images(images(spark, str(history.root)).rows, Inspection())
+    examined = examine(inspected, labels=True, conflicts="warn", seed=0, partitions=5)
+    stored = stored_bytes(spark, Dataset.open(first), as_files=True, way_out="")
+    plan = with_stored(examined, stored, partitions=5)._jdf.queryExecution().executedPlan().toString()
+    # One for the files that are read, one for the rows that are there.
+    assert plan.count("Exchange") == plan.count("Exchange hashpartitioning(sha256") == 2
 
 
 def test_members_of_an_archive_are_refused(spark: SparkSession, history: History, tmp_path: Path) -> None:
