@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from bigdata_ml.dataset import Dataset, Manifest, collect_garbage, validate
 from bigdata_ml.dataset.layout import LEDGER, MANIFEST, QUALITY, QUALITY_NUMBERS
@@ -229,6 +230,8 @@ def test_damage_does_not_creep_into_the_new_version(
 
 def test_the_bytes_that_are_there_are_sent_once(spark: SparkSession, history: History, first: Path) -> None:
     inspected = inspect_images(images(spark, str(history.root)).rows, Inspection())
+    # As where some rows are known: Spark leaves out a join that no row can need.
+    inspected = inspected.withColumn("content", F.when(F.col("reason").isNotNull(), F.col("content")))
     examined = examine(inspected, labels=True, conflicts="warn", seed=0, partitions=5)
     stored = stored_bytes(spark, Dataset.open(first), as_files=True, way_out="")
     plan = with_stored(examined, stored, partitions=5)._jdf.queryExecution().executedPlan().toString()
