@@ -84,27 +84,15 @@ def known_files(
     Raises:
         JobRefused: metadata of the version that is there that are damaged.
     """
-    try:
-        dataset = Dataset.open(destination) if (destination / MANIFEST).exists() else None
-        manifest = dataset.manifest if dataset is not None else None
-        if dataset is None or manifest is None:
-            yield f"no dataset is at {destination.url} yet"
-            return
-        if not manifest.ledger:
-            yield "the version that is there has no ledger of its source's files"
-            return
-        before = about_ledger(destination, manifest.ledger[0])
-    except DatasetInvalid as error:
-        raise JobRefused(f"{error}; {_WAY_OUT}") from error
-    if differing := _differing(before, about):
-        yield differing
+    earlier = _earlier(destination, about)
+    if isinstance(earlier, str):
+        yield earlier
         return
+    dataset, manifest, listed = earlier
     ledger = _ledger_rows(spark, destination, manifest)
     now = listed_rows(spark, listing)
     held = ledger.where("stored").select("sha256").distinct().withColumn("held", F.lit(True))
-    same = ledger.join(now, on=["path", "size", "modified"], how="left_semi").where(
-        F.col("modified") < before["listed"] - _RACY_NS
-    )
+    same = ledger.join(now, on=["path", "size", "modified"], how="left_semi").where(F.col("modified") < listed - _RACY_NS)
     known = same.join(held, on="sha256", how="left").where(F.col("reason").isNotNull() | F.col("held"))
     known = known.persist(StorageLevel.MEMORY_AND_DISK)
     try:
@@ -120,6 +108,20 @@ def known_files(
         )
     finally:
         known.unpersist()
+
+
+def _earlier(destination: Location, about: Mapping[str, Any]) -> tuple[Dataset, Manifest, int] | str:
+    """Return the version that is there, its manifest, and when its source was listed; or why nothing of it can be used."""
+    if not (destination / MANIFEST).exists():
+        return f"no dataset is at {destination.url} yet"
+    try:
+        dataset = Dataset.open(destination)
+        if dataset.manifest is None or not dataset.manifest.ledger:
+            return "the version that is there has no ledger of its source's files"
+        before = about_ledger(destination, dataset.manifest.ledger[0])
+    except DatasetInvalid as error:
+        raise JobRefused(f"{error}; {_WAY_OUT}") from error
+    return _differing(before, about) or (dataset, dataset.manifest, int(before["listed"]))
 
 
 def _jsonable(value: Any) -> Any:
