@@ -83,7 +83,7 @@ def files_of(root: Location, manifest: Manifest) -> set[str]:
     """Return the paths of the files that a version consists of, its manifest apart."""
     place = root / manifest.row_groups.path
     table = RowGroups.from_bytes(place.read_bytes(), url=place.url)
-    return {*table.files, manifest.row_groups.path, *(side.path for side in manifest.quarantine)}
+    return {*table.files, manifest.row_groups.path, *(side.path for side in (*manifest.quarantine, *manifest.ledger))}
 
 
 def has_publication(path: str) -> str | None:

@@ -3,6 +3,7 @@
 __all__ = [
     "COMMON_METADATA",
     "HISTORY",
+    "LEDGER",
     "MANIFEST",
     "MANIFESTS",
     "METADATA",
@@ -20,6 +21,7 @@ MANIFEST = f"{METADATA}/manifest.json"
 MANIFESTS = f"{METADATA}/manifests"
 ROW_GROUPS = f"{METADATA}/row_groups.arrow"
 QUARANTINE = f"{METADATA}/quarantine"
+LEDGER = f"{METADATA}/ledger"
 QUALITY = f"{METADATA}/quality.html"
 QUALITY_NUMBERS = f"{METADATA}/quality.json"
 HISTORY = f"{METADATA}/history.json"

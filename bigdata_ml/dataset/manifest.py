@@ -167,6 +167,7 @@ class Manifest:
         split_rule: how rows were assigned (key, seed, fractions), or None.
         content, layout: the fingerprints.
         row_groups, quarantine: side files.
+        ledger: side files: what is known of each source file; empty where the job keeps none.
         partitions: keys of `KEY=VALUE` directories, `split` apart, that are fields: their values lie in the files' paths.
         provenance: source, arguments, versions, joins: for people and lineage, enforced by nobody.
         cleaning: the verdict, or None for a dataset that was adopted.
@@ -189,6 +190,7 @@ class Manifest:
     provenance: Mapping[str, Any]
     cleaning: Cleaning | None
     partitions: tuple[str, ...] = ()
+    ledger: tuple[SideFile, ...] = ()
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -219,6 +221,7 @@ class Manifest:
             "cleaning": None if self.cleaning is None else _plain(self.cleaning),
             "row_groups": _plain(self.row_groups),
             "quarantine": [_plain(one) for one in self.quarantine],
+            **({"ledger": [_plain(one) for one in self.ledger]} if self.ledger else {}),
             **({"partitions": list(self.partitions)} if self.partitions else {}),
             "provenance": self.provenance,
         }
@@ -266,6 +269,7 @@ class Manifest:
             layout=written["fingerprints"]["layout"],
             row_groups=_known(SideFile, written["row_groups"]),
             quarantine=tuple(_known(SideFile, one) for one in written["quarantine"]),
+            ledger=tuple(_known(SideFile, one) for one in written.get("ledger", ())),
             partitions=tuple(written.get("partitions", ())),
             provenance=written["provenance"],
             cleaning=None if cleaning is None else _known(Cleaning, cleaning),

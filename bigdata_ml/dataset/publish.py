@@ -27,6 +27,7 @@ from bigdata_ml.dataset.fingerprint import combine, content_fingerprint
 from bigdata_ml.dataset.footers import Footer, read_footers
 from bigdata_ml.dataset.generations import commit, has_publication, newest, sweep
 from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, MANIFESTS, METADATA
+from bigdata_ml.dataset.ledger import count_ledger
 from bigdata_ml.dataset.manifest import (
     Cleaning,
     Manifest,
@@ -168,6 +169,7 @@ def publish(
     *,
     quarantine: Sequence[str],
     pages: Mapping[str, bytes],
+    ledger: Sequence[str] = (),
 ) -> Manifest:
     """Verify what was written, add the metadata and put the whole in force at its destination.
 
@@ -180,6 +182,7 @@ def publish(
         contract: the rest of the manifest.
         quarantine: paths of the quarantine files that successful tasks wrote.
         pages: further metadata files by path, such as the quality page.
+        ledger: paths of the ledgers that successful tasks wrote; they name every file found, or there are none.
 
     Raises:
         DatasetInvalid: a file differs from what its task said of it, or the counts do not add up.
@@ -188,19 +191,20 @@ def publish(
     """
     files = sorted((file for file in files if file.rows), key=lambda file: file.path)
     root = staging.root
-    _delete_failed_attempts(staging, {file.path for file in files} | set(quarantine))
+    _delete_failed_attempts(staging, {file.path for file in files} | {*quarantine, *ledger})
     footers = read_footers(root, [file.path for file in files])
     _verify(root, files, footers, contract)
     _verify_quarantine(root, quarantine, contract)
+    _verify_ledger(root, ledger, contract)
     records = [record for pair in zip(files, footers, strict=True) for record in _with_bounds(*pair)]
     table = RowGroups.from_records(records, keys=key_columns(contract.schema))
     data = table.to_bytes()
-    manifest = _manifest(staging, files, contract, table, data, quarantine)
+    manifest = _manifest(staging, files, contract, table, data, quarantine, ledger)
     (root / manifest.row_groups.path).write_bytes(data)
     if staging.before is None:
         _publish_by_rename(staging, manifest, table, pages)
     else:
-        placed = [*(file.path for file in files), *quarantine, manifest.row_groups.path]
+        placed = [*(file.path for file in files), *quarantine, *ledger, manifest.row_groups.path]
         _publish_in_place(staging, staging.before, manifest, table, placed, pages)
     return manifest
 
@@ -211,7 +215,7 @@ def _publish_by_rename(staging: Staging, manifest: Manifest, table: RowGroups, p
     for path, page in every_page.items():
         (root / path).write_bytes(page)
     (root / MANIFEST).write_bytes(manifest.to_bytes())
-    sides = (manifest.row_groups.path, *(side.path for side in manifest.quarantine))
+    sides = (manifest.row_groups.path, *(side.path for side in (*manifest.quarantine, *manifest.ledger)))
     # Attempts whose executor was given up may have written on while the footers were read.
     _delete_failed_attempts(staging, {*table.files, *sides, *every_page, MANIFEST})
     refuse_existing(staging.destination)
@@ -267,6 +271,7 @@ def _manifest(
     table: RowGroups,
     data: bytes,
     quarantine: Sequence[str],
+    ledger: Sequence[str],
 ) -> Manifest:
     rows = sum(file.rows for file in files)
     splits = {name: _summary(table.of_split(name)) for name in table.splits}
@@ -286,6 +291,7 @@ def _manifest(
         layout=table.layout_fingerprint(),
         row_groups=SideFile(path=f"{METADATA}/row_groups{staging.suffix}.arrow", checksum=xxhash.xxh3_128_hexdigest(data)),
         quarantine=tuple(_side_file(staging.root, path) for path in sorted(quarantine)),
+        ledger=tuple(_side_file(staging.root, path) for path in sorted(ledger)),
         provenance=contract.provenance,
         cleaning=contract.cleaning,
     )
@@ -332,6 +338,12 @@ def _verify_quarantine(root: Location, quarantine: Sequence[str], contract: Cont
     refused, lying = sum(contract.cleaning.refused.values()), count_quarantine(root, quarantine)
     if lying != refused:
         raise DatasetInvalid(f"{refused} rows were refused, {lying} lie in quarantine; nothing was published")
+
+
+def _verify_ledger(root: Location, ledger: Sequence[str], contract: Contract) -> None:
+    found, named = contract.cleaning.found, count_ledger(root, ledger)
+    if ledger and named != found:
+        raise DatasetInvalid(f"{found} files were found, {named} stand in the ledger; nothing was published")
 
 
 def _with_bounds(file: PartFile, footer: Footer) -> Iterator[dict[str, Any]]:

@@ -98,6 +98,8 @@ def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
             yield Finding("row_count", f"{dataset.url} split {name}", text)
     broken = [found for side in manifest.quarantine for found in _side_findings(dataset.location, side)]
     yield from broken
+    for side in manifest.ledger:
+        yield from _side_findings(dataset.location, side)
     refused = sum(manifest.cleaning.refused.values()) if manifest.cleaning else 0
     lying = refused if broken else count_quarantine(dataset.location, [side.path for side in manifest.quarantine])
     if lying != refused:

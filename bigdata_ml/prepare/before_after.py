@@ -92,16 +92,17 @@ def table_changes(cleaned: DataFrame, *, found: int) -> list[Change]:
     return compare_columns(before, {name: kept.column(str(place)).to_pylist() for place, name in enumerate(columns)})
 
 
-def image_changes(facts: DataFrame, *, found: int) -> list[Change]:
+def image_changes(facts: DataFrame, *, found: int, labels: bool) -> list[Change]:
     """Return the changes of images' labels, sizes (pixels of the file) and brightness (mean level, 0 … 255); runs a Spark job.
 
     Args:
         facts: rows of `INSPECTED` without their bytes; what was refused before it was decoded has a label only.
         found: how many there are.
+        labels: whether they have labels.
     """
     levels = F.aggregate("sums", F.lit(0).cast("long"), lambda total, one: total + one)
     values: dict[str, Column] = {
-        "label": F.col("label"),
+        **({"label": F.col("label")} if labels else {}),
         "pixels": F.col("source_pixels"),
         "brightness": levels / (F.col("height").cast("long") * F.col("width") * F.col("channels")),
     }

@@ -1,7 +1,7 @@
 """The image job: a folder of image files in, a published dataset out."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -25,9 +25,23 @@ from bigdata_ml.prepare.features import label_vocabulary
 from bigdata_ml.prepare.gate import Limit, check_limits, check_reasons
 from bigdata_ml.prepare.grouped_split import Bounds, bounds_from_json
 from bigdata_ml.prepare.image_checks import ImageChecks
+from bigdata_ml.prepare.image_columns import columns_of, image_schema
 from bigdata_ml.prepare.image_report import RULES, image_quality, refused_rows, verdict
-from bigdata_ml.prepare.image_steps import Judgement, divide, examine, facts_of, judge_looks, sum_up, with_group, with_verdicts
-from bigdata_ml.prepare.images import Inspection, pixels_of
+from bigdata_ml.prepare.image_steps import (
+    Judgement,
+    divide,
+    examine,
+    facts_of,
+    judge_looks,
+    sum_up,
+    with_group,
+    with_stored,
+    with_verdicts,
+)
+from bigdata_ml.prepare.image_work import Work, incremental_work, whole_work
+from bigdata_ml.prepare.images import Inspection
+from bigdata_ml.prepare.known_files import about_inspection
+from bigdata_ml.prepare.ledger_sink import write_ledger
 from bigdata_ml.prepare.near_duplicates import MOST_DISTANCE
 from bigdata_ml.prepare.near_groups import NearPolicy, largest_near_groups
 from bigdata_ml.prepare.picture import PictureRules
@@ -35,11 +49,10 @@ from bigdata_ml.prepare.progress import say, stage_progress
 from bigdata_ml.prepare.sink import Sink, partitions_for
 from bigdata_ml.prepare.sources import any_images
 from bigdata_ml.prepare.sources.any_source import ImageFormat
-from bigdata_ml.prepare.sources.unchanged import list_source
 from bigdata_ml.prepare.split import SplitRule
 from bigdata_ml.prepare.statistics import image_statistics
-from bigdata_ml.prepare.stored_picture import RAW_BYTES, PictureStorage
-from bigdata_ml.schema import Codec, Field, Schema
+from bigdata_ml.prepare.stored_picture import PictureStorage
+from bigdata_ml.schema import Codec
 from bigdata_ml.storage import locate
 
 __all__ = ["ImageJob", "prepare_images"]
@@ -55,11 +68,13 @@ class ImageJob:
     Attributes:
         source: URL of the folder, a glob, or what source_format says; the folder a file lies in is its class, at any depth.
         dataset: URL of the dataset to publish; nothing may be there yet, but for `replace`.
+        incremental: read new and changed files alone, and take what is known of the others from the version that is there; the
+            content is that of a full run. Needs `replace`, and files that are no members of others.
         source_format: what the source is: `files` in folders or named by a glob, `archives` (tar, zip), `sequence-files` of
             Hadoop, `idx` (MNIST) or `cifar` files; `auto` tells files from an archive.
         replace: publish a new version of a dataset that is there; readers see the old one or the new one.
         max_refused: how many files may be refused, `[REASON=]NUMBER[%]`; more end the job before anything is published.
-        label_from: `folder`, or the URL of a CSV or JSON file with the columns path,label.
+        label_from: `folder`, the URL of a CSV or JSON file with the columns path,label, or `none` for a dataset without labels.
         rules: how files become pixels.
         checks: what is noticed about images, and refused.
         label_conflict: what becomes of one picture under different labels: `refuse` all, keep the `first` by path, or `warn`.
@@ -86,6 +101,7 @@ class ImageJob:
     dataset: str
     source_format: ImageFormat = "auto"
     replace: bool = False
+    incremental: bool = False
     max_refused: tuple[str, ...] = ()
     label_from: str = "folder"
     rules: PictureRules = field(default_factory=PictureRules)
@@ -106,16 +122,24 @@ class ImageJob:
     row_group_bytes: int = 8 << 20
 
     def __post_init__(self) -> None:
+        if self.incremental and not self.replace:
+            raise ValueError("incremental makes a new version of a dataset that is there, so replace must be given, too")
         if not 0 <= self.near_distance <= MOST_DISTANCE:
             raise ValueError(f"near_distance must lie in [0, {MOST_DISTANCE}] bits, got {self.near_distance}")
         if self.split_key not in ("content", "folder") and not _is_pattern(self.split_key):
             raise ValueError(
                 f"split_key is content, folder, or path:REGEX with a group in parentheses that is the key, got {self.split_key!r}"
             )
-        if self.label_from == "none":
-            raise ValueError("label_from is folder or the URL of a file of labels: this job makes datasets with labels")
+        if not self.has_labels and (self.stratify or self.stratify_like is not None):
+            name = "stratify" if self.stratify else "stratify_like"
+            raise ValueError(f"{name} divides each class, and with label_from none there are no classes; leave one of them out")
         # Says by itself what is wrong with the others.
         _ = self.inspection, self.rule, self.limits
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the dataset gets a label."""
+        return self.label_from != "none"
 
     @property
     def inspection(self) -> Inspection:
@@ -154,70 +178,102 @@ def prepare_images(spark: SparkSession, job: ImageJob) -> Manifest:
         return _prepare(spark, job)
 
 
+class _FormChanged(Exception):
+    """The version that is there stores pixels, and the files' bytes would now be needed."""
+
+
 def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
-    options = WriteOptions(row_group_bytes=job.row_group_bytes)
     destination = locate(job.dataset)
     refuse_existing(destination, replace=job.replace)
-    before = manifest_before(destination)
     check_reasons(job.limits, RULES)
-    known = _known_bounds(job)
-    listing = list_source(job.source)
-    folder = any_images(spark, job.source, kind=job.source_format, label_from=job.label_from)
-    say(f"{folder.files} files, {folder.bytes / 1e6:.1f} MB in {job.source}")
+    bounds = _known_bounds(job)
+    files = any_images(spark, job.source, kind=job.source_format, label_from=job.label_from)
+    say(f"{files.files} files, {files.bytes / 1e6:.1f} MB in {job.source}")
+    if not job.incremental:
+        return _process(spark, job, whole_work(files, job.inspection), bounds)
+    with incremental_work(spark, destination, files, job.inspection, source=job.source, label_from=job.label_from) as work:
+        if isinstance(work, Work):
+            try:
+                return _process(spark, job, work, bounds)
+            except _FormChanged:
+                work = "the version that is there stores pixels, and these images are kept as files"
+    say(f"all files are read: {work}")
+    return _process(spark, job, whole_work(files, job.inspection, because=work), bounds)
+
+
+def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bounds | None) -> Manifest:
+    options = WriteOptions(row_group_bytes=job.row_group_bytes)
+    destination = locate(job.dataset)
+    before = manifest_before(destination)
+    folder = work.files
+    empty_classes = folder.empty_classes if job.has_labels else ()
     partitions = partitions_for(folder.bytes)
-    examined = examine(folder.rows, job.inspection, conflicts=job.label_conflict, seed=job.seed, partitions=partitions)
+    examined = examine(work.inspected, labels=job.has_labels, conflicts=job.label_conflict, seed=job.seed, partitions=partitions)
+    if work.stored is not None:
+        examined = with_stored(examined, work.stored, partitions=partitions)
     with _kept(examined, StorageLevel.DISK_ONLY), stage(job.dataset, replace=job.replace) as staging:
         for place in staging.debris:
             say(f"deleted what a killed job left: {place}")
         with stage_progress(spark.sparkContext, "decode, judge, find duplicates"):
-            examined.count()
+            found = examined.agg(F.count(F.lit(1)).alias("files"), F.count("content").alias("contents")).collect()[0]
+        if found["files"] != found["contents"]:
+            raise JobRefused(
+                f"{job.dataset}: of {found['files'] - found['contents']} files its ledger says that their content is stored, and "
+                "it is not: the version that is there is damaged; run without --incremental"
+            )
         with stage_progress(spark.sparkContext, "find near duplicates, split"):
             judged, crowds = judge_looks(
                 facts_of(examined), policy=job.near_duplicates, distance=job.near_distance, conflicts=job.label_conflict
             )
-            divided, bounds = divide(with_group(judged, job.split_key), job.rule, stratify=job.stratify, known=known)
+            divided, bounds = divide(with_group(judged, job.split_key), job.rule, stratify=job.stratify, known=known_bounds)
         with _kept(divided, StorageLevel.MEMORY_AND_DISK):
             judgement = sum_up(divided)
             if sum(judgement.tally.values()) != folder.files:
-                listing.refuse_changed()
+                folder.refuse_changed()
                 raise JobRefused(f"{folder.files} files were listed and {sum(judgement.tally.values())} read; do they change?")
             _check_classes(job, judgement)
             refused = {reason: count for reason, count in judgement.tally.items() if reason is not None}
             check_limits(job.source, job.limits, refused, found=folder.files)
-            schema, encode = _stored_as(job, judgement)
+            schema = image_schema(judgement, encoding=job.encoding, labels=job.has_labels, source=job.source)
+            if work.only_pixels and schema["image"].codec is not Codec.RAW_IMAGE:
+                raise _FormChanged
             kept = divided.where(F.col("reason").isNull())
-            vocabulary = label_vocabulary(kept, "label")
             statistics = image_statistics(kept.where(F.col("split") == "train"), channels=judgement.channels)
-            rows = with_verdicts(examined, divided, partitions=partitions)
+            rows = with_verdicts(examined, divided, partitions=partitions).drop("inspected")
             sink = Sink(
                 schema=schema,
                 options=options,
-                encode=encode,
+                encode=columns_of(schema, judgement, raw=job.encoding == "raw"),
                 refuse=partial(refused_rows, raw=job.encoding == "raw"),
                 reason="reason",
             )
             with stage_progress(spark.sparkContext, f"write {judgement.kept} rows"):
                 written = sink.write(rows.sortWithinPartitions("__place", "sha256", "path"), staging)
+            ledger: tuple[str, ...] = ()
+            if folder.listing is not None and not folder.packed:
+                with stage_progress(spark.sparkContext, "write the ledger"):
+                    ledger = write_ledger(divided, folder.listing, staging, about_inspection(job.inspection, folder.listing))
             splits = written.rows_by_split()
             for name in sorted(job.rule.names - splits.keys()):
                 say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
             contract = Contract(
                 schema=schema,
-                label="label",
-                vocabularies={"label": vocabulary},
+                label="label" if job.has_labels else None,
+                vocabularies={"label": label_vocabulary(kept, "label")} if job.has_labels else {},
                 statistics={"image": statistics} if statistics else {},
                 split_rule={**job.rule.to_json(), **({"class_bounds": bounds} if bounds else {})},
                 cleaning=verdict(
                     folder.files,
                     judgement.tally,
-                    {**judgement.warned, "near_crowd": crowds, "empty_class": len(folder.empty_classes)},
+                    {**judgement.warned, "near_crowd": crowds, "empty_class": len(empty_classes)},
                     rules=job.rules,
                     checks=job.checks,
+                    labels=job.has_labels,
                 ),
-                provenance=_provenance(job, staging.debris, folder.empty_classes),
+                provenance=_provenance(job, staging.debris, empty_classes, work.counts),
             )
             shifts = find_shifts(before, contract) if before else []
-            changes = image_changes(divided, found=folder.files)
+            changes = image_changes(divided, found=folder.files, labels=job.has_labels)
             pages = image_quality(
                 dataset_url=job.dataset,
                 contract=contract,
@@ -231,8 +287,8 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
             )
             pages |= history_with(destination, contract, splits)
             # Rows that were lost with an executor were read again.
-            listing.refuse_changed()
-            manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages)
+            folder.refuse_changed()
+            manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages, ledger=ledger)
     say(f"published {manifest.rows} rows as {job.dataset}")
     return manifest
 
@@ -257,43 +313,19 @@ def _check_classes(job: ImageJob, judgement: Judgement) -> None:
     reasons = ", ".join(f"{count} {reason}" for reason, count in judgement.tally.items() if reason is not None)
     if not judgement.kept:
         raise JobRefused(f"{job.source}: no image is left; refused were {reasons}")
-    if judgement.classes < 2:
+    if job.has_labels and judgement.classes < 2:
         raise JobRefused(
             f"{job.source}: the kept images have one class, and nothing can be learned from one; "
-            "put images into a folder per class, or give --label-from a file of labels"
+            "put images into a folder per class, or give --label-from a file of labels, or none for a dataset without labels"
         )
 
 
-def _stored_as(job: ImageJob, judgement: Judgement) -> tuple[Schema, Any]:
-    """Return the schema, and the function that makes the columns on the executors."""
-    (height, width), channels = judgement.most, judgement.channels
-    small = judgement.sizes == 1 and height * width * channels <= RAW_BYTES
-    if job.encoding == "raw" and judgement.sizes > 1:
-        raise JobRefused(
-            f"{job.source}: --encoding raw needs images of one size, there are {judgement.sizes}, "
-            f"{judgement.least} and {judgement.most} "
-            "among them; give --size HEIGHTxWIDTH, or use --encoding source and give the size when training"
-        )
-    if job.encoding == "raw" or (job.encoding == "auto" and small):
-        kind = pa.fixed_shape_tensor(pa.uint8(), (height, width, channels))
-        image = Field(name="image", type=kind, codec=Codec.RAW_IMAGE)
-    else:
-        image = Field(name="image", type=pa.binary(), codec=Codec.IMAGE, channels=channels)
-    text = {name: Field(name=name, type=pa.string(), vocabulary=name == "label") for name in ("label", "source", "sha256")}
-    schema = Schema((image, text["label"], text["source"], text["sha256"]))
-    return schema, partial(_encoded, schema=schema, channels=channels, raw=job.encoding == "raw")
-
-
-def _encoded(batch: pa.RecordBatch, *, schema: Schema, channels: int, raw: bool) -> pa.RecordBatch:
-    as_pixels = schema["image"].codec is Codec.RAW_IMAGE
-    image = pixels_of(batch, channels=channels, raw=raw) if as_pixels else batch.column("content")
-    columns = [image, batch.column("label"), batch.column("path"), batch.column("sha256")]
-    return pa.RecordBatch.from_arrays(columns, names=list(schema.names))
-
-
-def _provenance(job: ImageJob, debris: tuple[str, ...], empty_classes: tuple[str, ...]) -> dict[str, Any]:
+def _provenance(
+    job: ImageJob, debris: tuple[str, ...], empty_classes: tuple[str, ...], counts: Mapping[str, Any] | None
+) -> dict[str, Any]:
     return {
         "job": "prepare_images",
+        **({"incremental": dict(counts)} if counts is not None else {}),
         "arguments": asdict(job),
         "source": locate(job.source).url,
         "empty_classes": list(empty_classes),

@@ -48,6 +48,7 @@ RULES = {
     "empty_class": "a class folder without files",
 }
 _BROKEN = ("empty", "wrong_type", "too_many_pixels", "metadata_bomb", "truncated", "undecodable")
+_OF_LABELS = ("label_missing", "label_conflict", "near_label_conflict", "empty_class")
 _SAME = ("label_missing", "label_conflict", "duplicate")
 _NOTICED = (
     "label_conflict",
@@ -65,17 +66,24 @@ _GROUPS_SHOWN, _MEMBERS_SHOWN = 6, 4
 
 
 def verdict(
-    files: int, tally: Mapping[str | None, int], warned: Mapping[str, int], *, rules: PictureRules, checks: ImageChecks
+    files: int,
+    tally: Mapping[str | None, int],
+    warned: Mapping[str, int],
+    *,
+    rules: PictureRules,
+    checks: ImageChecks,
+    labels: bool,
 ) -> Cleaning:
     """Return what became of the files; what was looked for and not found is named with 0."""
+    unasked = () if labels else _OF_LABELS
     looked_for = [name for name in CHECKS if name not in checks.ignore and name not in checks.refuse]
     refused = [*_BROKEN, *(["multi_frame"] if rules.frames == "refuse" else []), *checks.refuse, *_SAME, *tally]
     return Cleaning(
         found=files,
         kept=tally.get(None, 0),
-        refused={reason: tally.get(reason, 0) for reason in refused if reason is not None},
-        warned={name: warned.get(name, 0) for name in [*looked_for, *_NOTICED]},
-        rules=RULES,
+        refused={reason: tally.get(reason, 0) for reason in refused if reason is not None and reason not in unasked},
+        warned={name: warned.get(name, 0) for name in [*looked_for, *_NOTICED] if name not in unasked},
+        rules={name: rule for name, rule in RULES.items() if name not in unasked},
     )
 
 
@@ -184,5 +192,9 @@ def _quarantined(rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 
 def _pictures(shown: Mapping[str, dict[str, Any]], captions: Sequence[tuple[str, str]]) -> list[Picture]:
-    found = [(shown[path]["thumbnail"], f"{text}{shown[path]['label']} · {path}") for path, text in captions]
+    found = [(shown[path]["thumbnail"], f"{text}{_named(shown[path]['label'], path)}") for path, text in captions]
     return [Picture(png=png, caption=caption) for png, caption in found if png is not None]
+
+
+def _named(label: str | None, path: str) -> str:
+    return path if label is None else f"{label} · {path}"

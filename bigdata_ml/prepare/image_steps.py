@@ -7,11 +7,11 @@ from pyspark.sql import functions as F
 
 from bigdata_ml.prepare.duplicates import ConflictPolicy, judge_label_conflicts, refuse_duplicates
 from bigdata_ml.prepare.grouped_split import Bounds, assign_grouped_split, class_bounds
-from bigdata_ml.prepare.images import Inspection, inspect_images, refuse_unlabelled
+from bigdata_ml.prepare.images import refuse_unlabelled
 from bigdata_ml.prepare.near_groups import NearPolicy, judge_near_duplicates, with_near_groups
 from bigdata_ml.prepare.split import SplitRule
 
-__all__ = ["Judgement", "divide", "examine", "facts_of", "judge_looks", "sum_up", "with_group", "with_verdicts"]
+__all__ = ["Judgement", "divide", "examine", "facts_of", "judge_looks", "sum_up", "with_group", "with_stored", "with_verdicts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,29 @@ class Judgement:
         return self.tally.get(None, 0)
 
 
-def examine(files: DataFrame, inspection: Inspection, *, conflicts: ConflictPolicy, seed: int, partitions: int) -> DataFrame:
-    """Return the files decoded, and judged as far as equal bytes tell; equal ones lie in one of so many partitions.
+def examine(inspected: DataFrame, *, labels: bool, conflicts: ConflictPolicy, seed: int, partitions: int) -> DataFrame:
+    """Return the files (`INSPECTED`) judged as far as equal bytes tell; equal ones lie in one of so many partitions.
 
-    `__place` is a hash by which the sink orders rows, so that files hold them mixed.
+    Without `labels` none is missing and none contradicts another. `__place` is a hash by which the sink orders rows, so that
+    files hold them mixed; `inspected` keeps reason, detail and warnings as they were.
     """
-    among = ("label",) if conflicts == "warn" else ()
-    return (
-        inspect_images(files, inspection)
-        .transform(refuse_unlabelled)
+    inspected = inspected.withColumn("inspected", F.struct("reason", "detail", "warnings"))
+    placed = (
+        (inspected.transform(refuse_unlabelled) if labels else inspected)
         .withColumn("__place", F.xxhash64(F.lit(seed), "sha256"))
         .repartition(partitions, "sha256")
-        .transform(judge_label_conflicts, key="sha256", label="label", order="path", policy=conflicts)
-        .transform(refuse_duplicates, key="sha256", order="path", among=among)
     )
+    if labels:
+        placed = placed.transform(judge_label_conflicts, key="sha256", label="label", order="path", policy=conflicts)
+    among = ("label",) if labels and conflicts == "warn" else ()
+    return placed.transform(refuse_duplicates, key="sha256", order="path", among=among)
+
+
+def with_stored(examined: DataFrame, stored: DataFrame, *, partitions: int) -> DataFrame:
+    """Return the examined rows, those without content with what is `stored` of their `sha256`; they stay in their partitions."""
+    once = stored.repartition(partitions, "sha256").groupBy("sha256").agg(F.first("stored").alias("stored"))
+    joined = examined.join(once, on="sha256", how="left")
+    return joined.withColumn("content", F.coalesce("content", "stored")).drop("stored")
 
 
 def facts_of(examined: DataFrame) -> DataFrame:

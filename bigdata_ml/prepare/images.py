@@ -116,7 +116,8 @@ def _pixels(row: dict[str, Any], channels: int, *, raw: bool) -> np.ndarray:
     content = bytes(row["content"])
     if not raw:
         return pixels_of_file(content, channels)
-    return in_channels(np.frombuffer(content, np.uint8).reshape(row["height"], row["width"], row["channels"]), channels)
+    # Of a grey image a dataset of coloured ones stores three channels.
+    return in_channels(np.frombuffer(content, np.uint8).reshape(row["height"], row["width"], -1), channels)
 
 
 def _inspect_batches(batches: Iterator[pa.RecordBatch], inspection: Inspection) -> Iterator[pa.RecordBatch]:

@@ -89,8 +89,8 @@ def pixels_of_file(content: bytes, channels: int) -> np.ndarray:
 
 
 def in_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Return pixels [height, width] or [height, width, 1 or 3] with that many channels; grey is repeated."""
-    pixels = pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+    """Return pixels [height, width] or [height, width, 1 or 3] with that many channels; grey is repeated, or taken once."""
+    pixels = pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels[:, :, :channels]
     return pixels if pixels.shape[2] == channels else np.repeat(pixels, channels, axis=2)
 
 

@@ -32,7 +32,7 @@ from bigdata_ml.prepare.rules_file import read_rules
 from bigdata_ml.prepare.sink import Sink, Written, partitions_for, quarantine_batch
 from bigdata_ml.prepare.sources import any_table
 from bigdata_ml.prepare.sources.any_source import is_file_source
-from bigdata_ml.prepare.sources.unchanged import Listing, list_source
+from bigdata_ml.prepare.sources.listing import Listing, list_source
 from bigdata_ml.prepare.split import SplitRule, assign_split
 from bigdata_ml.prepare.table_cleaning import TableCleaner
 from bigdata_ml.prepare.table_columns import LearnedColumns, column_quantiles, learn_columns, numbers_of

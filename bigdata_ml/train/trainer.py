@@ -163,10 +163,11 @@ def _reading(config: TrainConfig, dataset: Dataset, columns: tuple[str, ...], sp
 def _label_of(dataset: Dataset) -> tuple[str, Vocabulary]:
     label = dataset.label
     if label is None or label not in dataset.vocabularies:
-        found = "has no manifest" if dataset.manifest is None else f"has the label {label!r} without classes"
+        without = "has no label" if label is None else f"has the label {label!r} without classes"
+        found = "has no manifest" if dataset.manifest is None else without
         raise DatasetInvalid(
-            f"{dataset.url} {found}; a recipe learns to tell classes: prepare the data by a job with --label, "
-            "and write the label as a text, whole number or condition"
+            f"{dataset.url} {found}; a recipe learns to tell classes: "
+            "prepare a table by a job with --label (a text, whole number or condition), images with --label-from folder or FILE"
         )
     vocabulary = dataset.vocabularies[label]
     if vocabulary.unknown or vocabulary.size < 2:

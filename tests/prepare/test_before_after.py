@@ -100,7 +100,7 @@ def test_images_that_are_refused_for_their_looks_are_seen_before(spark: SparkSes
     kinds = (
         "sha256 string, label string, source_pixels long, sums array<long>, height int, width int, channels int, reason string"
     )
-    by_name = {one.column: one for one in image_changes(spark.createDataFrame(rows, kinds), found=3)}
+    by_name = {one.column: one for one in image_changes(spark.createDataFrame(rows, kinds), found=3, labels=True)}
     assert (by_name["label"].marks, by_name["label"].before, by_name["label"].after) == (("b", "a"), (2, 1), (0, 1))
     assert by_name["brightness"].rows == (3, 1)
     assert by_name["brightness"].nulls == (1, 0)

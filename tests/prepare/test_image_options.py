@@ -17,6 +17,7 @@ from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.prepare import ImageJob, prepare_images
 from bigdata_ml.prepare.image_checks import ImageChecks
 from bigdata_ml.prepare.image_steps import examine, with_verdicts
+from bigdata_ml.prepare.images import inspect_images
 from bigdata_ml.prepare.sources import images
 from bigdata_ml.schema import Codec
 
@@ -173,7 +174,8 @@ def test_what_is_noticed_is_refused_where_that_is_asked_for(spark: SparkSession,
 
 def test_the_bytes_of_images_are_sent_once_even_where_verdicts_are_many(spark: SparkSession, folder: Path) -> None:
     job = ImageJob(source=str(folder), dataset="unused")
-    examined = examine(images(spark, str(folder)).rows, job.inspection, conflicts="warn", seed=0, partitions=5).persist()
+    inspected = inspect_images(images(spark, str(folder)).rows, job.inspection)
+    examined = examine(inspected, labels=True, conflicts="warn", seed=0, partitions=5).persist()
     before = spark.conf.get("spark.sql.autoBroadcastJoinThreshold")
     try:
         spark.conf.set("spark.sql.autoBroadcastJoinThreshold", "-1")

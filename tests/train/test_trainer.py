@@ -202,14 +202,14 @@ def test_a_table_learns_from_its_categories_and_numbers(dataset: Dataset, tmp_pa
 
 
 def test_a_dataset_without_manifest_is_refused_with_the_way_out(plain: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match=r"has no manifest.*prepare the data by a job with --label"):
+    with pytest.raises(DatasetInvalid, match=r"has no manifest.*prepare a table by a job with --label"):
         run(plain, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_dataset_without_label_is_refused(tmp_path: Path) -> None:
     dataset = publish_columns(tmp_path / "d", Schema((Field(name="x", type=pa.int64()),)), {"x": [1, 2]})
-    with pytest.raises(DatasetInvalid, match="the label None without classes"):
+    with pytest.raises(DatasetInvalid, match="has no label; a recipe learns"):
         run(dataset, tmp_path / "run")
 
 

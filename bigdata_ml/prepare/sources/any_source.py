@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Literal
 
 import pyarrow.fs as pafs
@@ -13,6 +14,7 @@ from bigdata_ml.prepare.sources.files import ImageFiles
 from bigdata_ml.prepare.sources.hive import hive
 from bigdata_ml.prepare.sources.images import images
 from bigdata_ml.prepare.sources.jdbc import JdbcParts, jdbc
+from bigdata_ml.prepare.sources.listing import list_source
 from bigdata_ml.prepare.sources.raw_pixels import cifar, idx
 from bigdata_ml.prepare.sources.sequence_files import sequence_files
 from bigdata_ml.prepare.sources.tables import table
@@ -22,7 +24,6 @@ __all__ = ["ImageFormat", "any_images", "any_table", "is_file_source"]
 
 ImageFormat = Literal["auto", "files", "archives", "sequence-files", "idx", "cifar"]
 _READERS: dict[str, Callable[..., ImageFiles]] = {
-    "files": images,
     "archives": archives,
     "sequence-files": sequence_files,
     "idx": idx,
@@ -40,7 +41,10 @@ def any_images(spark: SparkSession, url: str, *, kind: ImageFormat = "auto", lab
     if kind == "auto":
         place = locate(url)
         kind = "archives" if is_archive(place.name) and place.info().type == pafs.FileType.File else "files"
-    return _READERS[kind](spark, url, label_from=label_from)
+    if kind == "files":
+        return images(spark, url, label_from=label_from)
+    listing = list_source(url)
+    return replace(_READERS[kind](spark, url, label_from=label_from), listing=listing, packed=True)
 
 
 def is_file_source(url: str) -> bool:

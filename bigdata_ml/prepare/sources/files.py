@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
+from bigdata_ml.prepare.sources.listing import Listing
 from bigdata_ml.storage import Location, locate
 
 __all__ = ["ImageFiles", "labelled"]
@@ -22,16 +23,25 @@ class ImageFiles:
         files: how many there are.
         bytes: their total size.
         empty_classes: folders directly below the source that hold no file.
+        listing: of the files that are read; None before they are listed.
+        packed: whether the images are members of these files.
     """
 
     rows: DataFrame
     files: int
     bytes: int
     empty_classes: tuple[str, ...] = ()
+    listing: Listing | None = None
+    packed: bool = False
+
+    def refuse_changed(self) -> None:
+        """Raise JobRefused if a file is gone or another one than it was when it was listed, naming it."""
+        if self.listing is not None:
+            self.listing.refuse_changed()
 
 
 def labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFrame:
-    """Return `path`, `label`, `content` of rows with `path` and `content`.
+    """Return rows that have a `path`, such as `path` and `content`, with their `label`.
 
     Args:
         spark: the session.
@@ -44,13 +54,13 @@ def labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFrame
         JobRefused: a label file that is not there, of no such form, or that names a path more than once.
     """
     if label_from == "none":
-        return rows.select("path", F.lit(None).cast("string").alias("label"), "content")
+        return rows.withColumn("label", F.lit(None).cast("string"))
     if label_from == "folder":
         folder = F.element_at(F.split("path", "/"), -2)
         inside = F.contains("path", F.lit("/")) & ~F.endswith(folder, F.lit("!"))
-        return rows.select("path", F.when(inside, folder).alias("label"), "content")
+        return rows.withColumn("label", F.when(inside, folder))
     labels = _labels(spark, locate(label_from))
-    return rows.join(labels, on="path", how="left").select("path", "label", "content")
+    return rows.join(labels, on="path", how="left")
 
 
 def _labels(spark: SparkSession, place: Location) -> DataFrame:

@@ -1,7 +1,10 @@
 """Image files in folders, on any store, named by a folder or a glob."""
 
 import re
+import time
+from collections.abc import Iterable
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -9,10 +12,11 @@ from pyspark.sql import functions as F
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
 from bigdata_ml.prepare.sources.files import ImageFiles, labelled
+from bigdata_ml.prepare.sources.listing import LISTED, Listing
 from bigdata_ml.prepare.sources.packed import PACK_FILES, Stretch, packs, read_packs
 from bigdata_ml.storage import Location, locate
 
-__all__ = ["images"]
+__all__ = ["images", "read_listed"]
 
 # Spark's list of files holds 3.3 KB of the driver's heap a file on HDFS, most of it for places that a task of hundreds of
 # files, which lie anywhere, cannot use; ours holds some ten bytes.
@@ -42,6 +46,7 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
     root, pattern = _root_of(url)
     if not root.is_directory():
         raise JobRefused(f"{root.url}: there is no such folder; --source must name a folder of images")
+    when = time.time_ns()
     found = list(root.walk())
     files = [(path, info) for path, info in found if info.type == pafs.FileType.File and not path.endswith(_COPYING)]
     folders = {path for path, info in found if info.type == pafs.FileType.Directory and "/" not in path}
@@ -55,7 +60,22 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
         files=len(files),
         bytes=sum(info.size for _, info in files),
         empty_classes=tuple(sorted(folders - {path.split("/")[0] for path, _ in files})),
+        listing=Listing(root, _listed(files), when),
     )
+
+
+def read_listed(spark: SparkSession, listing: Listing, files: Iterable[tuple[str, int]]) -> DataFrame:
+    """Return `path` and `content` of some files of a listing, given by path and size, read by our own client.
+
+    A file that is gone or has another size ends the job, naming it.
+    """
+    return read_packs(spark, packs(Stretch(f"{listing.root.url}/{path}", path, 0, -1, size) for path, size in files))
+
+
+def _listed(files: list[tuple[str, pafs.FileInfo]]) -> pa.Table:
+    rows = [(path, info.size, info.mtime_ns) for path, info in files]
+    columns = zip(*rows, strict=True)
+    return pa.Table.from_arrays([pa.array(one, field.type) for one, field in zip(columns, LISTED, strict=True)], schema=LISTED)
 
 
 def _root_of(url: str) -> tuple[Location, "re.Pattern[str] | None"]:

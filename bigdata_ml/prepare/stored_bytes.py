@@ -1,0 +1,66 @@
+"""The images that a dataset stores, by content: read again from its row groups, each held against its checksum."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+from pyspark.sql import DataFrame, SparkSession
+
+from bigdata_ml.dataset import Dataset
+from bigdata_ml.dataset.stored_groups import GROUP_COLUMNS, read_published_group
+from bigdata_ml.errors import DatasetInvalid, JobRefused
+from bigdata_ml.storage import locate
+
+__all__ = ["stored_bytes"]
+
+_TASK_BYTES = 64 << 20
+_GROUP = "path string, row_group int, rows long, offset long, length long, checksum string, file_bytes long, file_checksum string"
+
+
+def stored_bytes(spark: SparkSession, dataset: Dataset, *, as_files: bool, way_out: str) -> DataFrame:
+    """Return `sha256` and `stored` of every row of a dataset of images: a file's bytes, or its pixels.
+
+    Args:
+        spark: the session.
+        dataset: as the image job publishes it.
+        as_files: whether pixels are made files (PNG), of which a reader gets the same pixels.
+        way_out: what to do about a row group that is damaged, for the error.
+    """
+    table = dataset.row_groups.table.select(list(GROUP_COLUMNS))
+    tasks = -(-sum(table["length"].to_pylist()) // _TASK_BYTES)
+    groups = spark.sparkContext.parallelize([tuple(row.values()) for row in table.to_pylist()], max(1, tasks))
+    read = _Read(dataset.url, as_files=as_files, way_out=way_out)
+    return spark.createDataFrame(groups, _GROUP).mapInArrow(read, "sha256 string, stored binary")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Reads row groups on the executors."""
+
+    url: str
+    as_files: bool
+    way_out: str
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        root = locate(self.url)
+        for batch in batches:
+            for record in batch.to_pylist():
+                try:
+                    table = read_published_group(root, record, ("image", "sha256"))
+                except DatasetInvalid as error:
+                    raise JobRefused(f"{error}; {self.way_out}") from error
+                for part in table.to_batches():
+                    images = part.column("image")
+                    if isinstance(images.type, pa.FixedShapeTensorType):
+                        pixels = images.to_numpy_ndarray()
+                        images = pa.array([_png(one) if self.as_files else one.tobytes() for one in pixels], pa.binary())
+                    yield pa.RecordBatch.from_arrays([part.column("sha256"), images], ["sha256", "stored"])
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
