@@ -1,10 +1,10 @@
 """Preparation by Spark against what else one could do: images by a script of one's own, datasets by other writers.
 
-Usage: python benchmarks/prepare_throughput.py [--runs 3] [--images 20000] [--mosaic PYTHON] [--cases images steps pixels table]
+Usage: python benchmarks/prepare_throughput.py [--runs 3] [--images 20000 60000] [--mosaic PYTHON] [--cases images pixels …]
 
 `images`: JPEG files of 320 × 240 pixels, some of them broken, empty or there twice, cleaned and written by the image job at
 local[2] and by a script with two processes. `steps`: what the Spark job's time consists of. `pixels`, `table`: the same Parquet
-files (20,000 pictures of 64 × 64 × 3 bytes; 500,000 rows of 20 columns) written as a dataset by our sink, by Petastorm's
+files (20,000 pictures of 64 × 64 × 3 bytes; 200,000 rows of 20 columns) written as a dataset by our sink, by Petastorm's
 materialize_dataset and, where `--mosaic` names an interpreter that has mosaicml-streaming and pyspark, by its dataframe_to_mds.
 Each run is a process of its own, and all take turns. What was kept and refused must be the same, or it is an error.
 """
@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 CASES = ("images", "steps", "pixels", "table")
-PICTURES, ROWS = 20_000, 500_000
+PICTURES, ROWS = 20_000, 200_000
 
 
 def write_image(place: tuple[str, int]) -> None:
@@ -98,31 +98,51 @@ def shown(name: str, values: list[float], unit: str) -> Measured:
     return one
 
 
-def compare_images(root: Path, count: int, runs: int, python: str) -> dict[str, object]:
-    """Measure the image job against a script."""
-    write_images(root / "images", count)
-    size = sum(file.stat().st_size for file in (root / "images").rglob("*.jpg"))
+def compare_images(root: Path, count: int, runs: int, python: str) -> tuple[dict[str, object], dict[str, float]]:
+    """Measure the image job against a script; return the figures, and the median seconds of both."""
+    folder = root / f"images-{count}"
+    write_images(folder, count)
+    size = sum(file.stat().st_size for file in folder.rglob("*.jpg"))
     print(f"\n{count} images, {size / count / 1000:.0f} kB each; images a second and core, load {os.getloadavg()[0]:.1f}")
     found: dict[str, list[dict[str, float]]] = {"spark": [], "by hand": []}
     for number in range(runs):
         for stack, done in found.items():
-            done.append(run(python, "prepare_images", stack, str(root / "images"), str(root / f"{stack}-{number}")))
+            done.append(run(python, "prepare_images", stack, str(folder), str(root / f"{stack}-{count}-{number}")))
+            shutil.rmtree(root / f"{stack}-{count}-{number}")
     kept = {(one["files"], one["kept"]) for done in found.values() for one in done}
     if len(kept) > 1:
         sys.exit(f"they kept different numbers of images: {sorted(kept)}")
-    figures: dict[str, object] = {"images": count, "image bytes": size}
+    figures: dict[str, object] = {f"{count} images: bytes": size}
     for key in ("job", "whole"):
         for stack, done in found.items():
             rates = [one["files"] / one[key] / 2 for one in done]
-            figures[f"{stack}: {key}"] = shown(f"{stack}, {key}", rates, "images/s/core")
+            figures[f"{count} images: {stack}: {key}"] = shown(f"{stack}, {key}", rates, "images/s/core")
         ratios = [ours[key] / theirs[key] for theirs, ours in zip(found["spark"], found["by hand"], strict=True)]
-        figures[f"spark / by hand: {key}"] = shown(f"spark / by hand, {key}", ratios, "×")
+        figures[f"{count} images: spark / by hand: {key}"] = shown(f"spark / by hand, {key}", ratios, "×")
+    return figures, {stack: statistics.median(one["job"] for one in done) for stack, done in found.items()}
+
+
+def compare_sizes(root: Path, counts: Sequence[int], runs: int, python: str) -> dict[str, object]:
+    """Measure both at each size; from the least to the greatest the start of Spark and of its Java code cancels out."""
+    figures: dict[str, object] = {}
+    seconds: list[tuple[int, dict[str, float]]] = []
+    for count in sorted(counts):
+        found, medians = compare_images(root, count, runs, python)
+        figures |= found
+        seconds.append((count, medians))
+    (few, before), (many, after) = seconds[0], seconds[-1]
+    if many > few:
+        each = {stack: (after[stack] - before[stack]) / (many - few) * 1000 for stack in after}
+        figures["milliseconds of each further image"] = each
+        each_text = ", ".join(f"{stack} {one:.2f} ms" for stack, one in each.items())
+        print(f"  each further image: {each_text}, ratio {each['by hand'] / each['spark']:.2f}")
     return figures
 
 
-def take_apart(root: Path, runs: int, python: str) -> dict[str, object]:
+def take_apart(root: Path, count: int, runs: int, python: str) -> dict[str, object]:
     """Measure what the image job's time consists of."""
-    done = [run(python, "prepare_images", "steps", str(root / "images"), str(root / f"steps-{number}")) for number in range(runs)]
+    folder = str(root / f"images-{count}")
+    done = [run(python, "prepare_images", "steps", folder, str(root / f"steps-{number}")) for number in range(runs)]
     print("\nthe Spark job in steps, each from the files on: seconds")
     return {name: shown(name, [one[name] for one in done], "s") for name in done[0] if name != "files"}
 
@@ -152,7 +172,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--images", type=int, default=20_000, help="a multiple of 1000")
+    parser.add_argument("--images", type=int, nargs="+", default=[20_000, 60_000], help="multiples of 1000")
     parser.add_argument("--mosaic", help="interpreter with mosaicml-streaming and pyspark")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     options = parser.parse_args()
@@ -163,9 +183,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         if {"images", "steps"} & {*options.cases}:
-            figures |= compare_images(root, options.images, options.runs, sys.executable)
+            figures |= compare_sizes(root, options.images, options.runs, sys.executable)
         if "steps" in options.cases:
-            figures["steps"] = take_apart(root, options.runs, sys.executable)
+            figures["steps"] = take_apart(root, min(options.images), options.runs, sys.executable)
         for case in ("pixels", "table"):
             if case in options.cases:
                 figures |= compare_writers(root, case, options.runs, stacks)

@@ -10,13 +10,15 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
 
 from bigdata_ml.prepare.image_checks import ImageChecks, looks_of
 from bigdata_ml.prepare.perceptual_hash import perceptual_hash
@@ -34,7 +36,9 @@ def spark_session():
 
     from bigdata_ml.prepare.session import spark_session as session
 
-    SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config(
+        "spark.ui.showConsoleProgress", "false"
+    ).getOrCreate()
     return session("benchmark")
 
 
@@ -52,24 +56,24 @@ def by_spark(folder: str, dataset: str) -> dict[str, float]:
 
 def by_steps(folder: str, dataset: str) -> dict[str, float]:
     """Time what the Spark job consists of, each part anew from the files."""
-    from functools import partial
+    from pyspark import StorageLevel
 
     from bigdata_ml.prepare.image_steps import examine
     from bigdata_ml.prepare.images import Inspection, inspect_images
+    from bigdata_ml.prepare.sink import partitions_for
     from bigdata_ml.prepare.sources import images
 
     spark = spark_session()
     found = images(spark, folder)
-    there_and_back = found.rows.mapInArrow(partial(map, lambda batch: batch), found.rows.schema)
-    inspection = Inspection(storage=STORAGE)
+    there_and_back = found.rows.mapInArrow(passed_on, found.rows.schema)
+    inspected = inspect_images(found.rows, Inspection(storage=STORAGE))
+    examined = examine(inspected, labels=True, conflicts="refuse", seed=0, partitions=partitions_for(found.bytes))
     parts: dict[str, Callable[[], object]] = {
-        "read": lambda: found.rows.write.format("noop").mode("overwrite").save(),
-        "to Python and back": lambda: there_and_back.write.format("noop").mode("overwrite").save(),
-        "inspect": lambda: inspect_images(found.rows, inspection).write.format("noop").mode("overwrite").save(),
-        "bring equal bytes together, keep": lambda: (
-            examine(found.rows, inspection, conflicts="refuse", seed=0, partitions=4).persist().count()
-        ),
-        "whole": lambda: by_spark(folder, dataset),
+        "read": partial(run_through, found.rows),
+        "to Python and back": partial(run_through, there_and_back),
+        "inspect": partial(run_through, inspected),
+        "bring equal bytes together, keep": examined.persist(StorageLevel.DISK_ONLY).count,
+        "whole": partial(by_spark, folder, dataset),
     }
     spark.range(10).count()
     seconds = {}
@@ -78,6 +82,16 @@ def by_steps(folder: str, dataset: str) -> dict[str, float]:
         part()
         seconds[name] = time.perf_counter() - begin
     return {"files": found.files, **seconds}
+
+
+def run_through(rows: DataFrame) -> None:
+    """Have Spark make all rows, and keep none."""
+    rows.write.format("noop").mode("overwrite").save()
+
+
+def passed_on(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Return the batches as they are."""
+    yield from batches
 
 
 def by_hand(folder: str, dataset: str) -> dict[str, float]:

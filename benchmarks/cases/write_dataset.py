@@ -18,7 +18,12 @@ PIXELS = (64, 64, 3)
 
 def spark_session() -> SparkSession:
     """Return Spark on two cores, with the same settings for all."""
-    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.driver.memory", "4g")
+    builder = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.driver.memory", "4g")
+    )
     spark = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", "2048").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark

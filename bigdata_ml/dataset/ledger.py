@@ -10,7 +10,7 @@ import xxhash
 from bigdata_ml.dataset.layout import LEDGER
 from bigdata_ml.dataset.manifest import SideFile
 from bigdata_ml.errors import ChecksumMismatch, MetadataUnreadable
-from bigdata_ml.storage import Location
+from bigdata_ml.storage import Location, writing
 
 __all__ = ["LEDGER_SCHEMA", "LedgerWriter", "about_ledger", "count_ledger", "ledger_batches", "read_verified"]
 
@@ -37,26 +37,30 @@ _ABOUT = b"bigdata_ml"
 class LedgerWriter:
     """Writes rows of `LEDGER_SCHEMA` to one Arrow IPC file, compressed by zstd, batch by batch as they come.
 
-    `about`, JSON values, says what holds for all files: it lies in the schema's metadata.
+    `about`, JSON values, says what holds for all files: it lies in the schema's metadata. A store that does not take it:
+    StorageUnavailable.
     """
 
     def __init__(self, root: Location, name: str, about: Mapping[str, Any]) -> None:
         self.path = f"{LEDGER}/{name}"
-        place = root / self.path
-        root.filesystem.create_dir(place.parent.path, recursive=True)
-        self._stream = root.filesystem.open_output_stream(place.path)
+        self._place = root / self.path
+        with writing(self._place):
+            root.filesystem.create_dir(self._place.parent.path, recursive=True)
+            self._stream = root.filesystem.open_output_stream(self._place.path)
         schema = LEDGER_SCHEMA.with_metadata({_ABOUT: json.dumps(about, ensure_ascii=False).encode()})
         self._writer = pa.ipc.new_file(self._stream, schema, options=pa.ipc.IpcWriteOptions(compression="zstd"))
         self._schema = schema
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows with the columns of `LEDGER_SCHEMA`."""
-        self._writer.write_batch(batch.select(self._schema.names).cast(self._schema))
+        with writing(self._place):
+            self._writer.write_batch(batch.select(self._schema.names).cast(self._schema))
 
     def close(self) -> None:
         """Finish the file."""
-        self._writer.close()
-        self._stream.close()
+        with writing(self._place):
+            self._writer.close()
+            self._stream.close()
 
 
 def about_ledger(root: Location, file: SideFile) -> dict[str, Any]:

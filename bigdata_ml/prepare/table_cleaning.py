@@ -46,6 +46,11 @@ class TableCleaner:
         """Columns to which a rule gives a type."""
         return tuple(one.name for one in self.rules.columns if one.type)
 
+    @property
+    def referenced(self) -> tuple[str, ...]:
+        """URLs of the tables that rules refer to."""
+        return tuple(one.references.table for one in self.rules.columns if one.references)
+
     def by_row(self, rows: DataFrame, columns: Sequence[str]) -> DataFrame:
         """Apply the row rules of those columns."""
         return settle(apply_row_rules(rows, [one for one in self.rules.columns if one.name in columns], self.book), self.book)

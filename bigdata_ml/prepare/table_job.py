@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 import pyspark
@@ -10,36 +11,31 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from bigdata_ml import __version__
-from bigdata_ml.dataset import QUARANTINE_SCHEMA, Cleaning, Contract, Manifest, Staging, Vocabulary, WriteOptions, publish, stage
-from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
+from bigdata_ml.dataset import Manifest, Staging, WriteOptions, publish, stage
 from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.before_after import change_numbers, change_section, table_changes
 from bigdata_ml.prepare.columns import named
-from bigdata_ml.prepare.drift import as_numbers, drift_section, find_shifts, history_with, manifest_before
 from bigdata_ml.prepare.failures import refused_by_spark
-from bigdata_ml.prepare.feature_page import feature_section, leak_section
 from bigdata_ml.prepare.feature_selection import FeatureSelection
 from bigdata_ml.prepare.features import feature_vocabularies, label_vocabulary
 from bigdata_ml.prepare.flatten import flatten, parse_map_keys
 from bigdata_ml.prepare.gate import Limit, check_limits
 from bigdata_ml.prepare.progress import say, stage_progress
-from bigdata_ml.prepare.quality import quality_page
 from bigdata_ml.prepare.row_rules import check_patterns
-from bigdata_ml.prepare.rulebook import RuleTally, tally_rules, with_broken
+from bigdata_ml.prepare.rulebook import tally_rules, with_broken
 from bigdata_ml.prepare.rules import TableRules
 from bigdata_ml.prepare.rules_file import read_rules
-from bigdata_ml.prepare.sink import Sink, Written, partitions_for, quarantine_batch
+from bigdata_ml.prepare.sink import Sink, partitions_for
 from bigdata_ml.prepare.sources import any_table
 from bigdata_ml.prepare.sources.any_source import is_file_source
 from bigdata_ml.prepare.sources.listing import Listing, list_source
 from bigdata_ml.prepare.split import SplitRule, assign_split
 from bigdata_ml.prepare.table_cleaning import TableCleaner
-from bigdata_ml.prepare.table_columns import LearnedColumns, column_quantiles, learn_columns, numbers_of
+from bigdata_ml.prepare.table_columns import column_quantiles, learn_columns, numbers_of
+from bigdata_ml.prepare.table_report import CleanedTable, refused_table_rows, table_contract, table_quality
 from bigdata_ml.prepare.tabular import (
     DropRule,
     Join,
-    JoinReport,
     add_label,
     drop_columns,
     join_reports,
@@ -49,12 +45,15 @@ from bigdata_ml.prepare.tabular import (
     refuse_shared_keys,
     with_source,
 )
+from bigdata_ml.prepare.up_to_date import MADE_OF, made_of, up_to_date
 from bigdata_ml.schema import Schema
 from bigdata_ml.storage import locate
 
 __all__ = ["TableJob", "prepare_table"]
 
-_SAMPLES = 24
+_VERSIONS = {"bigdata_ml": __version__, "pyspark": pyspark.__version__, "pyarrow": pa.__version__}
+# Options that say nothing of what is published.
+_ASIDE = ("dataset", "replace", "incremental", "max_refused")
 # What a value takes in a row while it is sorted, its text in the row's JSON included: partitions are sized by it, so that they
 # fit into a task's share of a small heap and are not spilled.
 _VALUE_BYTES = 32
@@ -70,6 +69,8 @@ class TableJob:
         dataset: URL of the dataset to publish; nothing may be there yet, but for `replace`.
         label: the column to predict, or NAME=EXPRESSION in Spark SQL, such as `late=arr_delay > 15`.
         replace: publish a new version of a dataset that is there; readers see the old one or the new one.
+        incremental: with `replace`: nothing is done if no file, option or rule has changed since the version that is there; rules
+            look at all rows, so otherwise the whole is made anew.
         max_refused: how many rows may be refused, `[REASON=]NUMBER[%]`; more end the job before anything is published.
         map_keys: keys of a map that become columns, `COLUMN:KEY[,KEY…]`; structs are flattened by themselves.
         drop: columns to leave out, `[RULE:]A,B`; the rule's name tells why and stands in the manifest.
@@ -91,6 +92,7 @@ class TableJob:
     dataset: str
     label: str
     replace: bool = False
+    incremental: bool = False
     max_refused: tuple[str, ...] = ()
     map_keys: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
@@ -107,6 +109,8 @@ class TableJob:
     select_features: str = ""
 
     def __post_init__(self) -> None:
+        if self.incremental and not self.replace:
+            raise ValueError("incremental makes a new version of a dataset that is there: it goes with replace")
         if self.min_count < 1 or self.max_vocabulary < 1:
             raise ValueError(f"min_count and max_vocabulary must be 1 or more, got {self.min_count} and {self.max_vocabulary}")
         if self.select_features:
@@ -153,7 +157,17 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     check_patterns(spark, cleaner.rules.columns)
     joins = [Join.parse(text) for text in job.join]
     drops = [DropRule.parse(text) for text in job.drop]
-    listings = [list_source(url) for url in (job.source, *(join.url for join in joins)) if is_file_source(url)]
+    urls = (job.source, *(join.url for join in joins), *cleaner.referenced)
+    listings = [list_source(url) for url in urls if is_file_source(url)]
+    options = {name: value for name, value in asdict(job).items() if name not in _ASIDE}
+    now = made_of(listings, {"job": options, "rules": asdict(cleaner.rules), "versions": _VERSIONS})
+    if job.incremental:
+        all_told = len(listings) == len(urls)
+        there = up_to_date(locate(job.dataset), now) if all_told else "tables of databases tell no time of change"
+        if isinstance(there, Manifest):
+            say(f"{job.dataset} is up to date: nothing has changed since version {there.publication} was made")
+            return there
+        say(f"the whole of {job.source} is read: {there}")
     source = any_table(spark, job.source, null_value=job.null_value, as_text=cleaner.typed, file_column="__source")
     source = flatten(source, map_keys=parse_map_keys(job.map_keys), keep={name for one in drops for name in one.columns})
     rows = source.transform(with_source).transform(with_broken).transform(nan_to_null)
@@ -196,32 +210,22 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
                 for listing in listings:
                     listing.refuse_changed()
                 reports = join_reports(cleaned, joins, before=before)
-            what = _Cleaned(cleaned, label, rule, drops, reports, tally, cleaner.words(bounds))
+            what = CleanedTable(cleaned, label, rule, drops, reports, tally, cleaner.words(bounds))
             _check_label(job, what)
             check_limits(job.source, job.limits, tally.refused, found=tally.found)
-            return _write(spark, job, what, staging, listings)
+            return _write(spark, job, what, staging, listings, now)
     finally:
         rows.unpersist()
 
 
-@dataclass(frozen=True, slots=True)
-class _Cleaned:
-    """The rows with their verdicts, and what was done to them."""
-
-    rows: DataFrame
-    label: str
-    split: SplitRule
-    drops: list[DropRule]
-    joins: list[JoinReport]
-    tally: RuleTally
-    words: Mapping[str, str]
-
-    @property
-    def kept(self) -> DataFrame:
-        return self.rows.where(F.col("__reason").isNull())
-
-
-def _write(spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Staging, listings: Sequence[Listing]) -> Manifest:
+def _write(
+    spark: SparkSession,
+    job: TableJob,
+    cleaned: CleanedTable,
+    staging: Staging,
+    listings: Sequence[Listing],
+    made_of_these: Mapping[str, Any],
+) -> Manifest:
     label = cleaned.label
     with stage_progress(spark.sparkContext, "look at the columns"):
         learned = learn_columns(
@@ -246,15 +250,25 @@ def _write(spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Stagi
         schema=schema,
         options=WriteOptions(row_group_bytes=job.row_group_bytes),
         encode=_Encode(schema),
-        refuse=_refused,
+        refuse=refused_table_rows,
         reason="__reason",
     )
     with stage_progress(spark.sparkContext, f"write {cleaned.tally.kept} rows"):
         written = sink.write(cleaned.rows, staging)
     for name in sorted(cleaned.split.names - written.rows_by_split().keys()):
         say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
-    contract = _contract(job, cleaned, learned, vocabularies, shares, written, staging.debris)
-    pages = _quality(job, contract, cleaned, learned, written)
+    provenance = {
+        "job": "prepare_table",
+        "arguments": asdict(job),
+        "source": locate(job.source).url if is_file_source(job.source) else job.source.partition("?")[0],
+        "joins": [report.to_json() for report in cleaned.joins],
+        "tells_the_label": {one.column: one.told for one in learned.leaks},
+        "debris_deleted": list(staging.debris),
+        "versions": _VERSIONS,
+        MADE_OF: made_of_these,
+    }
+    contract = table_contract(cleaned, learned, vocabularies, shares, written, provenance)
+    pages = table_quality(job.dataset, contract, cleaned, learned, written)
     for listing in listings:
         # Rows that were lost with an executor were read again.
         listing.refuse_changed()
@@ -264,48 +278,6 @@ def _write(spark: SparkSession, job: TableJob, cleaned: _Cleaned, staging: Stagi
         say(f"join {report.name} ({report.keys}): {counts}")
     say(f"published {manifest.rows} rows as {job.dataset}")
     return manifest
-
-
-def _contract(
-    job: TableJob,
-    cleaned: _Cleaned,
-    learned: LearnedColumns,
-    vocabularies: dict[str, Vocabulary],
-    shares: Mapping[str, Mapping[str, float]],
-    written: Written,
-    debris: tuple[str, ...],
-) -> Contract:
-    schema, tally = learned.schema, cleaned.tally
-    moments = {name: one.to_statistics() for name, one in written.moments.items() if not schema[name].vocabulary}
-    return Contract(
-        schema=schema,
-        label=cleaned.label,
-        vocabularies=vocabularies,
-        statistics={name: replace(one, quantiles=shares.get(name, {})) for name, one in moments.items() if one is not None},
-        split_rule=cleaned.split.to_json(),
-        cleaning=Cleaning(
-            found=tally.found,
-            kept=tally.kept,
-            refused={"label_missing": 0, **tally.refused},
-            warned={**tally.noted, **({"columns that tell the label": len(learned.leaks)} if learned.leaks else {})},
-            rules={
-                "label_missing": f"{cleaned.label} is null",
-                "not a number": "NaN is taken for null",
-                **{f"drop {one.name}": ", ".join(one.columns) for one in cleaned.drops},
-                **cleaned.words,
-                **learned.words,
-            },
-        ),
-        provenance={
-            "job": "prepare_table",
-            "arguments": asdict(job),
-            "source": locate(job.source).url if is_file_source(job.source) else job.source.partition("?")[0],
-            "joins": [report.to_json() for report in cleaned.joins],
-            "tells_the_label": {one.column: one.told for one in learned.leaks},
-            "debris_deleted": list(debris),
-            "versions": {"bigdata_ml": __version__, "pyspark": pyspark.__version__, "pyarrow": pa.__version__},
-        },
-    )
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -322,7 +294,7 @@ def _check_columns(there: tuple[str, ...], wanted: tuple[str, ...], option: str)
         raise JobRefused(f"{option}: no column {', '.join(unknown)}; the columns are {', '.join(there)}")
 
 
-def _check_label(job: TableJob, cleaned: _Cleaned) -> None:
+def _check_label(job: TableJob, cleaned: CleanedTable) -> None:
     tally, label = cleaned.tally, cleaned.label
     if not tally.found:
         raise JobRefused(f"{job.source}: it has no rows")
@@ -347,46 +319,3 @@ class _Encode:
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         return batch.select(list(self.schema.names)).cast(self.schema.to_arrow())
-
-
-def _refused(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return quarantine_batch(
-        source=batch.column("__source"),
-        reason=batch.column("__reason"),
-        detail=batch.column("__detail"),
-        row=batch.column("__row"),
-        thumbnail=pa.nulls(batch.num_rows, pa.binary()),
-    )
-
-
-def _quality(job: TableJob, contract: Contract, cleaned: _Cleaned, learned: LearnedColumns, written: Written) -> dict[str, bytes]:
-    refused = cleaned.rows.where(F.col("__reason").isNotNull()).limit(_SAMPLES).toArrow()
-    samples = [_refused(batch) for batch in refused.to_batches()]
-    destination = locate(job.dataset)
-    before = manifest_before(destination)
-    shifts = find_shifts(before, contract) if before else []
-    changes = table_changes(cleaned.rows, found=cleaned.tally.found)
-    html, numbers = quality_page(
-        dataset_url=job.dataset,
-        cleaning=contract.cleaning,
-        splits=written.rows_by_split(),
-        label=contract.label,
-        vocabularies=contract.vocabularies,
-        statistics=contract.statistics,
-        joins=[report.to_json() for report in cleaned.joins],
-        refused_samples=pa.Table.from_batches(samples, QUARANTINE_SCHEMA),
-        kept_samples=[],
-        provenance=contract.provenance,
-        more_sections=[
-            change_section(changes),
-            *([leak_section(learned.leaks)] if learned.leaks else []),
-            *([feature_section(learned.features)] if learned.features else []),
-            *([drift_section(before, shifts)] if before else []),
-        ],
-        more_numbers={
-            "changes": change_numbers(changes),
-            **({"features": learned.features.to_json()} if learned.features else {}),
-            **({"drift": as_numbers(shifts)} if before else {}),
-        },
-    )
-    return {QUALITY: html, QUALITY_NUMBERS: numbers, **history_with(destination, contract, written.rows_by_split())}
