@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from bigdata_ml.pages import Series, bar_chart, confusion_matrix, curve, line_chart
+from bigdata_ml.pages import Series, bar_chart, confusion_matrix, curve, line_chart, paired_bars, paired_histogram
 
 LOSS = Series(name="train", x=[0, 1, 2], y=[3.0, float("nan"), 1.0], low=[2.0, 1.0, 0.5], high=[4.0, 2.0, 1.5])
 
@@ -62,3 +62,21 @@ def test_several_curves_are_named() -> None:
 def test_a_series_must_have_as_many_values_as_places() -> None:
     with pytest.raises(ValueError, match="'loss'"):
         Series(name="loss", x=[0, 1], y=[1.0])
+
+
+def test_before_and_after_are_told_apart_by_name() -> None:
+    bars = paired_bars(["cat", "<dog>"], [3, 1], [3, 0], title="class before and after")
+    histogram = paired_histogram([0, 1, 2], [3, 1], [3, 0], title="width before and after", x_label="width")
+    for chart in (bars, histogram):
+        assert all(f">{name}</text>" in chart for name in ("before", "after"))
+        ElementTree.fromstring(chart)
+
+
+def test_before_and_after_are_shares_so_that_fewer_rows_of_one_form_look_alike() -> None:
+    few, many = (paired_histogram([0, 1, 2], [3 * times, times], [1, 1], title="t", x_label="x") for times in (1, 1000))
+    assert few == many
+
+
+def test_a_column_of_which_nothing_is_left_can_be_shown() -> None:
+    assert ">after</text>" in paired_bars(["cat"], [3], [0], title="t")
+    assert ">after</text>" in paired_histogram([0, 1], [3], [0], title="t", x_label="x")
