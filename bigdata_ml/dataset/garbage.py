@@ -2,9 +2,9 @@
 
 from os import PathLike
 
+from bigdata_ml.dataset.claims import live_publications
 from bigdata_ml.dataset.generations import newest, sweep
 from bigdata_ml.dataset.layout import MANIFEST
-from bigdata_ml.dataset.publish import live_publications
 from bigdata_ml.errors import DatasetNotFound
 from bigdata_ml.storage import locate
 

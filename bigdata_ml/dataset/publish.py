@@ -4,25 +4,20 @@ At a new path that step is one rename. Over a dataset that is there, and on S3, 
 publication's id are placed first, and the manifest is what puts them in force: see `generations`.
 """
 
-import json
-import os
-import socket
-import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pyarrow.fs as pafs
 import xxhash
 
 from bigdata_ml import __version__
+from bigdata_ml.dataset.claims import claimed, clean_debris, live_publications, staging_place
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint
 from bigdata_ml.dataset.footers import Footer, read_footers
 from bigdata_ml.dataset.generations import commit, has_publication, newest, sweep
@@ -41,15 +36,12 @@ from bigdata_ml.dataset.petastorm_writing import common_metadata, petastorm_is_i
 from bigdata_ml.dataset.quarantine import count_quarantine
 from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.dataset.writer import PartFile
-from bigdata_ml.errors import DatasetInvalid, JobRefused, StorageUnavailable
+from bigdata_ml.errors import DatasetInvalid, JobRefused
 from bigdata_ml.schema import Schema
 from bigdata_ml.storage import Location, locate, writing
 from bigdata_ml.storage.exchange import put_later
 
-__all__ = ["Contract", "Staging", "live_publications", "publish", "stage"]
-
-HEARTBEAT_SECONDS = 10.0
-DEAD_AFTER_SECONDS = 600.0
+__all__ = ["Contract", "Staging", "publish", "stage"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,40 +100,24 @@ def stage(url: str, *, replace: bool = False) -> Iterator[Staging]:
     destination = locate(url)
     refuse_existing(destination, replace=replace)
     publication = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    debris = [*_clean_debris(destination)]
+    debris = [*clean_debris(destination)]
     is_there, has_rename = destination.exists(), not destination.url.startswith("s3:")
     before = newest(destination) if is_there or not has_rename else None
+    find_live = partial(live_publications, destination)
     if is_there:
-        debris += [
-            (destination / path).url for path in sweep(destination, oldest=0, find_live=partial(live_publications, destination))
-        ]
-    beside = destination.parent / f".{destination.name}.publishing-{publication}"
+        debris += [(destination / path).url for path in sweep(destination, oldest=0, find_live=find_live)]
+    beside = staging_place(destination, publication)
     root = beside if has_rename else destination
-    _make_place(beside, root)
-    stopped = threading.Event()
-    heart = threading.Thread(target=_beat, args=(beside, stopped), daemon=True)
-    heart.start()
     try:
-        yield Staging(publication, root, destination, tuple(debris), before)
+        with claimed(beside):
+            with writing(root):
+                root.filesystem.create_dir(root.path, recursive=True)
+            yield Staging(publication, root, destination, tuple(debris), before)
     finally:
-        stopped.set()
-        heart.join()
-        _claim(beside).delete()
         beside.delete()
         if before is not None and destination.exists():
             # Nothing, if it was published; with its claim gone what was placed and is in no version is debris.
-            sweep(destination, oldest=0, find_live=partial(live_publications, destination))
-
-
-def _make_place(beside: Location, root: Location) -> None:
-    try:
-        _write_claim(beside)
-        with writing(root):
-            root.filesystem.create_dir(root.path, recursive=True)
-    except StorageUnavailable:
-        with suppress(OSError, StorageUnavailable):
-            _claim(beside).delete()
-        raise
+            sweep(destination, oldest=0, find_live=find_live)
 
 
 def refuse_existing(destination: Location, *, replace: bool = False) -> None:
@@ -257,13 +233,6 @@ def _all_pages(root: Location, manifest: Manifest, table: RowGroups, pages: Mapp
     return {**petastorm, **pages}
 
 
-def live_publications(destination: Location) -> set[str]:
-    """Return the ids of the publications to a destination that are under way."""
-    names = _staging_names(destination)
-    prefix = f".{destination.name}.publishing-"
-    return {name.removeprefix(prefix) for name in names if not _is_dead(destination.parent / name)}
-
-
 def _manifest(
     staging: Staging,
     files: Sequence[PartFile],
@@ -349,69 +318,3 @@ def _verify_ledger(root: Location, ledger: Sequence[str], contract: Contract) ->
 def _with_bounds(file: PartFile, footer: Footer) -> Iterator[dict[str, Any]]:
     for meant, found in zip(file.records, footer.records, strict=True):
         yield {**meant, "min": found["min"], "max": found["max"]}
-
-
-def _claim(staging: Location) -> Location:
-    # Beside the staging directory, not in it: a heartbeat during the rename must not end up in the dataset.
-    return staging.parent / f"{staging.name}.claim"
-
-
-def _write_claim(staging: Location) -> None:
-    claim = {"host": _host(), "pid": os.getpid(), "beat": time.time()}
-    _claim(staging).write_bytes(json.dumps(claim).encode())
-
-
-def _beat(staging: Location, stopped: threading.Event) -> None:
-    while not stopped.wait(HEARTBEAT_SECONDS):
-        # A store that hiccups once must not make a live job look dead.
-        with suppress(OSError, StorageUnavailable):
-            _write_claim(staging)
-
-
-def _clean_debris(destination: Location) -> Iterator[str]:
-    """Delete what dead publishers of this destination left, yielding the URL of each directory."""
-    for name in _staging_names(destination):
-        staging = destination.parent / name
-        if _is_dead(staging):
-            if staging.exists():
-                yield staging.url
-            staging.delete()
-            _claim(staging).delete()
-
-
-def _staging_names(destination: Location) -> list[str]:
-    """Return the names of the staging directories, or claims alone, of publishers of a destination."""
-    parent = destination.parent
-    if not parent.exists():
-        return []
-    prefix = f".{destination.name}.publishing-"
-    found = [info.path.rsplit("/", 1)[-1] for info in parent.filesystem.get_file_info(pafs.FileSelector(parent.path))]
-    return sorted({one.removesuffix(".claim") for one in found if one.startswith(prefix)})
-
-
-def _is_dead(staging: Location) -> bool:
-    try:
-        claim = json.loads(_claim(staging).read_bytes())
-        host, pid, beat = claim["host"], int(claim["pid"]), float(claim["beat"])
-    except (OSError, ValueError, KeyError, TypeError):
-        # No claim, or one that is just being rewritten: only age can tell.
-        host, pid, beat = "", 0, max(one.info().mtime_ns or 0 for one in (staging, _claim(staging))) / 1e9
-    if host == _host() and not _is_running(pid):
-        return True
-    return time.time() - beat > DEAD_AFTER_SECONDS
-
-
-def _host() -> str:
-    """Return this host and its process namespace: containers share names, and see only their own processes."""
-    namespace = Path("/proc/self/ns/pid")
-    return f"{socket.gethostname()}/{namespace.stat().st_ino if namespace.exists() else 0}"
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
