@@ -190,7 +190,7 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
     files = any_images(spark, job.source, kind=job.source_format, label_from=job.label_from)
     say(f"{files.files} files, {files.bytes / 1e6:.1f} MB in {job.source}")
     if not job.incremental:
-        return _process(spark, job, whole_work(files, job.inspection), bounds)
+        return _process(spark, job, whole_work(spark, files, job.inspection), bounds)
     with incremental_work(spark, destination, files, job.inspection, source=job.source, label_from=job.label_from) as work:
         if isinstance(work, Work):
             try:
@@ -198,7 +198,7 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
             except _FormChanged:
                 work = "the version that is there stores pixels, and these images are kept as files"
     say(f"all files are read: {work}")
-    return _process(spark, job, whole_work(files, job.inspection, because=work), bounds)
+    return _process(spark, job, whole_work(spark, files, job.inspection, because=work), bounds)
 
 
 def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bounds | None) -> Manifest:

@@ -8,11 +8,12 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.images import Inspection, inspect_images
+from bigdata_ml.prepare.images import INSPECTED, Inspection, inspect_images, inspect_packs
 from bigdata_ml.prepare.known_files import about_inspection, known_files
 from bigdata_ml.prepare.progress import say
 from bigdata_ml.prepare.sources.files import ImageFiles, labelled
-from bigdata_ml.prepare.sources.images import read_listed
+from bigdata_ml.prepare.sources.images import packs_listed
+from bigdata_ml.prepare.sources.packed import Packs
 from bigdata_ml.storage import Location
 
 __all__ = ["Work", "incremental_work", "whole_work"]
@@ -37,10 +38,17 @@ class Work:
     counts: Mapping[str, Any] | None = None
 
 
-def whole_work(files: ImageFiles, inspection: Inspection, *, because: str = "") -> Work:
+def whole_work(spark: SparkSession, files: ImageFiles, inspection: Inspection, *, because: str = "") -> Work:
     """Return the work of a job that reads every file; `because` says why one does that was to read the changed ones."""
     counts = {"all_read_because": because, "read": files.files} if because else None
-    return Work(files=files, inspected=inspect_images(files.rows, inspection), counts=counts)
+    if files.packs is None:
+        return Work(files=files, inspected=inspect_images(files.rows, inspection), counts=counts)
+    return Work(files=files, inspected=_read_labelled(spark, files.packs, inspection, files.label_from), counts=counts)
+
+
+def _read_labelled(spark: SparkSession, packs: Packs, inspection: Inspection, label_from: str) -> DataFrame:
+    rows = labelled(spark, inspect_packs(packs, inspection).drop("label"), label_from)
+    return rows.select(*(field.name for field in INSPECTED))
 
 
 @contextmanager
@@ -65,11 +73,11 @@ def incremental_work(
             return
         found = ", ".join(f"{known.counts[name]:,} {name}" for name in ("unchanged", "new", "changed", "gone"))
         say(f"{files.files:,} files: {found}; {known.counts['read']:,} are read")
-        read = labelled(spark, read_listed(spark, listing, known.to_read), label_from)
+        read = _read_labelled(spark, packs_listed(spark, listing, known.to_read), inspection, label_from)
         facts = labelled(spark, known.facts, label_from)
         yield Work(
             files=files,
-            inspected=inspect_images(read, inspection).unionByName(facts),
+            inspected=read.unionByName(facts),
             stored=known.stored,
             only_pixels=known.as_pixels,
             counts=known.counts,

@@ -17,10 +17,11 @@ from bigdata_ml.prepare.batches import cut_by_bytes
 from bigdata_ml.prepare.image_checks import LEAST_SIDE, ImageChecks, looks_of
 from bigdata_ml.prepare.perceptual_hash import perceptual_hash
 from bigdata_ml.prepare.picture import ENDINGS, ImageRefused, PictureRules, decode_picture, partial_picture
+from bigdata_ml.prepare.sources.packed import Packs
 from bigdata_ml.prepare.stored_picture import PictureStorage, in_channels, pixels_of_file, thumbnail
 from bigdata_ml.schema.codec import tensor_column
 
-__all__ = ["Inspection", "inspect_images", "pixels_of", "refuse_unlabelled", "refused_where", "thumbnail_of"]
+__all__ = ["Inspection", "inspect_images", "inspect_packs", "pixels_of", "refuse_unlabelled", "refused_where", "thumbnail_of"]
 
 INSPECTED = T.StructType(
     [
@@ -76,6 +77,11 @@ def inspect_images(files: DataFrame, inspection: Inspection) -> DataFrame:
     return files.select("path", "label", "content").mapInArrow(partial(_inspect_batches, inspection=inspection), INSPECTED)
 
 
+def inspect_packs(packs: Packs, inspection: Inspection) -> DataFrame:
+    """Read files, and inspect them in the same process, so that their bytes are sent nowhere: `INSPECTED`, without labels."""
+    return packs.read_then(partial(_inspect_batches, inspection=inspection), INSPECTED)
+
+
 def refused_where(condition: Column, reason: str, detail: Column) -> dict[str, Column]:
     """Return the columns that refuse the rows for which `condition` holds, those refused before keeping their reason."""
     again = F.col("reason").isNull() & condition
@@ -128,7 +134,7 @@ def _inspect_batches(batches: Iterator[pa.RecordBatch], inspection: Inspection) 
         yield pa.RecordBatch.from_arrays([pa.array([row.get(name) for row in rows], _ARROW[name]) for name in names], names)
 
 
-def _inspect(path: str, label: str | None, content: bytes, inspection: Inspection) -> dict[str, Any]:
+def _inspect(path: str, content: bytes, inspection: Inspection, label: str | None = None) -> dict[str, Any]:
     row: dict[str, Any] = {
         "path": path,
         "label": label,

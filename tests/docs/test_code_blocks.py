@@ -46,6 +46,8 @@ def test_the_code_blocks_of_the_page_run(page: Path, raw_data: Path, tmp_path: P
     (tmp_path / "jobs").symlink_to(ROOT / "jobs")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYSPARK_PYTHON": sys.executable, "SPARK_CONF_DIR": str(ROOT / "conf")}
+    # Jobs of a few rows are over before the better compiler would pay.
+    environment["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
     if page.name == "dataset-format.md":
         _run("sh", "spark-submit jobs/prepare_images.py --source photos --dataset datasets/photos", tmp_path, environment)
     for language, code in blocks_of(page):

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.sources.files import ImageFiles, labelled
-from bigdata_ml.prepare.sources.packed import READ, Stretch, batches_of, packed, packs, read_packs, unpacked
+from bigdata_ml.prepare.sources.packed import READ, Stretch, batches_of, packed, packs, packs_for, packs_of, unpacked
 from bigdata_ml.storage import Location, is_hidden, locate
 
 __all__ = ["ARCHIVES", "archives", "is_archive"]
@@ -62,7 +62,10 @@ def archives(spark: SparkSession, url: str, *, label_from: str = "folder") -> Im
     if not files:
         raise JobRefused(f"{root.url}: the archives hold no files")
     # Packed anew, so that many small archives are few tasks.
-    rows = read_packs(spark, packs(stretch for one in indexed for stretch in unpacked(one.places)))
+    size = sum(one.size for one in indexed)
+    stretches = (stretch for one in indexed for stretch in unpacked(one.places))
+    unread = packs_of(spark, packs_for(spark, stretches, files=files, size=size))
+    rows = unread.read()
     streamed = [name for name in names if (name or root.name).lower().endswith(_STREAMED)]
     if streamed:
         urls = spark.sparkContext.parallelize([(name,) for name in streamed], len(streamed))
@@ -70,7 +73,9 @@ def archives(spark: SparkSession, url: str, *, label_from: str = "folder") -> Im
     return ImageFiles(
         rows=labelled(spark, rows, label_from),
         files=files,
-        bytes=sum(one.size for one in indexed),
+        bytes=size,
+        packs=None if streamed else unread,
+        label_from=label_from,
     )
 
 

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
 from bigdata_ml.prepare.sources.listing import Listing
+from bigdata_ml.prepare.sources.packed import Packs
 from bigdata_ml.storage import Location, locate
 
 __all__ = ["ImageFiles", "labelled"]
@@ -25,6 +26,8 @@ class ImageFiles:
         empty_classes: folders directly below the source that hold no file.
         listing: of the files that are read; None before they are listed.
         packed: whether the images are members of these files.
+        packs: the same images before they are read, where that is in our hands: see `Packs.read_then`.
+        label_from: where their labels come from.
     """
 
     rows: DataFrame
@@ -33,6 +36,8 @@ class ImageFiles:
     empty_classes: tuple[str, ...] = ()
     listing: Listing | None = None
     packed: bool = False
+    packs: Packs | None = None
+    label_from: str = "folder"
 
     def refuse_changed(self) -> None:
         """Raise JobRefused if a file is gone or another one than it was when it was listed, naming it."""

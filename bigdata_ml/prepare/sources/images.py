@@ -13,10 +13,10 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
 from bigdata_ml.prepare.sources.files import ImageFiles, labelled
 from bigdata_ml.prepare.sources.listing import LISTED, Listing
-from bigdata_ml.prepare.sources.packed import PACK_FILES, Stretch, packs, read_packs
+from bigdata_ml.prepare.sources.packed import Packs, Stretch, packs, packs_for, packs_of
 from bigdata_ml.storage import Location, locate
 
-__all__ = ["images", "read_listed"]
+__all__ = ["images", "packs_listed"]
 
 # Spark's list of files holds 3.3 KB of the driver's heap a file on HDFS, most of it for places that a task of hundreds of
 # files, which lie anywhere, cannot use; ours holds some ten bytes.
@@ -29,9 +29,9 @@ _WILD = re.compile(r"[*?\[]")
 def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFiles:
     """Return the files below `url`.
 
-    Up to 20,000 local files, or files on HDFS, are read by Spark's `binaryFile`, which knows where their blocks are; more of
-    them, files with a colon in their path, which Hadoop cannot name, and those on other stores by our own client. Both read tiny
-    files in tasks of many.
+    Up to 20,000 files on HDFS are read by Spark's `binaryFile`, which knows where their blocks are; more of them, files with a
+    colon in their path, which Hadoop cannot name, and those on other stores by our own client, which hands their bytes to what
+    inspects them in the same process. Both read tiny files in tasks of many.
 
     Args:
         spark: the session.
@@ -55,21 +55,22 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
     if not files:
         where = f"that match {url}" if pattern is not None else "there; images are looked for in its folders, at any depth"
         raise JobRefused(f"{root.url}: no files {where}")
+    size = sum(info.size for _, info in files)
+    unread = None if pattern is None and _is_for_spark(root, files) else _packs(spark, root, files, size)
     return ImageFiles(
-        rows=labelled(spark, _read(spark, root, files, whole=pattern is None), label_from),
+        rows=labelled(spark, unread.read() if unread else _read_by_spark(spark, root, files), label_from),
         files=len(files),
-        bytes=sum(info.size for _, info in files),
+        bytes=size,
+        packs=unread,
+        label_from=label_from,
         empty_classes=tuple(sorted(folders - {path.split("/")[0] for path, _ in files})),
         listing=Listing(root, _listed(files), when),
     )
 
 
-def read_listed(spark: SparkSession, listing: Listing, files: Iterable[tuple[str, int]]) -> DataFrame:
-    """Return `path` and `content` of some files of a listing, given by path and size, read by our own client.
-
-    A file that is gone or has another size ends the job, naming it.
-    """
-    return read_packs(spark, packs(Stretch(f"{listing.root.url}/{path}", path, 0, -1, size) for path, size in files))
+def packs_listed(spark: SparkSession, listing: Listing, files: Iterable[tuple[str, int]]) -> Packs:
+    """Return the packs of some files of a listing, given by path and size; one that is gone or has another size ends the job."""
+    return packs_of(spark, packs(Stretch(f"{listing.root.url}/{path}", path, 0, -1, size) for path, size in files))
 
 
 def _listed(files: list[tuple[str, pafs.FileInfo]]) -> pa.Table:
@@ -101,15 +102,14 @@ def _one_of(token: str) -> str:
     return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
 
 
-def _read(spark: SparkSession, root: Location, files: list[tuple[str, pafs.FileInfo]], *, whole: bool) -> DataFrame:
-    scheme = root.url.partition("://")[0] if "://" in root.url else "file"
+def _is_for_spark(root: Location, files: list[tuple[str, pafs.FileInfo]]) -> bool:
     few = len(files) <= _MOST_FILES_OF_SPARK
-    if whole and few and scheme in ("file", "hdfs") and not any(":" in path for path, _ in files):
-        return _read_by_spark(spark, root, files)
+    return few and root.url.startswith("hdfs://") and not any(":" in path for path, _ in files)
+
+
+def _packs(spark: SparkSession, root: Location, files: list[tuple[str, pafs.FileInfo]], size: int) -> Packs:
     stretches = (Stretch(f"{root.url}/{path}", path, 0, -1, info.size) for path, info in files)
-    # Each core has something to do.
-    share = -(-len(files) // spark.sparkContext.defaultParallelism)
-    return read_packs(spark, packs(stretches, count=min(PACK_FILES, share)))
+    return packs_of(spark, packs_for(spark, stretches, files=len(files), size=size))
 
 
 def _read_by_spark(spark: SparkSession, root: Location, files: list[tuple[str, pafs.FileInfo]]) -> DataFrame:

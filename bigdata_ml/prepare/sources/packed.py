@@ -12,12 +12,15 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.storage import locate
 
-__all__ = ["PACK_FILES", "READ", "Stretch", "batches_of", "packed", "packs", "read_all", "read_packs", "unpacked"]
+__all__ = ["READ", "Packs", "Stretch", "batches_of", "packed", "packs", "packs_for", "packs_of", "read_all", "unpacked"]
 
+# From batches to batches, on the executors.
+Batches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 # Columns of what is read: path as it is called in messages and in the dataset, and the bytes.
 READ = "path string, content binary"
 _ARROW = pa.schema([pa.field("path", pa.string()), pa.field("content", pa.binary())])
@@ -32,7 +35,9 @@ _STRETCHES = pa.schema(
     }
 )
 # At most, in a task.
-_PACK_BYTES, PACK_FILES = 32 << 20, 8192
+_PACK_BYTES, _PACK_FILES = 32 << 20, 8192
+# Of a source that is small: so many tasks a core that none waits long for another, if each has something to do.
+_TASKS_A_CORE, _FEW_BYTES, _FEW_FILES = 4, 1 << 20, 64
 # Of batches that go to Spark; one image may be larger.
 _BATCH_BYTES = 16 << 20
 
@@ -58,7 +63,7 @@ class Stretch:
     packing: str = "plain"
 
 
-def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int = PACK_FILES) -> Iterator[list[Stretch]]:
+def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int = _PACK_FILES) -> Iterator[list[Stretch]]:
     """Yield lists of stretches that follow one another, each of `size` bytes or `count` files at most, one file in any case."""
     pack: list[Stretch] = []
     held = 0
@@ -86,14 +91,49 @@ def unpacked(blob: bytes) -> list[Stretch]:
     return [Stretch(**row) for row in pa.ipc.open_stream(blob).read_all().to_pylist()]
 
 
-def read_packs(spark: SparkSession, found: Iterable[Sequence[Stretch]]) -> DataFrame:
-    """Return the files of all packs, a task each: the columns `READ`. A file that cannot be read ends the job, naming it.
+def packs_for(spark: SparkSession, stretches: Iterable[Stretch], *, files: int, size: int) -> Iterator[list[Stretch]]:
+    """Yield the packs of so many stretches of so many bytes together: enough for every core."""
+    tasks = _TASKS_A_CORE * spark.sparkContext.defaultParallelism
+    return packs(
+        stretches,
+        size=min(_PACK_BYTES, max(_FEW_BYTES, -(-size // tasks))),
+        count=min(_PACK_FILES, max(_FEW_FILES, -(-files // tasks))),
+    )
 
-    One pack at a time is held unpacked.
+
+@dataclass(frozen=True, slots=True)
+class Packs:
+    """Files that are still to be read, a task each pack.
+
+    Attributes:
+        rows: column `pack`, as `packed` makes it.
     """
+
+    rows: DataFrame
+
+    def read(self) -> DataFrame:
+        """Return the files: the columns `READ`. A file that cannot be read ends the job, naming it."""
+        return self.rows.mapInArrow(_read_batches, READ)
+
+    def read_then(
+        self, function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], schema: StructType
+    ) -> DataFrame:
+        """Return what `function` makes of batches of the files, in the process that reads them: their bytes go nowhere else."""
+        return self.rows.mapInArrow(_ReadThen(function), schema)
+
+
+def packs_of(spark: SparkSession, found: Iterable[Sequence[Stretch]]) -> Packs:
+    """Return the packs as rows; one pack at a time is held unpacked."""
     blobs = [(packed(pack),) for pack in found]
-    rows = spark.createDataFrame(spark.sparkContext.parallelize(blobs, max(1, len(blobs))), "pack binary")
-    return rows.mapInArrow(_read_batches, READ)
+    return Packs(spark.createDataFrame(spark.sparkContext.parallelize(blobs, max(1, len(blobs))), "pack binary"))
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadThen:
+    function: Batches
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return self.function(_read_batches(batches))
 
 
 def _read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -111,7 +151,7 @@ def batches_of(files: Iterable[tuple[str, bytes]]) -> Iterator[pa.RecordBatch]:
         paths.append(path)
         contents.append(content)
         held += len(content)
-        if held >= _BATCH_BYTES or len(paths) == PACK_FILES:
+        if held >= _BATCH_BYTES or len(paths) == _PACK_FILES:
             yield pa.RecordBatch.from_arrays([pa.array(paths, pa.string()), pa.array(contents, pa.binary())], schema=_ARROW)
             paths, contents, held = [], [], 0
     if paths:
