@@ -16,7 +16,7 @@ from PIL import Image
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.failures import refused_by_spark
-from bigdata_ml.prepare.sources import archives, cifar, idx, images, sequence_files
+from bigdata_ml.prepare.sources import archives, cifar, idx, images, packed, sequence_files
 from bigdata_ml.prepare.sources.packed import Stretch, packs
 
 if TYPE_CHECKING:
@@ -82,26 +82,28 @@ def write_zip(path: Path, compression: int = zipfile.ZIP_DEFLATED) -> Path:
 def test_a_folder_gives_every_file_whatever_its_name(spark: "SparkSession", tmp_path: Path) -> None:
     write_folder(tmp_path / "raw")
     assert found(images(spark, str(tmp_path / "raw"))) == wanted()
-    # Without a colon Spark's own reader is used.
-    (tmp_path / "raw/dogs/10:30.png").unlink()
-    without = {path: data for path, data in FILES.items() if ":" not in path}
-    assert found(images(spark, f"file://{tmp_path}/raw")) == wanted(files=without)
 
 
-def test_more_files_than_spark_lists_well_are_read_by_our_own_client(
+def test_sparks_own_reader_finds_the_same_files_and_reads_them_itself(
     spark: "SparkSession", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Hadoop cannot name paths with a colon.
     without = {path: data for path, data in FILES.items() if ":" not in path}
     write_folder(tmp_path / "raw", without)
-    by_spark = images(spark, str(tmp_path / "raw"))
-    # The package's name for the module is the function's.
-    module = importlib.import_module("bigdata_ml.prepare.sources.images")
-    monkeypatch.setattr(module, "_MOST_FILES_OF_SPARK", len(without) - 1)
     by_us = images(spark, str(tmp_path / "raw"))
+    # The package's name for the module is the function's. On HDFS this is how few files are read.
+    module = importlib.import_module("bigdata_ml.prepare.sources.images")
+    monkeypatch.setattr(module, "_is_for_spark", lambda *_: True)
+    by_spark = images(spark, str(tmp_path / "raw"))
     assert found(by_us) == found(by_spark) == wanted(files=without)
     # Spark's plan names the files that it reads.
     assert (len(by_us.rows.inputFiles()), len(by_spark.rows.inputFiles())) == (0, len(without))
-    assert by_us.rows.rdd.getNumPartitions() == 2
+    assert (by_us.packs is None, by_spark.packs is None) == (False, True)
+
+
+def test_few_files_are_read_by_every_core_and_tiny_ones_many_a_task(spark: "SparkSession", tmp_path: Path) -> None:
+    write_folder(tmp_path / "raw", {f"cats/{number}.png": b"x" * 10 for number in range(600)})
+    assert images(spark, str(tmp_path / "raw")).rows.rdd.getNumPartitions() == 8
 
 
 @pytest.mark.parametrize(
@@ -171,9 +173,9 @@ def test_a_folder_of_archives_gives_all_of_them(spark: "SparkSession", tmp_path:
 
 
 def test_an_archive_is_read_by_many_tasks(spark: "SparkSession", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "__kwdefaults__", {"size": 1000, "count": 4})
+    monkeypatch.setattr(packed, "_FEW_FILES", 5)
     path = write_tar(tmp_path / "all.tar", {f"{number}.png": b"x" * number for number in range(40)})
-    assert archives(spark, str(path)).rows.rdd.getNumPartitions() == 10
+    assert archives(spark, str(path)).rows.rdd.getNumPartitions() == 8
 
 
 # At places inside a header, inside a member, and, of the plain tar, between two members.
