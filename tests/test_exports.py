@@ -11,13 +11,13 @@ ROOMS = {
         "BigDataMLError", "ChecksumMismatch", "DatasetInvalid", "DatasetNotFound", "DecodeFailed", "EngineUnavailable",
         "JobRefused", "MetadataUnreadable", "ResumeMismatch", "SchemaMismatch", "StorageUnavailable", "WorldSizeNotAllowed",
     ],
-    "storage": ["SCHEMES", "FilePart", "Location", "is_hidden", "locate", "locate_by_fsspec", "place_in"],
+    "storage": ["SCHEMES", "FilePart", "Location", "is_hidden", "locate", "locate_by_fsspec", "place_in", "writing"],
     "schema": ["Codec", "Field", "NullPolicy", "Schema", "type_from_text", "type_to_text"],
     "petastorm_bridge": ["install", "send_to_workers"],
     "pages": [
         "Block", "Card", "Figure", "Gallery", "Picture", "Section", "Series", "Table", "Text", "bar_chart", "confusion_matrix",
-        "curve", "duration_text", "examples_table", "joins_table", "line_chart", "money_text", "number_text", "picture_of",
-        "refused_blocks", "render_page", "share_text", "tally_table", "warned_table",
+        "curve", "duration_text", "examples_table", "joins_table", "line_chart", "money_text", "number_text", "paired_bars",
+        "paired_histogram", "picture_of", "refused_blocks", "render_page", "share_text", "tally_table", "warned_table",
     ],
     "dataset": [
         "QUARANTINE_SCHEMA", "Cleaning", "Contract", "Dataset", "Finding", "Manifest", "PartFile", "PartWriter",

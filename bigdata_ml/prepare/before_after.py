@@ -1,6 +1,7 @@
 """What the cleaning changed: each column's distribution before and after, over a sample of the rows."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ def _of_numbers(name: str, before: Sequence[Any], after: Sequence[Any]) -> Chang
     old, new = np.array([_number(one) for one in before], float), np.array([_number(one) for one in after], float)
     edges = _edges(np.concatenate([one[np.isfinite(one)] for one in (old, new)]))
     counts = [np.histogram(np.clip(one[~np.isnan(one)], edges[0], edges[-1]), edges)[0].tolist() for one in (old, new)]
-    unread = sum(isinstance(one, str) and np.isnan(_number(one)) for one in before)
+    unread = sum(isinstance(one, str) and one.lower() != "nan" and math.isnan(_number(one)) for one in before)
     return Change(
         column=name,
         kind="numbers",

@@ -1,5 +1,7 @@
 """What the cleaning changed, on the quality page."""
 
+import json
+
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
@@ -32,9 +34,10 @@ def test_whole_numbers_of_few_values_have_a_bin_each() -> None:
 
 
 def test_text_that_is_no_number_before_is_counted_by_itself() -> None:
-    one = only(compare_columns({"a": ["1", "two", "3", None]}, {"a": [1, None, 3, None]}))
-    assert (one.unread, one.nulls, one.rows) == (1, (1, 2), (4, 4))
-    assert one.moved == 0.25
+    one = only(compare_columns({"a": ["1", "two", "3", None, "NaN"]}, {"a": [1, None, 3, None, None]}))
+    assert (one.unread, one.nulls, one.rows) == (1, (2, 3), (5, 5))
+    assert one.moved == pytest.approx(0.2)
+    json.dumps(change_numbers([one]))
 
 
 def test_an_absurd_value_lies_in_the_outer_bin_and_leaves_the_others_theirs() -> None:

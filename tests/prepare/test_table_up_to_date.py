@@ -54,7 +54,7 @@ def test_nothing_is_done_where_nothing_has_changed(spark: SparkSession, lake: Pa
     first = prepared(spark, lake)
     assert "no dataset is at" in capsys.readouterr().err
     files = sorted(path for path in (lake / "dataset").rglob("*"))
-    assert prepared(spark, lake) == first
+    assert prepared(spark, lake).publication == first.publication
     assert f"is up to date: nothing has changed since version {first.publication} was made" in " ".join(
         capsys.readouterr().err.split()
     )

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_cluster import LocalCluster, local_cluster, open_parts
+from prepare.pictures import save
 from pyspark.sql import SparkSession
 
 from bigdata_ml.dataset import Dataset, validate
 from bigdata_ml.prepare import ImageJob, TableJob, prepare_images, prepare_table
-from prepare.local_cluster import LocalCluster, local_cluster, open_parts
-from prepare.pictures import save
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 
@@ -27,6 +27,11 @@ _CITIES = ("bern", "Rome", "OSLO", "ulm")
 # Arguments by kind of job: images, images whose near duplicates are looked for, table.
 Jobs = dict[str, dict[str, Any]]
 Outcome = tuple[object, ...]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> str:
+    return str(tmp_path / "published" / "dataset")
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +94,9 @@ def assert_undisturbed(place: Path, wanted: Outcome, *, lost: Set[str] = frozens
     there = {str(path.relative_to(place)) for path in place.rglob("*.parquet")}
     assert there == set(dataset.row_groups.files)
     assert lost.isdisjoint(Path(path).name for path in there)
-    quarantined = {str(path.relative_to(place)) for path in place.rglob("*.arrow")}
-    assert quarantined == {dataset.manifest.row_groups.path, *(side.path for side in dataset.manifest.quarantine)}
+    beside = {str(path.relative_to(place)) for path in place.rglob("*.arrow")}
+    sides = (*dataset.manifest.quarantine, *dataset.manifest.ledger)
+    assert beside == {dataset.manifest.row_groups.path, *(side.path for side in sides)}
     assert [path.name for path in place.parent.iterdir()] == [place.name]
 
 
