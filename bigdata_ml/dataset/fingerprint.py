@@ -28,8 +28,8 @@ def hash_rows(batch: pa.RecordBatch | pa.Table, *, split: str | None) -> np.ndar
     """Return the rows' hashes, uint64 [rows, 2] (low and high lane).
 
     Canonical values: integers, booleans, dates, times and timestamps as 64-bit integers, floats as 64-bit IEEE with one
-    NaN and one zero, decimals as text, text and bytes as their bytes, lists and tensors as length and values. A column
-    enters by its name, so the columns' order does not matter; the split's name enters each row.
+    NaN and one zero, decimals as text, text, bytes and tensors of bytes (pixels) as their bytes, lists and other tensors as
+    length and values. A column enters by its name, so the columns' order does not matter; the split's name enters each row.
     """
     lanes = np.zeros((batch.num_rows, 2), _U64)
     with np.errstate(over="ignore"):
@@ -86,7 +86,8 @@ def _canonical(column: pa.Array) -> np.ndarray:
     """Return one uint64 a row; nulls have a value of their own."""
     kind = column.type
     if isinstance(kind, pa.FixedShapeTensorType):
-        values = _canonical_lists(column.storage)
+        pixels = kind.value_type == pa.uint8()
+        values = _canonical_pixels(column.storage) if pixels else _canonical_lists(column.storage)
     elif pa.types.is_dictionary(kind):
         return _canonical(column.dictionary_decode())
     elif pa.types.is_nested(kind):
@@ -125,6 +126,13 @@ def _canonical_bytes(column: pa.Array) -> np.ndarray:
         return distinct[encoded.indices.to_numpy()] if len(column) else np.zeros(0, _U64)
     hashes = (xxhash.xxh3_64_intdigest(value.as_buffer() or b"") for value in column)
     return np.fromiter(hashes, _U64, len(column))
+
+
+def _canonical_pixels(column: pa.FixedSizeListArray) -> np.ndarray:
+    size = column.type.list_size
+    inner = column.values.slice(column.offset * size, len(column) * size)
+    rows = memoryview((pc.fill_null(inner, 0) if inner.null_count else inner).to_numpy())
+    return np.array([xxhash.xxh3_64_intdigest(rows[place : place + size]) for place in range(0, len(rows), size)], _U64)
 
 
 def _canonical_lists(column: pa.Array) -> np.ndarray:
