@@ -134,8 +134,8 @@ class LocalCluster:
 
 
 @contextmanager
-def local_cluster(place: Path) -> Iterator[LocalCluster]:
-    """Run two executors of one core each while the body runs; logs and scratch files lie in `place`."""
+def local_cluster(place: Path, *, master: str = "local-cluster[2,1,1024]") -> Iterator[LocalCluster]:
+    """Run two executors of one core each, or another master, while the body runs; logs and scratch files lie in `place`."""
     # The executors' working directories are made in Spark's home, which here is another than where pip put it.
     home, scratch, log = place / "home", place / "scratch", place / "log"
     for part in ("home", "scratch"):
@@ -148,7 +148,7 @@ def local_cluster(place: Path) -> Iterator[LocalCluster]:
         **os.environ,
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
-        "PYSPARK_SUBMIT_ARGS": " ".join(["--master", "local-cluster[2,1,1024]", *options, "pyspark-shell"]),
+        "PYSPARK_SUBMIT_ARGS": " ".join(["--master", master, *options, "pyspark-shell"]),
         "PYTHONPATH": str(_ROOT),
         "SPARK_HOME": str(home),
         "SPARK_LOCAL_IP": "127.0.0.1",

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from local_cluster import LocalCluster, local_cluster, open_parts
 from prepare.pictures import save
-from pyspark.sql import SparkSession
 
 from bigdata_ml.dataset import Dataset, validate
-from bigdata_ml.prepare import ImageJob, TableJob, prepare_images, prepare_table
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(900)]
 
@@ -60,19 +58,18 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(spark: SparkSession, jobs: Jobs, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome]:
-    """What a job publishes in Spark's local mode."""
+def undisturbed(jobs: Jobs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Outcome]]:
+    """What a job publishes in Spark's local mode, in a process of its own: the other tests' sessions have other settings."""
     place = tmp_path_factory.mktemp("undisturbed")
+    with local_cluster(place, master="local[2]") as spark:
 
-    @cache
-    def outcome(kind: str) -> Outcome:
-        if kind == "table":
-            prepare_table(spark, TableJob(dataset=str(place / kind), **jobs[kind]))
-        else:
-            prepare_images(spark, ImageJob(dataset=str(place / kind), **jobs[kind]))
-        return outcome_of(place / kind)
+        @cache
+        def outcome(kind: str) -> Outcome:
+            spark.start(kind, dataset=str(place / "datasets" / kind), **jobs[kind])
+            assert "error" not in spark.outcome()
+            return outcome_of(place / "datasets" / kind)
 
-    return outcome
+        yield outcome
 
 
 def outcome_of(place: Path) -> Outcome:
