@@ -123,7 +123,7 @@ def read_events(folder: Path) -> dict[str, float]:
     found: dict[str, float] = dict.fromkeys(("shuffled", "spilled to disk", "spilled from memory", "heap"), 0)
     seconds: list[float] = []
     for file in sorted(folder.rglob("*")):
-        for line in file.read_text().splitlines() if file.is_file() and file.stat().st_size else ():
+        for line in file.read_text().splitlines() if file.is_file() and not file.name.startswith(".") else ():
             event = json.loads(line)
             metrics = event.get("Task Metrics") or {}
             if event["Event"] == "SparkListenerTaskEnd" and metrics:
