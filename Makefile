@@ -12,7 +12,7 @@ BIN := $(abspath $(VENV))/bin
 IN_VENV := PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python3"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docs test-install test-cluster test-long test-petastorm-upstream bench bench-petastorm bench-tiny-files lint format constraints clean
+.PHONY: help demo test test-docs test-install test-cluster test-long test-petastorm-upstream bench bench-petastorm bench-tiny-files bench-prepare lint format constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ bench-tiny-files: ## Measure the image job over tiny files: on HDFS, in a tar, i
 	@scripts/install.sh dev
 	$(IN_VENV) python cluster/jars.py
 	$(IN_VENV) python benchmarks/tiny_files.py
+
+bench-prepare: ## Measure image cleaning, writing, and a large table in a small heap (an hour; MOSAIC_PYTHON adds Mosaic's writer)
+	@scripts/check-java.sh
+	@scripts/install.sh dev
+	$(IN_VENV) python benchmarks/prepare_throughput.py $(if $(MOSAIC_PYTHON),--mosaic "$(MOSAIC_PYTHON)")
+	$(IN_VENV) python benchmarks/large_table.py
 
 lint: ## Check style, types, imports between rooms, and spelling
 	@scripts/install.sh dev

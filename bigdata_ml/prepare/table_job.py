@@ -53,7 +53,7 @@ __all__ = ["TableJob", "prepare_table"]
 
 _VERSIONS = {"bigdata_ml": __version__, "pyspark": pyspark.__version__, "pyarrow": pa.__version__}
 # Options that say nothing of what is published.
-_ASIDE = ("dataset", "replace", "incremental", "max_refused")
+_ASIDE = ("dataset", "replace", "incremental")
 # What a value takes in a row while it is sorted, its text in the row's JSON included: partitions are sized by it, so that they
 # fit into a task's share of a small heap and are not spilled.
 _VALUE_BYTES = 32

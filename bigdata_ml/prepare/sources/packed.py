@@ -115,9 +115,7 @@ class Packs:
         """Return the files: the columns `READ`. A file that cannot be read ends the job, naming it."""
         return self.rows.mapInArrow(_read_batches, READ)
 
-    def read_then(
-        self, function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], schema: StructType
-    ) -> DataFrame:
+    def read_then(self, function: Batches, schema: StructType) -> DataFrame:
         """Return what `function` makes of batches of the files, in the process that reads them: their bytes go nowhere else."""
         return self.rows.mapInArrow(_ReadThen(function), schema)
 
