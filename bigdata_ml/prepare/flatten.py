@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -100,6 +99,9 @@ def _array(name: str, column: Column, kind: T.ArrayType) -> Iterator[tuple[str, 
 def _vector(name: str, column: Column, kind: T.UserDefinedType) -> Column:
     if kind.scalaUDT() != _VECTOR:
         raise JobRefused(f"column {name!r} is of the user-defined type {type(kind).__name__}; only MLlib's vectors are known")
+    # Here, since it imports pandas.
+    from pyspark.ml.functions import vector_to_array
+
     return F.when(column.isNotNull(), vector_to_array(column))
 
 

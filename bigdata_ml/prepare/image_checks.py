@@ -133,17 +133,20 @@ def _judged(image: Image.Image) -> Image.Image:
 
 
 def _laplacian_variance(grey: Image.Image) -> float:
-    levels = np.asarray(grey).astype(np.int64)
+    levels = np.asarray(grey).astype(np.int16)
     if min(levels.shape) < 3:
         return 0.0
-    inner = levels[1:-1, 1:-1]
-    edges = levels[:-2, 1:-1] + levels[2:, 1:-1] + levels[1:-1, :-2] + levels[1:-1, 2:] - 4 * inner
+    edges = levels[:-2, 1:-1] + levels[2:, 1:-1] + levels[1:-1, :-2] + levels[1:-1, 2:] - 4 * levels[1:-1, 1:-1]
     # From whole sums, so that it does not depend on the order of adding.
-    count, total, squares = edges.size, int(edges.sum()), int((edges * edges).sum())
+    count, total = edges.size, int(edges.sum(dtype=np.int64))
+    wide = edges.astype(np.int32)
+    squares = int((wide * wide).sum(dtype=np.int64))
     return (squares * count - total * total) / (count * count)
 
 
 def _colour(image: Image.Image) -> int:
-    channels = np.asarray(image)
-    apart = np.sort((channels.max(axis=2) - channels.min(axis=2)).ravel())
-    return int(apart[math.ceil(0.99 * len(apart)) - 1])
+    # Channel by channel: over an axis of three numpy takes ten times as long.
+    red, green, blue = np.moveaxis(np.asarray(image), 2, 0)
+    apart = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    below = np.cumsum(np.bincount(apart.ravel(), minlength=256))
+    return int(np.searchsorted(below, math.ceil(0.99 * apart.size)))

@@ -5,6 +5,8 @@ the discrete cosine transform of 32 × 32 grey pixels lie above their median. Al
 computes the same bits.
 """
 
+from functools import cache
+
 import numpy as np
 from PIL import Image
 
@@ -35,6 +37,7 @@ def perceptual_hash(grey: Image.Image) -> int | None:
     return int(np.packbits(bits).view(">i8")[0])
 
 
+@cache
 def _cosines() -> np.ndarray:
     """Return the first nine cosines over 32 pixels as whole numbers, int64 [9, 32]."""
     places = 2 * np.arange(_SIDE) + 1

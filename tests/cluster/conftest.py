@@ -8,7 +8,10 @@ import native
 import pytest
 from native import Cluster
 from postgres_server import Postgres, running_postgres
+from pyspark.sql import SparkSession
 from s3_server import S3, running_s3
+
+from bigdata_ml.prepare import spark_session
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,6 +72,33 @@ def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return s3_server
+
+
+@pytest.fixture(scope="package")
+def session(
+    hive: Cluster, s3_server: S3, postgres_driver: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SparkSession]:
+    """Spark's local mode with Hive's catalogue and PostgreSQL's driver, whose executors know the S3 server; one for all tests."""
+    settings = {
+        "spark.hadoop.hive.metastore.uris": hive.metastore,
+        "spark.hadoop.fs.defaultFS": hive.hdfs,
+        "spark.sql.warehouse.dir": f"{hive.hdfs}/warehouse",
+        "spark.jars": str(postgres_driver),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.driver.memory": "1g",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.local.dir": str(tmp_path_factory.mktemp("spark")),
+        **{f"spark.executorEnv.{name}": value for name, value in s3_server.environment.items()},
+    }
+    builder = SparkSession.builder.master("local[2]")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    builder.enableHiveSupport().getOrCreate()
+    made = spark_session("stores", hive=True)
+    yield made
+    made.stop()
 
 
 @pytest.fixture

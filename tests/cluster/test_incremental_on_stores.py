@@ -4,37 +4,15 @@ import io
 import time
 
 import pytest
-from native import Cluster
 from PIL import Image
 from prepare.pictures import pixels
 from pyspark.sql import SparkSession
-from s3_server import S3
 
 from bigdata_ml.dataset import validate
-from bigdata_ml.prepare import ImageJob, prepare_images, spark_session
+from bigdata_ml.prepare import ImageJob, prepare_images
 from bigdata_ml.storage import Location, locate
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def session(hadoop: Cluster, s3_server: S3, tmp_path_factory: pytest.TempPathFactory) -> SparkSession:
-    """A session whose executors know the S3 server."""
-    settings = {
-        "spark.hadoop.fs.defaultFS": hadoop.hdfs,
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.driver.memory": "1g",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.local.dir": str(tmp_path_factory.mktemp("spark")),
-        **{f"spark.executorEnv.{name}": value for name, value in s3_server.environment.items()},
-    }
-    builder = SparkSession.builder.master("local[2]")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    builder.getOrCreate()
-    return spark_session("incremental")
 
 
 def draw(root: Location, number: int) -> None:

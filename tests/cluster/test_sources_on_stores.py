@@ -3,7 +3,6 @@
 import os
 import tarfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ from daemons import end
 from native import Cluster
 from postgres_server import Postgres, running_postgres
 from pyspark.sql import SparkSession
-from s3_server import S3
 
 from bigdata_ml.dataset import Dataset, validate
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare import TableJob, prepare_table, spark_session
+from bigdata_ml.prepare import TableJob, prepare_table
 from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.sources import JdbcParts, archives, images, jdbc
 from bigdata_ml.prepare.sources import hive as hive_table
@@ -26,33 +24,6 @@ pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
 
 FILES = {"cats/a b.png": b"1" * 100, "cats/ü%20.png": b"2" * 3000, "dogs/deep/x=1.png": b"3", "top.png": b"4"}
 LABELS = {"cats/a b.png": "cats", "cats/ü%20.png": "cats", "dogs/deep/x=1.png": "deep", "top.png": None}
-
-
-@pytest.fixture(scope="module")
-def session(
-    hive: Cluster, s3_server: S3, postgres_driver: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SparkSession]:
-    """A session with Hive's catalogue, PostgreSQL's driver, and executors that know the S3 server."""
-    settings = {
-        "spark.hadoop.hive.metastore.uris": hive.metastore,
-        "spark.hadoop.fs.defaultFS": hive.hdfs,
-        "spark.sql.warehouse.dir": f"{hive.hdfs}/warehouse",
-        "spark.jars": str(postgres_driver),
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.driver.memory": "1g",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.local.dir": str(tmp_path_factory.mktemp("spark")),
-    }
-    settings |= {f"spark.executorEnv.{name}": value for name, value in s3_server.environment.items()}
-    builder = SparkSession.builder.master("local[2]")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    builder.enableHiveSupport().getOrCreate()
-    made = spark_session("sources", hive=True)
-    yield made
-    made.stop()
 
 
 def found(rows: Any) -> dict[str, tuple[str | None, bytes]]:

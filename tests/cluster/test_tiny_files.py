@@ -1,7 +1,6 @@
 """Tiny files on HDFS: what they cost its NameNode grows with their number and no faster, and they share tasks."""
 
 import importlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,7 +9,6 @@ from native import Cluster
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from bigdata_ml.prepare import spark_session
 from bigdata_ml.prepare.sources import images
 from bigdata_ml.storage import locate
 
@@ -19,23 +17,6 @@ pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
 FOLDERS = 3
 # What spark_session counts a file as, besides its bytes.
 OPENING = 64 << 10
-
-
-@pytest.fixture(scope="module")
-def session(hadoop: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    settings = {
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.local.dir": str(tmp_path_factory.mktemp("spark")),
-    }
-    builder = SparkSession.builder.master("local[2]")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    builder.getOrCreate()
-    made = spark_session("tiny files")
-    yield made
-    made.stop()
 
 
 @pytest.fixture(scope="module")
