@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from bigdata_ml.dataset.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.schema import from_stored
 
 __all__ = ["first_rows"]
 
@@ -26,7 +27,7 @@ def first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
         keys = (dataset.partitions or {}).get(record["path"], {})
         try:
             with pq.ParquetFile(place.path, filesystem=place.filesystem, pre_buffer=False) as file:
-                group = file.read_row_group(record["row_group"]).slice(0, rows - len(found))
+                group = from_stored(file.read_row_group(record["row_group"]), dataset.schema).slice(0, rows - len(found))
         except (pa.ArrowException, OSError) as error:
             raise DatasetInvalid(f"{place.url} row group {record['row_group']}: cannot be read: {error}") from error
         found += [{**row, **keys} for row in group.to_pylist()]

@@ -96,7 +96,10 @@ def _to_petastorm(field: Field) -> PetastormField:
     elif field.codec in ARRAYS:
         codec = PetastormCodec(kind="ndarray" if field.codec is Codec.NDARRAY else "compressed_ndarray")
         kind = {"str": "str_", "bytes": "bytes_"}.get(str(field.dtype), str(field.dtype))
-    elif field.codec in (Codec.TENSOR, Codec.RAW_IMAGE):
+    elif field.codec is Codec.RAW_IMAGE:
+        # No codec of Petastorm's takes pixels that are not encoded.
+        kind = "bytes_"
+    elif field.codec is Codec.TENSOR:
         kind, shape = _number(field.type.value_type), tuple(field.type.shape)
     elif field.codec is Codec.LIST:
         fixed = (field.type.list_size,) if pa.types.is_fixed_size_list(field.type) else (None,)

@@ -14,7 +14,7 @@ from bigdata_ml.dataset.petastorm_metadata import ROW_GROUPS_KEY, UNISCHEMA_KEY
 from bigdata_ml.dataset.petastorm_pickle import pickle_petastorm_schema
 from bigdata_ml.dataset.petastorm_schema import PetastormSchema
 from bigdata_ml.dataset.row_groups import RowGroups
-from bigdata_ml.schema import Schema
+from bigdata_ml.schema import Schema, stored_schema
 from bigdata_ml.storage import Location
 
 __all__ = ["common_metadata", "petastorm_is_installed", "row_groups_by_file"]
@@ -47,7 +47,7 @@ def common_metadata(root: Location, schema: Schema, table: RowGroups) -> bytes:
         ROW_GROUPS_KEY: json.dumps(row_groups_by_file(table)).encode(),
     }
     sink = pa.BufferOutputStream()
-    pq.write_metadata(schema.to_arrow().with_metadata(written), sink)
+    pq.write_metadata(stored_schema(schema).with_metadata(written), sink)
     return bytes(sink.getvalue().to_pybytes())
 
 

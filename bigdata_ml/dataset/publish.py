@@ -37,7 +37,7 @@ from bigdata_ml.dataset.quarantine import count_quarantine
 from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.dataset.writer import PartFile
 from bigdata_ml.errors import DatasetInvalid, JobRefused
-from bigdata_ml.schema import Schema
+from bigdata_ml.schema import Schema, stored_schema
 from bigdata_ml.storage import Location, locate, writing
 from bigdata_ml.storage.exchange import put_later
 
@@ -289,7 +289,7 @@ def _all_files(root: Location) -> Iterator[tuple[str, pafs.FileInfo]]:
 
 def _verify(root: Location, files: Sequence[PartFile], footers: Sequence[Footer], contract: Contract) -> None:
     """Compare every footer, read again, with what its task returned, and the rows with the cleaning's verdict."""
-    wanted = contract.schema.to_arrow()
+    wanted = stored_schema(contract.schema)
     for file, other in pairwise(files):
         if file.path == other.path:
             raise DatasetInvalid(f"{(root / file.path).url}: returned by two tasks; nothing was published")

@@ -20,6 +20,7 @@ from bigdata_ml.dataset.petastorm_metadata import read_petastorm_row_groups, rea
 from bigdata_ml.dataset.petastorm_writing import row_groups_by_file
 from bigdata_ml.dataset.quarantine import count_quarantine
 from bigdata_ml.errors import DatasetInvalid, MetadataUnreadable, SchemaMismatch
+from bigdata_ml.schema import stored_schema
 from bigdata_ml.storage import Location
 
 __all__ = ["Finding", "validate"]
@@ -147,7 +148,7 @@ def _file_findings(dataset: Dataset, threads: int, on_file: Callable[[int, int],
     for record in dataset.row_groups.table.to_pylist():
         records.setdefault(record["path"], []).append(record)
     keys = set().union(*dataset.partitions.values()) if dataset.partitions else set()
-    wanted = pa.schema([field for field in dataset.schema.to_arrow() if field.name not in keys])
+    wanted = pa.schema([field for field in stored_schema(dataset.schema) if field.name not in keys])
     strict = _Strictness(
         checksums=dataset.manifest is not None,
         # An adopted file's columns may all be declared nullable, as Spark does.

@@ -15,14 +15,17 @@ from bigdata_ml.dataset.fingerprint import combine, hash_rows, sum_of_rows
 from bigdata_ml.dataset.footers import byte_range
 from bigdata_ml.dataset.layout import part_path
 from bigdata_ml.errors import DatasetInvalid, StorageUnavailable
-from bigdata_ml.schema import Codec, Field, Schema, type_to_text
+from bigdata_ml.schema import Codec, Field, Schema, stored_schema, stored_table, type_to_text
 from bigdata_ml.schema.arrow import fixed_width
+from bigdata_ml.schema.stored import stored_type
 from bigdata_ml.storage import Location, writing
 
 __all__ = ["PartFile", "PartWriter", "WriteOptions", "row_bytes"]
 
 # Compressed already.
 _ENCODED = (Codec.IMAGE, Codec.COMPRESSED_NDARRAY)
+# The least and the greatest of images say nothing, and cost four copies of an image.
+_WITHOUT_EXTREMES = (*_ENCODED, Codec.RAW_IMAGE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +73,7 @@ class PartWriter:
         self._path = part_path(split, name)
         self._place = root / self._path
         self._split = split
+        self._fields = schema
         self._schema = schema.to_arrow()
         self._options = options
         self._held: list[pa.RecordBatch] = []
@@ -85,13 +89,11 @@ class PartWriter:
     def _parquet_writer(self, schema: Schema) -> pq.ParquetWriter:
         return pq.ParquetWriter(
             pa.PythonFile(self._sink, mode="w"),
-            self._schema,
+            stored_schema(schema),
             compression={_leaf(field): _compression(field.codec, self._options) for field in schema},
-            # The least and the greatest of encoded images say nothing, and cost four copies of an image.
-            write_statistics=[_leaf(field) for field in schema if field.codec not in _ENCODED],
+            write_statistics=[_leaf(field) for field in schema if field.codec not in _WITHOUT_EXTREMES],
             # Lets a reader of few columns tell rotten pages without reading the whole row group.
             write_page_checksum=True,
-            # Parquet has no bytes but as numbers of 32 bits: by a dictionary pixels take 8 or less, and half the time.
             use_dictionary=[_leaf(field) for field in schema if _is_repeating(field)],
         )
 
@@ -166,7 +168,7 @@ class PartWriter:
         table = pa.Table.from_batches(self._held, self._schema)
         self._sink.begin_group()
         with writing(self._place):
-            self._writer.write_table(table, row_group_size=table.num_rows)
+            self._writer.write_table(stored_table(table, self._fields), row_group_size=table.num_rows)
         self._checksums.append(self._sink.end_group())
         self._held, self._held_bytes, self._held_rows = [], 0, 0
 
@@ -268,13 +270,12 @@ def _compression(codec: Codec, options: WriteOptions) -> str:
 
 
 def _is_repeating(field: Field) -> bool:
-    whole_number = field.codec is Codec.SCALAR and not pa.types.is_floating(field.type)
-    return whole_number or field.codec is Codec.RAW_IMAGE
+    return field.codec is Codec.SCALAR and not pa.types.is_floating(field.type)
 
 
 def _leaf(field: Field) -> str:
     """Return the path of a field's values in the Parquet schema."""
-    path, kind = field.name, field.type
+    path, kind = field.name, stored_type(field)
     while pa.types.is_nested(kind) or isinstance(kind, pa.FixedShapeTensorType):
         path, kind = f"{path}.list.element", kind.value_type
     return path

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.stored_groups import GROUP_COLUMNS, read_published_group
 from bigdata_ml.errors import DatasetInvalid, JobRefused
+from bigdata_ml.schema import Codec
 from bigdata_ml.storage import locate
 
 __all__ = ["stored_bytes"]
@@ -32,7 +33,9 @@ def stored_bytes(spark: SparkSession, dataset: Dataset, *, as_files: bool, way_o
     table = dataset.row_groups.table.select(list(GROUP_COLUMNS))
     tasks = -(-sum(table["length"].to_pylist()) // _TASK_BYTES)
     groups = spark.sparkContext.parallelize([tuple(row.values()) for row in table.to_pylist()], max(1, tasks))
-    read = _Read(dataset.url, as_files=as_files, way_out=way_out)
+    image = dataset.schema["image"]
+    shape = tuple(image.type.shape) if image.codec is Codec.RAW_IMAGE else None
+    read = _Read(dataset.url, shape, as_files=as_files, way_out=way_out)
     return spark.createDataFrame(groups, _GROUP).mapInArrow(read, "sha256 string, stored binary")
 
 
@@ -41,6 +44,7 @@ class _Read:
     """Reads row groups on the executors."""
 
     url: str
+    shape: tuple[int, ...] | None  # of pixels; None where files are stored
     as_files: bool
     way_out: str
 
@@ -54,13 +58,12 @@ class _Read:
                     raise JobRefused(f"{error}; {self.way_out}") from error
                 for part in table.to_batches():
                     images = part.column("image")
-                    if isinstance(images.type, pa.FixedShapeTensorType):
-                        pixels = images.to_numpy_ndarray()
-                        images = pa.array([_png(one) if self.as_files else one.tobytes() for one in pixels], pa.binary())
-                    yield pa.RecordBatch.from_arrays([part.column("sha256"), images], ["sha256", "stored"])
+                    if self.shape is not None and self.as_files:
+                        images = pa.array([_png(one.as_buffer(), self.shape) for one in images], pa.binary())
+                    yield pa.RecordBatch.from_arrays([part.column("sha256"), images.cast(pa.binary())], ["sha256", "stored"])
 
 
-def _png(pixels: np.ndarray) -> bytes:
-    stream = io.BytesIO()
+def _png(data: pa.Buffer, shape: tuple[int, ...]) -> bytes:
+    stream, pixels = io.BytesIO(), np.frombuffer(data, np.uint8).reshape(shape)
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(stream, "PNG", compress_level=1)
     return stream.getvalue()

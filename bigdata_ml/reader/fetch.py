@@ -12,6 +12,7 @@ import xxhash
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.footers import read_metadata
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, SchemaMismatch
+from bigdata_ml.schema import from_stored
 from bigdata_ml.storage import FilePart, Location
 
 __all__ = ["GroupSource"]
@@ -39,7 +40,8 @@ class GroupSource:
 
     def __init__(self, dataset: Dataset, columns: Sequence[str]) -> None:
         self._dataset = dataset
-        self.schema = dataset.schema.select(columns).to_arrow()
+        self._fields = dataset.schema.select(columns)
+        self.schema = self._fields.to_arrow()
         self._groups = dataset.row_groups
         self._files: dict[str, _File] = {}
         self._lock = Lock()
@@ -80,6 +82,7 @@ class GroupSource:
         for name, value in (self._dataset.partitions or {}).get(record["path"], {}).items():
             if name in self.schema.names:
                 table = table.append_column(name, pa.array([value] * table.num_rows, self.schema.field(name).type))
+        table = from_stored(table, self._fields)
         self._check(table, where)
         table = table.select(self.schema.names).cast(self.schema)
         return {name: _whole(table[name], f"{where} field {name!r}") for name in self.schema.names}

@@ -11,6 +11,7 @@ import pyarrow.dataset as ds
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.schema import stored_schema
 
 __all__ = ["known_keys", "read_values"]
 
@@ -76,7 +77,7 @@ def _tables(dataset: Dataset, groups: list[int], expressions: Mapping[str, pc.Ex
         place.path, dataset.location.filesystem, partition_expression=known_keys(dataset, path), row_groups=numbers
     )
     try:
-        found = fragment.to_table(schema=dataset.schema.to_arrow(), columns=dict(expressions))
+        found = fragment.to_table(schema=stored_schema(dataset.schema), columns=dict(expressions))
     except (pa.ArrowException, OSError) as error:
         if len(groups) > 1:
             # One by one, to say which.

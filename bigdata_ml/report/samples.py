@@ -10,7 +10,7 @@ from PIL import Image
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid, DecodeFailed
 from bigdata_ml.pages import Picture, picture_of
-from bigdata_ml.schema import Codec, Field
+from bigdata_ml.schema import Codec, Field, from_stored
 
 __all__ = ["sample_pictures"]
 
@@ -46,7 +46,7 @@ def _first_rows(part: Dataset, columns: list[str]) -> pa.Table:
     group = part.row_groups.table["row_group"][0].as_py()
     try:
         with place.filesystem.open_input_file(place.path) as stream:
-            return pq.ParquetFile(stream).read_row_group(group, columns=columns)
+            return from_stored(pq.ParquetFile(stream).read_row_group(group, columns=columns), part.schema)
     except (pa.ArrowException, OSError) as error:
         raise DatasetInvalid(f"{place.url}: row group {group} cannot be read: {error}") from error
 

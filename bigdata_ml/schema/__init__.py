@@ -3,5 +3,16 @@
 from bigdata_ml.schema.arrow import type_from_text, type_to_text
 from bigdata_ml.schema.codec import Codec
 from bigdata_ml.schema.field import Field, NullPolicy, Schema
+from bigdata_ml.schema.stored import from_stored, stored_schema, stored_table
 
-__all__ = ["Codec", "Field", "NullPolicy", "Schema", "type_from_text", "type_to_text"]
+__all__ = [
+    "Codec",
+    "Field",
+    "NullPolicy",
+    "Schema",
+    "from_stored",
+    "stored_schema",
+    "stored_table",
+    "type_from_text",
+    "type_to_text",
+]

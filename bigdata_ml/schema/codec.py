@@ -14,7 +14,7 @@ class Codec(str, Enum):
     SCALAR      one Arrow scalar a row → numpy scalar column [rows] (text stays text, or becomes ids by its vocabulary)
     LIST        a ragged list of scalars → one numpy array a row
     TENSOR      Arrow's `fixed_shape_tensor` → numpy [rows, *shape], no copy a row
-    RAW_IMAGE   a TENSOR of uint8, height × width × channels: decoded pixels, no decode at all
+    RAW_IMAGE   a TENSOR of uint8, height × width × channels: decoded pixels, no decode at all; in Parquet one binary value
     IMAGE       PNG, JPEG or WebP bytes in a binary column → uint8 (PNG: or uint16) [height, width, channels] a row
     NDARRAY     the bytes of an npy file in a binary column → one numpy array a row, of any number of dimensions
     COMPRESSED_NDARRAY   those of an npz file that holds it under the name `arr`

@@ -157,7 +157,7 @@ class Schema:
         return Schema(tuple(self[name] for name in names))
 
     def to_arrow(self) -> pa.Schema:
-        """Return the Arrow schema of the Parquet files."""
+        """Return the Arrow schema of rows in memory; `stored_schema` is that of the Parquet files."""
         return pa.schema([pa.field(field.name, field.type, nullable=field.nullable) for field in self.fields])
 
     def to_json(self) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tiny import FIELDS, SPLITS, contract_of, make_rows, write_part
+from tiny import SPLITS, contract_of, make_rows, write_part
 
 from bigdata_ml.dataset import Dataset, collect_garbage, publish, stage, validate
 from bigdata_ml.dataset.layout import LEDGER, MANIFEST
@@ -106,7 +106,7 @@ def test_a_published_row_group_is_read_as_it_was_written(tiny: Dataset) -> None:
     whole = pa.concat_tables(found)
     assert whole.column_names == ["label", "image"]
     assert whole.num_rows == sum(SPLITS.values())
-    assert whole.schema.field("image").type == FIELDS["image"].type
+    assert whole.schema.field("image").type == pa.binary()
 
 
 @pytest.mark.parametrize("place", ["group", "footer"])

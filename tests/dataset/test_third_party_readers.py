@@ -6,14 +6,18 @@ from typing import Any
 
 import duckdb
 import fastparquet
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from tiny import write_part
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader import ReadOptions, open_reader
+from bigdata_ml.schema import Codec, Field, Schema
+from bigdata_ml.storage import locate
 
 SCALARS = ("id", "label", "weight", "city", "note", "split")
 
@@ -83,12 +87,27 @@ def test_an_engine_reads_the_same_counts_and_values(tiny: Dataset, engine: Calla
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_tensor_is_a_list_of_its_values(tiny: Dataset, engine: Callable[[str], pa.Table]) -> None:
-    wanted = {row["id"]: row["image"] for row in ours(tiny.url).select(["id", "image"]).to_pylist()}
-    column = engine(tiny.url).select(["id", "image"])
-    found = {row["id"]: list(row["image"]) for row in column.to_pylist()}
+def test_an_image_of_pixels_is_their_bytes(tiny: Dataset, engine: Callable[[str], pa.Table]) -> None:
+    wanted = {row["id"]: bytes(row["image"]) for row in ours(tiny.url).select(["id", "image"]).to_pylist()}
+    found = {row["id"]: row["image"] for row in engine(tiny.url).select(["id", "image"]).to_pylist()}
     assert found == wanted
     assert {len(pixels) for pixels in found.values()} == {64}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_tensor_is_a_list_of_its_values(tmp_path: Path, engine: Callable[[str], pa.Table]) -> None:
+    values = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    fields = (
+        Field(name="id", type=pa.int64()),
+        Field(name="tensor", type=pa.fixed_shape_tensor(pa.float32(), (2, 3)), codec=Codec.TENSOR),
+    )
+    schema = Schema(fields)
+    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(values)
+    write_part(
+        locate(tmp_path), pa.table([[0, 1], tensors], schema=schema.to_arrow()), split=None, name="a.parquet", schema=schema
+    )
+    found = engine(str(tmp_path)).to_pylist()
+    assert {row["id"]: list(row["tensor"]) for row in found} == {0: [*range(6)], 1: [*range(6, 12)]}
 
 
 def test_the_metadata_directory_holds_no_file_that_a_glob_would_find(tiny: Dataset) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny import make_rows, write_plain
+from tiny import stored_rows, write_plain
 
 from bigdata_ml.dataset import Dataset, Finding, validate
 from bigdata_ml.errors import DatasetNotFound
@@ -83,12 +83,12 @@ def test_appended_bytes_are_found(tiny: Dataset, part: Path) -> None:
 
 @pytest.mark.parametrize("rows", [4, 22, 24, 400])
 def test_a_file_replaced_by_one_of_other_rows_is_found(tiny: Dataset, part: Path, rows: int) -> None:
-    pq.write_table(make_rows(rows), part, row_group_size=5)
+    pq.write_table(stored_rows(rows), part, row_group_size=5)
     assert codes(validate(tiny.url)) == ["changed_bytes", "row_count"]
 
 
 def test_schema_drift_is_found_by_field(tiny: Dataset, part: Path) -> None:
-    rows = make_rows(23).drop_columns(["note"]).append_column("extra", pa.array([1] * 23))
+    rows = stored_rows(23).drop_columns(["note"]).append_column("extra", pa.array([1] * 23))
     rows = rows.set_column(0, "id", rows["id"].cast(pa.int32()))
     pq.write_table(rows, part, row_group_size=5)
     drift = [finding.text for finding in validate(tiny.url) if finding.code == "schema_drift"]
@@ -96,7 +96,7 @@ def test_schema_drift_is_found_by_field(tiny: Dataset, part: Path) -> None:
 
 
 def test_a_field_that_became_nullable_is_schema_drift(tiny: Dataset, part: Path) -> None:
-    rows = make_rows(23)
+    rows = stored_rows(23)
     pq.write_table(rows.cast(pa.schema([field.with_nullable(True) for field in rows.schema])), part, row_group_size=5)
     assert "schema_drift" in codes(validate(tiny.url))
 

@@ -1,0 +1,81 @@
+"""Columns as they lie in Parquet files, where that differs from how they are handed on.
+
+Parquet has no byte but as a number of 32 bits in a list, which takes ten times as long to write and to read as the same bytes in
+one value. So pixels lie there as binary values, one an image. Both directions share the memory of the values, but for nulls.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bigdata_ml.errors import SchemaMismatch
+from bigdata_ml.schema.codec import Codec
+from bigdata_ml.schema.field import Field, Schema
+
+__all__ = ["from_stored", "stored_schema", "stored_table", "stored_type"]
+
+
+def stored_type(field: Field) -> pa.DataType:
+    """Return the Arrow type of a field's column in Parquet."""
+    # Of fixed size they would lose their last zeros in fastparquet.
+    return pa.binary() if field.codec is Codec.RAW_IMAGE else field.type
+
+
+def stored_schema(schema: Schema) -> pa.Schema:
+    """Return the Arrow schema of the Parquet files."""
+    return pa.schema([pa.field(field.name, stored_type(field), nullable=field.nullable) for field in schema])
+
+
+def stored_table(table: pa.Table, schema: Schema) -> pa.Table:
+    """Return rows of the types of `schema` as they are written."""
+    for place, field in enumerate(stored_schema(schema)):
+        if field.type != table.schema.field(place).type:
+            table = table.set_column(place, field, pa.chunked_array(map(_bytes, table.column(place).chunks), field.type))
+    return table
+
+
+def from_stored(table: pa.Table, schema: Schema) -> pa.Table:
+    """Return the columns of a file with the types of `schema`; those of other types than were stored stay as they are.
+
+    Raises:
+        SchemaMismatch: a value that has not the bytes of the field's shape.
+    """
+    for field in schema:
+        place = table.schema.get_field_index(field.name)
+        if stored_type(field) != field.type and place >= 0 and table.schema.field(place).type == stored_type(field):
+            chunks = [_pixels(one, field) for one in table.column(place).chunks]
+            there = pa.field(field.name, field.type, nullable=table.schema.field(place).nullable)
+            table = table.set_column(place, there, pa.chunked_array(chunks, field.type))
+    return table
+
+
+def _bytes(column: pa.FixedShapeTensorArray) -> pa.BinaryArray:
+    storage, size = column.drop_null().storage, column.type.storage_type.list_size
+    values = storage.flatten()
+    if values.null_count:
+        # As it is read in a tensor.
+        values = pc.fill_null(values, 0)
+    there = pc.is_valid(column)
+    offsets = np.concatenate([[0], np.cumsum(there.to_numpy(zero_copy_only=False), dtype=np.int64)]) * size
+    ends = pa.array(offsets).cast(pa.int32()).buffers()[1]
+    data = values.buffers()[1].slice(values.offset) if len(values) else pa.py_buffer(b"")
+    return pa.Array.from_buffers(pa.binary(), len(column), [there.buffers()[1] if column.null_count else None, ends, data])
+
+
+def _pixels(column: pa.BinaryArray, field: Field) -> pa.FixedShapeTensorArray:
+    size, known = field.type.storage_type.list_size, column.drop_null()
+    offsets = np.frombuffer(known.buffers()[1], np.int32)[known.offset : known.offset + len(known) + 1] if len(known) else [0]
+    wrong = np.flatnonzero(np.diff(offsets) != size)
+    if len(wrong):
+        found = len(known[int(wrong[0])].as_buffer())
+        raise SchemaMismatch(f"field {field.name!r}: a value of {found} bytes, the schema's shape {field.type.shape} has {size}")
+    data = known.buffers()[2].slice(int(offsets[0]), len(known) * size) if len(known) else pa.py_buffer(b"")
+    there = pc.is_valid(column)
+    if column.null_count:
+        values = np.zeros((len(column), size), np.uint8)
+        values[there.to_numpy(zero_copy_only=False)] = np.frombuffer(data, np.uint8).reshape(-1, size)
+        data = pa.py_buffer(values)
+    validity = there.buffers()[1] if column.null_count else None
+    flat = pa.Array.from_buffers(field.type.value_type, len(column) * size, [None, data])
+    storage = pa.Array.from_buffers(field.type.storage_type, len(column), [validity], children=[flat])
+    return pa.ExtensionArray.from_storage(field.type, storage)
