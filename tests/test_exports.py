@@ -12,7 +12,10 @@ ROOMS = {
         "JobRefused", "MetadataUnreadable", "ResumeMismatch", "SchemaMismatch", "StorageUnavailable", "WorldSizeNotAllowed",
     ],
     "storage": ["SCHEMES", "FilePart", "Location", "is_hidden", "locate", "locate_by_fsspec", "place_in", "writing"],
-    "schema": ["Codec", "Field", "NullPolicy", "Schema", "type_from_text", "type_to_text"],
+    "schema": [
+        "Codec", "Field", "NullPolicy", "Schema", "from_stored", "stored_schema", "stored_table", "type_from_text",
+        "type_to_text",
+    ],
     "petastorm_bridge": ["install", "send_to_workers"],
     "pages": [
         "Block", "Card", "Figure", "Gallery", "Picture", "Section", "Series", "Table", "Text", "bar_chart", "confusion_matrix",

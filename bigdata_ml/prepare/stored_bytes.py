@@ -58,9 +58,11 @@ class _Read:
                     raise JobRefused(f"{error}; {self.way_out}") from error
                 for part in table.to_batches():
                     images = part.column("image")
+                    if images.type != pa.binary():
+                        raise JobRefused(f"{self.url}: holds images as {images.type}, as earlier versions wrote; {self.way_out}")
                     if self.shape is not None and self.as_files:
                         images = pa.array([_png(one.as_buffer(), self.shape) for one in images], pa.binary())
-                    yield pa.RecordBatch.from_arrays([part.column("sha256"), images.cast(pa.binary())], ["sha256", "stored"])
+                    yield pa.RecordBatch.from_arrays([part.column("sha256"), images], ["sha256", "stored"])
 
 
 def _png(data: pa.Buffer, shape: tuple[int, ...]) -> bytes:

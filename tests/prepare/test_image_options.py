@@ -149,7 +149,8 @@ def test_every_image_gets_the_size_and_is_kept_as_pixels(spark: SparkSession, fo
     dataset, manifest, rows = prepared(spark, folder, encoding="raw", size="32x40")
     assert dataset.schema["image"].codec is Codec.RAW_IMAGE
     assert all(len(row["image"]) == 32 * 40 * 3 for row in rows.values())
-    train = np.reshape([row["image"] for row in rows.values() if row["split"] == "train"], (-1, 3)).astype(float)
+    pixels = b"".join(row["image"] for row in rows.values() if row["split"] == "train")
+    train = np.frombuffer(pixels, np.uint8).reshape(-1, 3).astype(float)
     assert np.allclose([manifest.statistics["image"].mean, manifest.statistics["image"].std], [train.mean(0), train.std(0)])
     assert (dataset.location / QUALITY).read_bytes().count(b"data:image/png") > 20
 
