@@ -4,7 +4,7 @@ Usage: python benchmarks/prepare_throughput.py [--runs 3] [--images 20000 60000]
 
 `images`: JPEG files of 320 × 240 pixels, some of them broken, empty or there twice, cleaned and written by the image job at
 local[2] and by a script with two processes. `steps`: what the Spark job's time consists of. `pixels`, `table`: the same Parquet
-files (20,000 pictures of 64 × 64 × 3 bytes; 100,000 rows of 20 columns) written as a dataset by our sink, by Petastorm's
+files (100,000 pictures of 64 × 64 × 3 bytes; 100,000 rows of 20 columns) written as a dataset by our sink, by Petastorm's
 materialize_dataset and, where `--mosaic` names an interpreter that has mosaicml-streaming and pyspark, by its dataframe_to_mds.
 Each run is a process of its own, and all take turns. What was kept and refused must be the same, or it is an error.
 """
@@ -30,7 +30,7 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 CASES = ("images", "steps", "pixels", "table")
-PICTURES, ROWS = 20_000, 100_000
+PICTURES, ROWS = 100_000, 100_000
 
 
 def write_image(place: tuple[str, int]) -> None:

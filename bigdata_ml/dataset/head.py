@@ -24,13 +24,14 @@ def first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for record in dataset.row_groups.table.select(["path", "row_group"]).to_pylist():
         place = dataset.location / record["path"]
+        where = f"{place.url} row group {record['row_group']}"
         keys = (dataset.partitions or {}).get(record["path"], {})
         try:
             with pq.ParquetFile(place.path, filesystem=place.filesystem, pre_buffer=False) as file:
-                group = from_stored(file.read_row_group(record["row_group"]), dataset.schema).slice(0, rows - len(found))
+                group = from_stored(file.read_row_group(record["row_group"]), dataset.schema, where)
         except (pa.ArrowException, OSError) as error:
-            raise DatasetInvalid(f"{place.url} row group {record['row_group']}: cannot be read: {error}") from error
-        found += [{**row, **keys} for row in group.to_pylist()]
+            raise DatasetInvalid(f"{where}: cannot be read: {error}") from error
+        found += [{**row, **keys} for row in group.slice(0, rows - len(found)).to_pylist()]
         if len(found) == rows:
             break
     return found

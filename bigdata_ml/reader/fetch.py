@@ -82,7 +82,7 @@ class GroupSource:
         for name, value in (self._dataset.partitions or {}).get(record["path"], {}).items():
             if name in self.schema.names:
                 table = table.append_column(name, pa.array([value] * table.num_rows, self.schema.field(name).type))
-        table = from_stored(table, self._fields)
+        table = from_stored(table, self._fields, where)
         self._check(table, where)
         table = table.select(self.schema.names).cast(self.schema)
         return {name: _whole(table[name], f"{where} field {name!r}") for name in self.schema.names}

@@ -44,11 +44,12 @@ def _can_be_shown(field: Field) -> bool:
 def _first_rows(part: Dataset, columns: list[str]) -> pa.Table:
     place = part.location / part.row_groups.paths[0]
     group = part.row_groups.table["row_group"][0].as_py()
+    where = f"{place.url} row group {group}"
     try:
         with place.filesystem.open_input_file(place.path) as stream:
-            return from_stored(pq.ParquetFile(stream).read_row_group(group, columns=columns), part.schema)
+            return from_stored(pq.ParquetFile(stream).read_row_group(group, columns=columns), part.schema, where)
     except (pa.ArrowException, OSError) as error:
-        raise DatasetInvalid(f"{place.url}: row group {group} cannot be read: {error}") from error
+        raise DatasetInvalid(f"{where}: cannot be read: {error}") from error
 
 
 def _pixels(images: pa.Array, row: int, field: Field) -> np.ndarray:

@@ -34,48 +34,55 @@ def stored_table(table: pa.Table, schema: Schema) -> pa.Table:
     return table
 
 
-def from_stored(table: pa.Table, schema: Schema) -> pa.Table:
-    """Return the columns of a file with the types of `schema`; those of other types than were stored stay as they are.
+def from_stored(table: pa.Table, schema: Schema, where: str) -> pa.Table:
+    """Return the columns of a row group with the types of `schema`; those of other types than were stored stay as they are.
 
     Raises:
-        SchemaMismatch: a value that has not the bytes of the field's shape.
+        SchemaMismatch: a value that has not the bytes of the field's shape; it names `where`, the field and the shape.
     """
     for field in schema:
         place = table.schema.get_field_index(field.name)
         if stored_type(field) != field.type and place >= 0 and table.schema.field(place).type == stored_type(field):
-            chunks = [_pixels(one, field) for one in table.column(place).chunks]
+            chunks = [_pixels(one, field, where) for one in table.column(place).chunks]
             there = pa.field(field.name, field.type, nullable=table.schema.field(place).nullable)
             table = table.set_column(place, there, pa.chunked_array(chunks, field.type))
     return table
 
 
 def _bytes(column: pa.FixedShapeTensorArray) -> pa.BinaryArray:
-    storage, size = column.drop_null().storage, column.type.storage_type.list_size
+    storage, size, there = column.drop_null().storage, column.type.storage_type.list_size, _valid(column)
     values = storage.flatten()
     if values.null_count:
         # As it is read in a tensor.
         values = pc.fill_null(values, 0)
-    there = pc.is_valid(column)
-    offsets = np.concatenate([[0], np.cumsum(there.to_numpy(zero_copy_only=False), dtype=np.int64)]) * size
-    ends = pa.array(offsets).cast(pa.int32()).buffers()[1]
+    ends = np.concatenate([[0], np.cumsum(there, dtype=np.int64)]) * size
     data = values.buffers()[1].slice(values.offset) if len(values) else pa.py_buffer(b"")
-    return pa.Array.from_buffers(pa.binary(), len(column), [there.buffers()[1] if column.null_count else None, ends, data])
+    # Refused where they do not fit into 32 bits.
+    offsets = pa.array(ends).cast(pa.int32()).buffers()[1]
+    return pa.Array.from_buffers(pa.binary(), len(column), [_bits(there), offsets, data])
 
 
-def _pixels(column: pa.BinaryArray, field: Field) -> pa.FixedShapeTensorArray:
-    size, known = field.type.storage_type.list_size, column.drop_null()
-    offsets = np.frombuffer(known.buffers()[1], np.int32)[known.offset : known.offset + len(known) + 1] if len(known) else [0]
-    wrong = np.flatnonzero(np.diff(offsets) != size)
-    if len(wrong):
-        found = len(known[int(wrong[0])].as_buffer())
-        raise SchemaMismatch(f"field {field.name!r}: a value of {found} bytes, the schema's shape {field.type.shape} has {size}")
-    data = known.buffers()[2].slice(int(offsets[0]), len(known) * size) if len(known) else pa.py_buffer(b"")
-    there = pc.is_valid(column)
-    if column.null_count:
+def _pixels(column: pa.BinaryArray, field: Field, where: str) -> pa.FixedShapeTensorArray:
+    size, known, there = field.type.storage_type.list_size, column.drop_null(), _valid(column)
+    data = pa.py_buffer(b"")
+    if len(known):
+        ends = np.frombuffer(known.buffers()[1], np.int32)[known.offset : known.offset + len(known) + 1]
+        for found in np.diff(ends)[np.diff(ends) != size][:1].tolist():
+            shape = field.type.shape
+            raise SchemaMismatch(f"{where} field {field.name!r}: a value of {found} bytes, the schema's shape {shape} has {size}")
+        data = known.buffers()[2].slice(int(ends[0]), len(known) * size)
+    if not there.all():
         values = np.zeros((len(column), size), np.uint8)
-        values[there.to_numpy(zero_copy_only=False)] = np.frombuffer(data, np.uint8).reshape(-1, size)
+        values[there] = np.frombuffer(data, np.uint8).reshape(-1, size)
         data = pa.py_buffer(values)
-    validity = there.buffers()[1] if column.null_count else None
     flat = pa.Array.from_buffers(field.type.value_type, len(column) * size, [None, data])
-    storage = pa.Array.from_buffers(field.type.storage_type, len(column), [validity], children=[flat])
+    storage = pa.Array.from_buffers(field.type.storage_type, len(column), [_bits(there)], children=[flat])
     return pa.ExtensionArray.from_storage(field.type, storage)
+
+
+def _valid(column: pa.Array) -> np.ndarray:
+    return np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False))
+
+
+def _bits(there: np.ndarray) -> pa.Buffer | None:
+    return None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))

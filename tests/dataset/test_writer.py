@@ -34,7 +34,7 @@ def test_what_was_written_is_what_lies_there(tmp_path: Path) -> None:
     part = write_part(locate(tmp_path), rows, split="train", name="a.parquet")
     assert (part.path, part.rows, group_rows(part)) == ("split=train/a.parquet", 23, [5, 5, 5, 5, 3])
     assert part.bytes == (tmp_path / part.path).stat().st_size
-    assert from_stored(pq.read_table(tmp_path / part.path, partitioning=None), FIELDS).equals(rows)
+    assert from_stored(pq.read_table(tmp_path / part.path, partitioning=None), FIELDS, part.path).equals(rows)
 
 
 def test_checksums_are_those_of_the_bytes_in_the_file(tmp_path: Path) -> None:

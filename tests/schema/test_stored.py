@@ -49,11 +49,11 @@ def test_slices_with_nulls_come_back_as_they_were(pixels: list[list[int] | None]
     wanted = [None if one is None else bytes(one) for one in pixels[start : start + count]]
     assert stored["image"].to_pylist() == wanted
     for table in (stored, through_parquet(stored)):
-        found = from_stored(table, SCHEMA)
+        found = from_stored(table, SCHEMA, "a.parquet row group 0")
         found.validate(full=True)
         assert found.equals(whole)
     skip = data.draw(st.integers(0, count))
-    assert from_stored(stored.slice(skip), SCHEMA).equals(whole.slice(skip))
+    assert from_stored(stored.slice(skip), SCHEMA, "a").equals(whole.slice(skip))
 
 
 def test_only_images_of_pixels_are_stored_otherwise() -> None:
@@ -67,7 +67,7 @@ def test_a_null_within_pixels_is_stored_as_0() -> None:
 def test_the_values_are_not_copied() -> None:
     whole = rows([[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]])
     stored = stored_table(whole, SCHEMA)
-    found = from_stored(stored, SCHEMA)
+    found = from_stored(stored, SCHEMA, "a")
     places = [
         whole["image"].chunk(0).storage.values.buffers()[1].address,
         stored["image"].chunk(0).buffers()[2].address,
@@ -79,8 +79,10 @@ def test_the_values_are_not_copied() -> None:
 
 def test_a_value_of_another_length_is_named() -> None:
     table = pa.table({"image": pa.array([bytes(6), bytes(5)])})
-    with pytest.raises(SchemaMismatch, match=r"field 'image': a value of 5 bytes, the schema's shape \[2, 3, 1\] has 6"):
-        from_stored(table, SCHEMA)
+    with pytest.raises(
+        SchemaMismatch, match=r"a\.parquet row group 0 field 'image': a value of 5 bytes, the schema's shape \[2, 3, 1\] has 6"
+    ):
+        from_stored(table, SCHEMA, "a.parquet row group 0")
     # What lies in foreign files as tensors is what it is.
     whole = rows([[1, 2, 3, 4, 5, 6]])
-    assert from_stored(whole, SCHEMA).equals(whole)
+    assert from_stored(whole, SCHEMA, "a").equals(whole)
