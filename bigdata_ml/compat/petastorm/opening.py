@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -27,7 +27,7 @@ from bigdata_ml.dataset import (
     read_petastorm_indexes,
     read_petastorm_schema,
 )
-from bigdata_ml.schema import Codec, Field
+from bigdata_ml.schema import Codec, Field, Schema
 from bigdata_ml.schema.codec import ARRAYS
 from bigdata_ml.storage import SCHEMES, Location, locate, locate_by_fsspec, place_in
 
@@ -51,13 +51,25 @@ def open_dataset(
         DatasetNotFound, DatasetInvalid, StorageUnavailable: see `Dataset.open`.
     """
     if isinstance(url_or_urls, str):
-        return Dataset.open(dataset_place(url_or_urls, filesystem, storage_options), use_unischema=False)
+        return _with_split(Dataset.open(dataset_place(url_or_urls, filesystem, storage_options), use_unischema=False))
     if not url_or_urls:
         raise ValueError("the list of dataset URLs is empty")
     places = [dataset_place(url, filesystem, storage_options) for url in url_or_urls]
     if len(places) == 1 and places[0].is_directory():
-        return Dataset.open(places[0], use_unischema=False)
+        return _with_split(Dataset.open(places[0], use_unischema=False))
     return Dataset.open_files(places)
+
+
+def _with_split(dataset: Dataset) -> Dataset:
+    """Return a dataset whose split is a field, as every Hive key is to Petastorm's users."""
+    table = dataset.row_groups.table
+    splits = dict(zip(dataset.row_groups.paths, table["split"].to_pylist(), strict=True))
+    if "split" in dataset.schema or not splits or None in splits.values():
+        return dataset
+    known = dataset.partitions or {}
+    keys = {path: {**known.get(path, {}), "split": split} for path, split in splits.items()}
+    schema = Schema((*dataset.schema, Field(name="split", type=pa.string())))
+    return replace(dataset, schema=schema, partitions=keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,10 @@ def stored_schema(dataset: Dataset, *, rows: bool) -> Unischema:
     """
     found = read_petastorm_schema(dataset.location)
     if found is not None:
-        return Unischema(found.name, [_field(one) for one in found])
+        # What Petastorm can only call bytes is read as what it is.
+        pixels = {one.name: one for one in dataset.schema if one.codec is Codec.RAW_IMAGE}
+        fields = [_manifest_field(pixels[one.name]) if one.name in pixels else _field(one) for one in found]
+        return Unischema(found.name, fields)
     if dataset.manifest is not None:
         return Unischema(dataset.location.name, [_manifest_field(one) for one in dataset.schema])
     if rows:
