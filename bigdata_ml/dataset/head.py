@@ -18,6 +18,7 @@ def first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
     Raises:
         ValueError: `rows` is below 1.
         DatasetInvalid: a file that is gone or cannot be read, naming it.
+        SchemaMismatch: pixels of another shape than the schema's, naming file and row group.
     """
     if rows < 1:
         raise ValueError(f"rows must be 1 or more, got {rows}")

@@ -48,6 +48,18 @@ def test_the_numbers_are_those_of_the_definitions() -> None:
     assert len(levels) > 100
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_colour_is_what_99_of_100_pixels_channels_differ_by_at_most(seed: int) -> None:
+    # Not wider than what is judged unreduced, and with the greatest edges that there can be.
+    array = np.asarray(picture(seed)).copy()
+    array[::2, ::2], array[1::2, ::2] = 0, 255
+    levels = np.asarray(Image.fromarray(array).convert("L")).astype(float)
+    edges = levels[:-2, 1:-1] + levels[2:, 1:-1] + levels[1:-1, :-2] + levels[1:-1, 2:] - 4 * levels[1:-1, 1:-1]
+    measured = looks(array)
+    assert measured.colour == np.percentile(np.ptp(array, axis=2), 99, method="inverted_cdf")
+    assert measured.sharpness == pytest.approx(edges.var())
+
+
 @pytest.mark.parametrize(
     ("array", "name"),
     [
