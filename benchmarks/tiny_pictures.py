@@ -104,10 +104,16 @@ async def _write_all(url: str, root: str, pictures: Iterable[tuple[str, bytes]])
     native = importlib.import_module("hdfs_native")
     client, options = native.AsyncClient(url), native.WriteOptions(overwrite=True, replication=1)
 
-    async def write(path: str, data: bytes) -> None:
-        writer = await client.create(f"{root}/{path}", options)
-        await writer.write(data)
-        await writer.close()
+    async def write(path: str, data: bytes, tries: int = 3) -> None:
+        try:
+            writer = await client.create(f"{root}/{path}", options)
+            await writer.write(data)
+            await writer.close()
+        except RuntimeError as error:
+            # Of so many at once a DataNode drops a connection now and then.
+            if tries == 1 or "DataTransferError" not in str(error):
+                raise
+            await write(path, data, tries - 1)
 
     rest = iter(pictures)
     while some := list(islice(rest, _WRITERS)):
