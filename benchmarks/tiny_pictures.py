@@ -20,7 +20,8 @@ __all__ = ["named_bytes", "named_pictures", "pictures_in", "to_hdfs", "to_sequen
 CLASSES = 10
 _SIDE, _GRID = 32, 8
 # A file takes half a second, most of it waiting: the NameNode is asked again until the DataNode has told it of the block.
-_WRITERS = 1024
+# Of four times as many at once, a DataNode of 256 MiB of heap drops some.
+_WRITERS = 256
 _SYNC_BYTES = 2000 * 20
 
 
@@ -104,16 +105,10 @@ async def _write_all(url: str, root: str, pictures: Iterable[tuple[str, bytes]])
     native = importlib.import_module("hdfs_native")
     client, options = native.AsyncClient(url), native.WriteOptions(overwrite=True, replication=1)
 
-    async def write(path: str, data: bytes, tries: int = 3) -> None:
-        try:
-            writer = await client.create(f"{root}/{path}", options)
-            await writer.write(data)
-            await writer.close()
-        except RuntimeError as error:
-            # Of so many at once a DataNode drops a connection now and then.
-            if tries == 1 or "DataTransferError" not in str(error):
-                raise
-            await write(path, data, tries - 1)
+    async def write(path: str, data: bytes) -> None:
+        writer = await client.create(f"{root}/{path}", options)
+        await writer.write(data)
+        await writer.close()
 
     rest = iter(pictures)
     while some := list(islice(rest, _WRITERS)):
