@@ -3,31 +3,25 @@
 Exit codes: 0 ok, 1 something is wrong with the data, 2 the command makes no sense or finds nothing there.
 """
 
-import inspect
 import json
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from bigdata_ml.cli.job_file import DESCRIPTION, with_job_file
 from bigdata_ml.cli.printing import ERR, OUT, finite, print_plan, print_profile, print_summary, readable, short, summary_of
+from bigdata_ml.cli.running import guarded
 from bigdata_ml.dataset import Dataset, adopt, collect_garbage, first_rows, validate
-from bigdata_ml.errors import BigDataMLError, DatasetInvalid
 from bigdata_ml.reader import ReadOptions, RowWeights, summarise_plan
 from bigdata_ml.reader.options import Shuffle
 from bigdata_ml.storage import locate
 
-__all__ = ["main", "run_job"]
-
-_Job = TypeVar("_Job")
-
+__all__ = ["main"]
 
 _SHUFFLES: dict[str, Shuffle] = {"all": True, "groups": "groups", "rows": "rows", "none": False}
 
@@ -311,45 +305,4 @@ _Command = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `bigdata-ml` with the given arguments, or the process's own; returns the exit code."""
     command: Any = tyro.cli(_Command, prog="bigdata-ml", args=arguments, description=__doc__)
-    return _guarded(command.run)
-
-
-def run_job(config: type[_Job], body: Callable[[_Job], object], arguments: Sequence[str] | None = None) -> int:
-    """Parse a job's frozen config from the command line and run it; returns the exit code.
-
-    Args:
-        config: dataclass whose fields are the flags; `--config FILE` takes them from YAML: see `with_job_file`.
-        body: what runs.
-        arguments: the flags; by default the process's own.
-    """
-    options = (tyro.conf.UseAppendAction, tyro.conf.OmitArgPrefixes)
-    description = f"{inspect.getdoc(config) or ''}".partition("\n\nAttributes:")[0]
-
-    def run() -> object:
-        found = with_job_file(sys.argv[1:] if arguments is None else arguments, config)
-        return body(tyro.cli(config, args=found, config=options, description=f"{description}\n\n{DESCRIPTION}"))
-
-    return _guarded(run)
-
-
-def _guarded(body: Callable[[], object]) -> int:
-    """Run it; an error of ours is a line on stderr and an exit code.
-
-    With BIGDATA_ML_TRACEBACK set, it shows where it was found.
-    """
-    try:
-        result = body()
-    except BigDataMLError as error:
-        if os.environ.get("BIGDATA_ML_TRACEBACK"):
-            raise
-        ERR.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
-        return 1 if isinstance(error, DatasetInvalid) else 2
-    except (ValueError, TypeError) as error:
-        if os.environ.get("BIGDATA_ML_TRACEBACK"):
-            raise
-        ERR.print(f"error: {error} (BIGDATA_ML_TRACEBACK=1 shows where)", markup=False, soft_wrap=True)
-        return 2
-    except ModuleNotFoundError as error:
-        ERR.print(f"error: {error}; install the extra of bigdata_ml that has it", markup=False, soft_wrap=True)
-        return 2
-    return result if isinstance(result, int) else 0
+    return guarded(command.run)

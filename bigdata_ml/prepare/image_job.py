@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from bigdata_ml import __version__
-from bigdata_ml.dataset import Contract, Dataset, Manifest, WriteOptions, publish, stage
+from bigdata_ml.dataset import Contract, Dataset, Manifest, Staging, WriteOptions, publish, stage
 from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.before_after import change_numbers, change_section, image_changes
@@ -202,12 +202,8 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
 
 
 def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bounds | None) -> Manifest:
-    options = WriteOptions(row_group_bytes=job.row_group_bytes)
-    destination = locate(job.dataset)
-    before = manifest_before(destination)
-    folder = work.files
-    empty_classes = folder.empty_classes if job.has_labels else ()
-    partitions = partitions_for(folder.bytes)
+    before = manifest_before(locate(job.dataset))
+    partitions = partitions_for(work.files.bytes)
     examined = examine(work.inspected, labels=job.has_labels, conflicts=job.label_conflict, seed=job.seed, partitions=partitions)
     if work.stored is not None:
         examined = with_stored(examined, work.stored, partitions=partitions)
@@ -228,69 +224,91 @@ def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bound
             divided, bounds = divide(with_group(judged, job.split_key), job.rule, stratify=job.stratify, known=known_bounds)
         with _kept(divided, StorageLevel.MEMORY_AND_DISK):
             judgement = sum_up(divided)
-            if sum(judgement.tally.values()) != folder.files:
-                folder.refuse_changed()
-                raise JobRefused(f"{folder.files} files were listed and {sum(judgement.tally.values())} read; do they change?")
-            _check_classes(job, judgement)
-            refused = {reason: count for reason, count in judgement.tally.items() if reason is not None}
-            check_limits(job.source, job.limits, refused, found=folder.files)
-            schema = image_schema(judgement, encoding=job.encoding, labels=job.has_labels, source=job.source)
-            if work.only_pixels and schema["image"].codec is not Codec.RAW_IMAGE:
-                raise _FormChanged
-            kept = divided.where(F.col("reason").isNull())
-            statistics = image_statistics(kept.where(F.col("split") == "train"), channels=judgement.channels)
+            _check(job, work, judgement)
             rows = with_verdicts(examined, divided, partitions=partitions).drop("inspected")
-            sink = Sink(
-                schema=schema,
-                options=options,
-                encode=columns_of(schema, judgement, raw=job.encoding == "raw"),
-                refuse=partial(refused_rows, raw=job.encoding == "raw"),
-                reason="reason",
-            )
-            with stage_progress(spark.sparkContext, f"write {judgement.kept} rows"):
-                written = sink.write(rows.sortWithinPartitions("__place", "sha256", "path"), staging)
-            ledger: tuple[str, ...] = ()
-            if folder.listing is not None and not folder.packed:
-                with stage_progress(spark.sparkContext, "write the ledger"):
-                    ledger = write_ledger(divided, folder.listing, staging, about_inspection(job.inspection, folder.listing))
-            splits = written.rows_by_split()
-            for name in sorted(job.rule.names - splits.keys()):
-                say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
-            contract = Contract(
-                schema=schema,
-                label="label" if job.has_labels else None,
-                vocabularies={"label": label_vocabulary(kept, "label")} if job.has_labels else {},
-                statistics={"image": statistics} if statistics else {},
-                split_rule={**job.rule.to_json(), **({"class_bounds": bounds} if bounds else {})},
-                cleaning=verdict(
-                    folder.files,
-                    judgement.tally,
-                    {**judgement.warned, "near_crowd": crowds, "empty_class": len(empty_classes)},
-                    rules=job.rules,
-                    checks=job.checks,
-                    labels=job.has_labels,
-                ),
-                provenance=_provenance(job, staging.debris, empty_classes, work.counts),
-            )
-            shifts = find_shifts(before, contract) if before else []
-            changes = image_changes(divided, found=folder.files, labels=job.has_labels)
-            pages = image_quality(
-                dataset_url=job.dataset,
-                contract=contract,
-                splits=splits,
-                facts=divided,
-                judged=rows,
-                near_groups=largest_near_groups(divided, groups=_GROUPS, members=_MEMBERS),
-                raw=job.encoding == "raw",
-                more_sections=[change_section(changes), *([drift_section(before, shifts)] if before else [])],
-                more_numbers={"changes": change_numbers(changes), **({"drift": as_numbers(shifts)} if before else {})},
-            )
-            pages |= history_with(destination, contract, splits)
-            # Rows that were lost with an executor were read again.
-            folder.refuse_changed()
-            manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages, ledger=ledger)
+            return _write(spark, job, work, _Judged(divided, rows, judgement, crowds, bounds), staging, before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """All files, judged: without their bytes and with them, what was counted, crowds not compared in full, classes' bounds."""
+
+    facts: DataFrame
+    rows: DataFrame
+    judgement: Judgement
+    crowds: int
+    bounds: Bounds | None
+
+
+def _write(
+    spark: SparkSession, job: ImageJob, work: Work, judged: _Judged, staging: Staging, before: Manifest | None
+) -> Manifest:
+    facts, judgement, folder = judged.facts, judged.judgement, work.files
+    raw = job.encoding == "raw"
+    schema = image_schema(judgement, encoding=job.encoding, labels=job.has_labels, source=job.source)
+    if work.only_pixels and schema["image"].codec is not Codec.RAW_IMAGE:
+        raise _FormChanged
+    kept = facts.where(F.col("reason").isNull())
+    statistics = image_statistics(kept.where(F.col("split") == "train"), channels=judgement.channels)
+    sink = Sink(
+        schema=schema,
+        options=WriteOptions(row_group_bytes=job.row_group_bytes),
+        encode=columns_of(schema, judgement, raw=raw),
+        refuse=partial(refused_rows, raw=raw),
+        reason="reason",
+    )
+    with stage_progress(spark.sparkContext, f"write {judgement.kept} rows"):
+        written = sink.write(judged.rows.sortWithinPartitions("__place", "sha256", "path"), staging)
+    ledger: tuple[str, ...] = ()
+    if folder.listing is not None and not folder.packed:
+        with stage_progress(spark.sparkContext, "write the ledger"):
+            ledger = write_ledger(facts, folder.listing, staging, about_inspection(job.inspection, folder.listing))
+    splits = written.rows_by_split()
+    for name in sorted(job.rule.names - splits.keys()):
+        say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
+    empty_classes = folder.empty_classes if job.has_labels else ()
+    contract = Contract(
+        schema=schema,
+        label="label" if job.has_labels else None,
+        vocabularies={"label": label_vocabulary(kept, "label")} if job.has_labels else {},
+        statistics={"image": statistics} if statistics else {},
+        split_rule={**job.rule.to_json(), **({"class_bounds": judged.bounds} if judged.bounds else {})},
+        cleaning=verdict(
+            folder.files,
+            judgement.tally,
+            {**judgement.warned, "near_crowd": judged.crowds, "empty_class": len(empty_classes)},
+            rules=job.rules,
+            checks=job.checks,
+            labels=job.has_labels,
+        ),
+        provenance=_provenance(job, staging.debris, empty_classes, work.counts),
+    )
+    pages = _pages(job, contract, splits, judged, before)
+    # Rows that were lost with an executor were read again.
+    folder.refuse_changed()
+    manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages, ledger=ledger)
     say(f"published {manifest.rows} rows as {job.dataset}")
     return manifest
+
+
+def _pages(
+    job: ImageJob, contract: Contract, splits: Mapping[str, int], judged: _Judged, before: Manifest | None
+) -> dict[str, bytes]:
+    """Return the quality page, its numbers and the metrics' history by path; runs Spark jobs."""
+    shifts = find_shifts(before, contract) if before else []
+    changes = image_changes(judged.facts, found=contract.cleaning.found, labels=job.has_labels)
+    pages = image_quality(
+        dataset_url=job.dataset,
+        contract=contract,
+        splits=splits,
+        facts=judged.facts,
+        judged=judged.rows,
+        near_groups=largest_near_groups(judged.facts, groups=_GROUPS, members=_MEMBERS),
+        raw=job.encoding == "raw",
+        more_sections=[change_section(changes), *([drift_section(before, shifts)] if before else [])],
+        more_numbers={"changes": change_numbers(changes), **({"drift": as_numbers(shifts)} if before else {})},
+    )
+    return pages | history_with(locate(job.dataset), contract, splits)
 
 
 def _known_bounds(job: ImageJob) -> Bounds | None:
@@ -309,15 +327,21 @@ def _kept(rows: DataFrame, level: StorageLevel) -> Iterator[None]:
         rows.unpersist()
 
 
-def _check_classes(job: ImageJob, judgement: Judgement) -> None:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in judgement.tally.items() if reason is not None)
+def _check(job: ImageJob, work: Work, judgement: Judgement) -> None:
+    folder, tally = work.files, judgement.tally
+    if sum(tally.values()) != folder.files:
+        folder.refuse_changed()
+        raise JobRefused(f"{folder.files} files were listed and {sum(tally.values())} read; do they change?")
+    refused = {reason: count for reason, count in tally.items() if reason is not None}
     if not judgement.kept:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in refused.items())
         raise JobRefused(f"{job.source}: no image is left; refused were {reasons}")
     if job.has_labels and judgement.classes < 2:
         raise JobRefused(
             f"{job.source}: the kept images have one class, and nothing can be learned from one; "
             "put images into a folder per class, or give --label-from a file of labels, or none for a dataset without labels"
         )
+    check_limits(job.source, job.limits, refused, found=folder.files)
 
 
 def _provenance(
