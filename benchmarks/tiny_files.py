@@ -48,7 +48,7 @@ def prepare(source: str, kind: str, work: Path, settings: Mapping[str, str]) -> 
     arguments = ["--source", source, "--source-format", kind, "--dataset", str(work / "dataset")]
     run = spark_run(ROOT / "jobs/prepare_images.py", arguments, work, settings=settings)
     say("whole job", run, tasks=run.tasks or 0)
-    stages = re.findall(r"^([a-z][^:\n]*): ([\d.]+) s$", run.said, re.MULTILINE)
+    stages = re.findall(r"^([a-z][^:\n]*): ([\d.]+) s\b", run.said, re.MULTILINE)
     print(f"  of it {', '.join(f'{name}: {seconds} s' for name, seconds in stages)}")
     rows = sorted(Dataset.open(work / "dataset").row_groups.rows.tolist())
     print(f"  row groups written {len(rows)}, the median one of {rows[len(rows) // 2]:,} rows")

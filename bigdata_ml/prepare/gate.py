@@ -1,4 +1,4 @@
-"""The gate: a job that refuses more rows than it may ends before anything is published."""
+"""The gate: a job that refuses more rows than it may, or notices more, ends before anything is published."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -13,10 +13,10 @@ _FORM = re.compile(r"(?:(?P<reason>[^=]+)=)?(?P<number>\d+(?:\.\d+)?)(?P<percent
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many rows may be refused.
+    """How many rows may be refused, or noticed.
 
     Attributes:
-        reason: for which reason; None is for all together.
+        reason: for which reason, or by which rule that fills or warns; None is for all that is refused together.
         most: so many rows at most; with `is_share` so large a part of the rows found, 0 … 1.
         is_share: whether `most` is a part.
     """
@@ -43,12 +43,14 @@ class Limit:
             raise ValueError(f"max_refused must be 100 % or less, got {text!r}")
         return cls(found["reason"], number / 100 if found["percent"] else number, bool(found["percent"]))
 
-    def excess(self, refused: Mapping[str, int], found: int) -> str | None:
-        """Return what is to be said where more than that are refused of the rows found, else None."""
-        count = sum(refused.values()) if self.reason is None else refused.get(self.reason, 0)
+    def excess(self, refused: Mapping[str, int], noticed: Mapping[str, int], found: int) -> str | None:
+        """Return what is to be said where more than that are refused, or noticed, of the rows found, else None."""
+        count, what = sum(refused.values()), "rows were refused"
+        if self.reason is not None:
+            count, more = refused.get(self.reason, 0), noticed.get(self.reason, 0)
+            count, what = count + more, f"rows were {'noticed' if more else 'refused'} as {self.reason}"
         if count <= (self.most * found if self.is_share else self.most):
             return None
-        what = "rows were refused" if self.reason is None else f"rows were refused as {self.reason}"
         allowed = f"{self.most:.4%}".rstrip("0%").rstrip(".") + " %" if self.is_share else f"{self.most:.0f}"
         return f"{count} of {found} {what} ({count / found:.2%}), and {allowed} may be"
 
@@ -57,22 +59,25 @@ def check_reasons(limits: Sequence[Limit], reasons: Collection[str]) -> None:
     """Raise ValueError for a limit on a reason that is none of `reasons`."""
     unknown = [one.reason for one in limits if one.reason is not None and one.reason not in reasons]
     if unknown:
-        raise ValueError(f"max_refused: this job refuses nothing as {unknown[0]!r}; its reasons are {', '.join(sorted(reasons))}")
+        raise ValueError(f"max_refused: this job counts nothing as {unknown[0]!r}; its reasons are {', '.join(sorted(reasons))}")
 
 
-def check_limits(source: str, limits: Sequence[Limit], refused: Mapping[str, int], *, found: int) -> None:
+def check_limits(
+    source: str, limits: Sequence[Limit], refused: Mapping[str, int], noticed: Mapping[str, int], *, found: int
+) -> None:
     """Raise unless every limit is kept.
 
     Args:
         source: for messages.
         limits: which may be exceeded by none.
         refused: rows by reason.
+        noticed: rows that are kept, by what was filled or warned of.
         found: rows found, refused and kept.
 
     Raises:
         JobRefused: naming each limit that was exceeded, with the counts.
     """
-    exceeded = [text for text in (one.excess(refused, found) for one in limits) if text is not None]
+    exceeded = [text for text in (one.excess(refused, noticed, found) for one in limits) if text is not None]
     if exceeded:
         raise JobRefused(
             f"{source}: nothing was published: {'; '.join(exceeded)}; look at what is refused, mend the source or the rules, or "

@@ -26,7 +26,7 @@ from bigdata_ml.prepare.gate import Limit, check_limits, check_reasons
 from bigdata_ml.prepare.grouped_split import Bounds, bounds_from_json
 from bigdata_ml.prepare.image_checks import ImageChecks
 from bigdata_ml.prepare.image_columns import columns_of, image_schema
-from bigdata_ml.prepare.image_report import RULES, image_quality, refused_rows, verdict
+from bigdata_ml.prepare.image_report import asked_for, image_quality, refused_rows, verdict
 from bigdata_ml.prepare.image_steps import (
     Judgement,
     divide,
@@ -73,7 +73,8 @@ class ImageJob:
         source_format: what the source is: `files` in folders or named by a glob, `archives` (tar, zip), `sequence-files` of
             Hadoop, `idx` (MNIST) or `cifar` files; `auto` tells files from an archive.
         replace: publish a new version of a dataset that is there; readers see the old one or the new one.
-        max_refused: how many files may be refused, `[REASON=]NUMBER[%]`; more end the job before anything is published.
+        max_refused: how many files may be refused, `[REASON=]NUMBER[%]`, the reason being one of the verdict's; of one that is
+            only warned of, how many may be noticed. More end the job before anything is published.
         label_from: `folder`, the URL of a CSV or JSON file with the columns path,label, or `none` for a dataset without labels.
         rules: how files become pixels.
         checks: what is noticed about images, and refused.
@@ -155,6 +156,11 @@ class ImageJob:
         return [Limit.parse(text) for text in self.max_refused]
 
     @property
+    def asked(self) -> Mapping[str, str]:
+        """What files are held against, in words."""
+        return asked_for(self.checks, labels=self.has_labels, looks=self.near_duplicates != "ignore")
+
+    @property
     def rule(self) -> SplitRule:
         """How rows are divided."""
         return SplitRule.parse(self.split, key=["sha256" if self.split_key == "content" else "group"], seed=self.seed)
@@ -185,10 +191,13 @@ class _FormChanged(Exception):
 def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
     destination = locate(job.dataset)
     refuse_existing(destination, replace=job.replace)
-    check_reasons(job.limits, RULES)
+    check_reasons(job.limits, job.asked)
     bounds = _known_bounds(job)
     files = any_images(spark, job.source, kind=job.source_format, label_from=job.label_from)
     say(f"{files.files} files, {files.bytes / 1e6:.1f} MB in {job.source}")
+    for why, count in files.passed_over.items():
+        if count:
+            say(f"{count} files are not looked at: {why}")
     if not job.incremental:
         return _process(spark, job, whole_work(spark, files, job.inspection), bounds)
     with incremental_work(spark, destination, files, job.inspection, source=job.source, label_from=job.label_from) as work:
@@ -210,33 +219,35 @@ def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bound
     with _kept(examined, StorageLevel.DISK_ONLY), stage(job.dataset, replace=job.replace) as staging:
         for place in staging.debris:
             say(f"deleted what a killed job left: {place}")
-        with stage_progress(spark.sparkContext, "decode, judge, find duplicates"):
+        with stage_progress(spark.sparkContext, "decode, judge, find duplicates", rows=work.files.files):
             found = examined.agg(F.count(F.lit(1)).alias("files"), F.count("content").alias("contents")).collect()[0]
         if found["files"] != found["contents"]:
             raise JobRefused(
                 f"{job.dataset}: of {found['files'] - found['contents']} files its ledger says that their content is stored, and "
                 "it is not: the version that is there is damaged; run without --incremental"
             )
-        with stage_progress(spark.sparkContext, "find near duplicates, split"):
+        with stage_progress(spark.sparkContext, "find near duplicates, split", rows=work.files.files):
             judged, crowds = judge_looks(
                 facts_of(examined), policy=job.near_duplicates, distance=job.near_distance, conflicts=job.label_conflict
             )
             divided, bounds = divide(with_group(judged, job.split_key), job.rule, stratify=job.stratify, known=known_bounds)
         with _kept(divided, StorageLevel.MEMORY_AND_DISK):
             judgement = sum_up(divided)
-            _check(job, work, judgement)
-            rows = with_verdicts(examined, divided, partitions=partitions).drop("inspected")
-            return _write(spark, job, work, _Judged(divided, rows, judgement, crowds, bounds), staging, before)
+            empty = len(work.files.empty_classes) if job.has_labels else 0
+            warned = {**judgement.warned, "near_crowd": crowds, "empty_class": empty, **work.files.passed_over}
+            _check(job, work, judgement, warned)
+            rows = with_verdicts(examined, divided, partitions=partitions).drop("inspected", "voting")
+            return _write(spark, job, work, _Judged(divided, rows, judgement, warned, bounds), staging, before)
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """All files, judged: without their bytes and with them, what was counted, crowds not compared in full, classes' bounds."""
+    """All files, judged: without their bytes and with them, what was counted, and noticed, classes' bounds."""
 
     facts: DataFrame
     rows: DataFrame
     judgement: Judgement
-    crowds: int
+    warned: Mapping[str, int]
     bounds: Bounds | None
 
 
@@ -257,16 +268,15 @@ def _write(
         refuse=partial(refused_rows, raw=raw),
         reason="reason",
     )
-    with stage_progress(spark.sparkContext, f"write {judgement.kept} rows"):
+    with stage_progress(spark.sparkContext, "write", rows=judgement.kept):
         written = sink.write(judged.rows.sortWithinPartitions("__place", "sha256", "path"), staging)
     ledger: tuple[str, ...] = ()
     if folder.listing is not None and not folder.packed:
-        with stage_progress(spark.sparkContext, "write the ledger"):
+        with stage_progress(spark.sparkContext, "write the ledger", rows=folder.files):
             ledger = write_ledger(facts, folder.listing, staging, about_inspection(job.inspection, folder.listing))
     splits = written.rows_by_split()
     for name in sorted(job.rule.names - splits.keys()):
         say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")
-    empty_classes = folder.empty_classes if job.has_labels else ()
     contract = Contract(
         schema=schema,
         label="label" if job.has_labels else None,
@@ -276,12 +286,12 @@ def _write(
         cleaning=verdict(
             folder.files,
             judgement.tally,
-            {**judgement.warned, "near_crowd": judged.crowds, "empty_class": len(empty_classes)},
+            judged.warned,
             rules=job.rules,
             checks=job.checks,
-            labels=job.has_labels,
+            asked=job.asked,
         ),
-        provenance=_provenance(job, staging.debris, empty_classes, work.counts),
+        provenance=_provenance(job, work, staging.debris),
     )
     pages = _pages(job, contract, splits, judged, before)
     # Rows that were lost with an executor were read again.
@@ -327,7 +337,7 @@ def _kept(rows: DataFrame, level: StorageLevel) -> Iterator[None]:
         rows.unpersist()
 
 
-def _check(job: ImageJob, work: Work, judgement: Judgement) -> None:
+def _check(job: ImageJob, work: Work, judgement: Judgement, warned: Mapping[str, int]) -> None:
     folder, tally = work.files, judgement.tally
     if sum(tally.values()) != folder.files:
         folder.refuse_changed()
@@ -341,18 +351,16 @@ def _check(job: ImageJob, work: Work, judgement: Judgement) -> None:
             f"{job.source}: the kept images have one class, and nothing can be learned from one; "
             "put images into a folder per class, or give --label-from a file of labels, or none for a dataset without labels"
         )
-    check_limits(job.source, job.limits, refused, found=folder.files)
+    check_limits(job.source, job.limits, refused, warned, found=folder.files)
 
 
-def _provenance(
-    job: ImageJob, debris: tuple[str, ...], empty_classes: tuple[str, ...], counts: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _provenance(job: ImageJob, work: Work, debris: tuple[str, ...]) -> dict[str, Any]:
     return {
         "job": "prepare_images",
-        **({"incremental": dict(counts)} if counts is not None else {}),
+        **({"incremental": dict(work.counts)} if work.counts is not None else {}),
         "arguments": asdict(job),
         "source": locate(job.source).url,
-        "empty_classes": list(empty_classes),
+        "empty_classes": list(work.files.empty_classes) if job.has_labels else [],
         "debris_deleted": list(debris),
         "versions": {"bigdata_ml": __version__, "pyspark": pyspark.__version__, "pyarrow": pa.__version__},
     }

@@ -17,7 +17,7 @@ from bigdata_ml.prepare.picture import PictureRules
 from bigdata_ml.prepare.quality import quality_page
 from bigdata_ml.prepare.sink import quarantine_batch
 
-__all__ = ["RULES", "image_quality", "refused_rows", "verdict"]
+__all__ = ["asked_for", "image_quality", "refused_rows", "verdict"]
 
 # Reason or warning → rule. In the order in which a file is judged.
 RULES = {
@@ -42,27 +42,41 @@ RULES = {
     "duplicate": "another file has the same bytes; the first by path is kept",
     "near_duplicate": "another image looks alike: their perceptual hashes differ in at most --near-distance of 64 bits",
     "near_label_conflict": "images that look alike have different labels",
+    "not_compared": "no near duplicates of it are looked for: its shorter side is below 32 pixels, where neither its looks are "
+    "judged, or it shows too little",
     "near_crowd": "so many hashes are alike in part that not all were compared with all; near duplicates may be missing",
     "no_group": "the path does not match --split-key; the image is a group of its own",
     "moved_with_group": "its own hash would have put it into another split than those it belongs to",
     "empty_class": "a class folder without files",
+    "hidden": "its name, or a folder's, begins with _ or .; it is not looked at, nor counted among the files found",
+    "unfinished": "its name ends in ._COPYING_, as of a file that is still being put on HDFS; likewise",
 }
 _BROKEN = ("empty", "wrong_type", "too_many_pixels", "metadata_bomb", "truncated", "undecodable")
 _OF_LABELS = ("label_missing", "label_conflict", "near_label_conflict", "empty_class")
+_OF_LOOKS = ("near_duplicate", "near_label_conflict", "not_compared", "near_crowd")
 _SAME = ("label_missing", "label_conflict", "duplicate")
 _NOTICED = (
     "label_conflict",
     "near_duplicate",
     "near_label_conflict",
+    "not_compared",
     "near_crowd",
     "no_group",
     "moved_with_group",
     "empty_class",
+    "hidden",
+    "unfinished",
 )
 
 _SAMPLES = 24
 _SAMPLES_A_NAME = 4
 _GROUPS_SHOWN, _MEMBERS_SHOWN = 6, 4
+
+
+def asked_for(checks: ImageChecks, *, labels: bool, looks: bool) -> Mapping[str, str]:
+    """Return the rules that a job holds files against, in words; `looks` says whether it compares images by them."""
+    unasked = {*checks.ignore, *(() if labels else _OF_LABELS), *(() if looks else _OF_LOOKS)}
+    return {name: rule for name, rule in RULES.items() if name not in unasked}
 
 
 def verdict(
@@ -72,18 +86,17 @@ def verdict(
     *,
     rules: PictureRules,
     checks: ImageChecks,
-    labels: bool,
+    asked: Mapping[str, str],
 ) -> Cleaning:
-    """Return what became of the files; what was looked for and not found is named with 0."""
-    unasked = () if labels else _OF_LABELS
-    looked_for = [name for name in CHECKS if name not in checks.ignore and name not in checks.refuse]
+    """Return what became of the files; what was looked for (`asked`) and not found is named with 0."""
+    looked_for = [name for name in CHECKS if name not in checks.refuse]
     refused = [*_BROKEN, *(["multi_frame"] if rules.frames == "refuse" else []), *checks.refuse, *_SAME, *tally]
     return Cleaning(
         found=files,
         kept=tally.get(None, 0),
-        refused={reason: tally.get(reason, 0) for reason in refused if reason is not None and reason not in unasked},
-        warned={name: warned.get(name, 0) for name in [*looked_for, *_NOTICED] if name not in unasked},
-        rules={name: rule for name, rule in RULES.items() if name not in unasked},
+        refused={reason: tally.get(reason, 0) for reason in refused if reason in asked},
+        warned={name: warned.get(name, 0) for name in [*looked_for, *_NOTICED] if name in asked},
+        rules=asked,
     )
 
 

@@ -36,11 +36,13 @@ def examine(inspected: DataFrame, *, labels: bool, conflicts: ConflictPolicy, se
     """Return the files (`INSPECTED`) judged as far as equal bytes tell; equal ones lie in one of so many partitions.
 
     Without `labels` none is missing and none contradicts another. `__place` is a hash by which the sink orders rows, so that
-    files hold them mixed; `inspected` keeps reason, detail and warnings as they were.
+    files hold them mixed; `inspected` keeps reason, detail and warnings as they were; `voting` says that a file is not refused
+    by itself, whatever others make of it.
     """
     inspected = inspected.withColumn("inspected", F.struct("reason", "detail", "warnings"))
     placed = (
         (inspected.transform(refuse_unlabelled) if labels else inspected)
+        .withColumn("voting", F.col("reason").isNull())
         .withColumn("__place", F.xxhash64(F.lit(seed), "sha256"))
         .repartition(partitions, "sha256")
     )
@@ -63,9 +65,12 @@ def facts_of(examined: DataFrame) -> DataFrame:
 
 
 def judge_looks(facts: DataFrame, *, policy: NearPolicy, distance: int, conflicts: ConflictPolicy) -> tuple[DataFrame, int]:
-    """Return the facts judged by looks, with `near`, and how many crowds were not compared in full; runs Spark jobs."""
+    """Return the facts judged by looks, with `linked` and `near`, and how many crowds were not compared in full.
+
+    Runs Spark jobs.
+    """
     if policy == "ignore":
-        return facts.withColumn("near", F.lit(None).cast("long")), 0
+        return facts.withColumns(dict.fromkeys(("linked", "near"), F.lit(None).cast("long"))), 0
     grouped, crowds = with_near_groups(facts, distance=distance)
     return judge_near_duplicates(grouped, policy=policy, conflicts=conflicts), crowds
 
@@ -89,13 +94,18 @@ def divide(
 ) -> tuple[DataFrame, dict[str, tuple[int, ...]] | None]:
     """Return all rows, the kept ones with their `split`, and the classes' bounds where they are stratified; runs Spark jobs.
 
-    Rows that their group moved are warned of as `moved_with_group`.
+    Rows that their group moved are warned of as `moved_with_group`. Files that are refused because of others (duplicates,
+    contradicting labels) decide with those they belong to, since without the others they were kept: so a file that is added
+    takes no vote away, and nothing goes back to train.
     """
-    kept = judged.where(F.col("reason").isNull())
-    bounds = class_bounds(kept, rule, label="label", known=known) if stratify or known is not None else None
-    split = assign_grouped_split(kept, rule, linked_by="near", own_groups=rule.key != ("sha256",), label="label", bounds=bounds)
-    split = split.withColumn("warnings", F.concat("warnings", _noticed(F.col("moved"), "moved_with_group"))).drop("moved")
-    refused = judged.where(F.col("reason").isNotNull()).withColumn("split", F.lit(None).cast("string"))
+    kept = F.col("reason").isNull()
+    bounds = class_bounds(judged.where(kept), rule, label="label", known=known) if stratify or known is not None else None
+    voting = judged.where(F.col("voting"))
+    own_groups = rule.key != ("sha256",)
+    split = assign_grouped_split(voting, rule, linked_by="linked", own_groups=own_groups, label="label", bounds=bounds)
+    warnings = F.concat("warnings", _noticed(kept & F.col("moved"), "moved_with_group"))
+    split = split.withColumns({"split": F.when(kept, F.col("split")), "warnings": warnings}).drop("moved")
+    refused = judged.where(~F.col("voting")).withColumn("split", F.lit(None).cast("string"))
     return split.unionByName(refused), bounds
 
 
@@ -112,7 +122,7 @@ def with_verdicts(examined: DataFrame, divided: DataFrame, *, partitions: int) -
 
 
 def sum_up(divided: DataFrame) -> Judgement:
-    """Return the counts; runs Spark jobs."""
+    """Return the counts, `not_compared` among the warnings being those kept without a perceptual hash; runs Spark jobs."""
     size = F.struct("height", "width")
     found = divided.groupBy("reason").agg(
         F.count(F.lit(1)).alias("rows"),
@@ -121,6 +131,7 @@ def sum_up(divided: DataFrame) -> Judgement:
         F.min(size).alias("least"),
         F.max(size).alias("most"),
         F.max("channels").alias("channels"),
+        F.count_if(F.col("looks_like").isNull()).alias("not_compared"),
     )
     by_reason = {row["reason"]: row for row in found.orderBy("reason").collect()}
     tally = {reason: row["rows"] for reason, row in by_reason.items()}
@@ -128,7 +139,7 @@ def sum_up(divided: DataFrame) -> Judgement:
     if kept is None:
         return Judgement(tally, {}, classes=0, sizes=0, least=(0, 0), most=(0, 0), channels=0)
     names = divided.where(F.col("reason").isNull()).select(F.explode("warnings").alias("name")).groupBy("name").count().collect()
-    warned = {row["name"]: row["count"] for row in names}
+    warned = {**{row["name"]: row["count"] for row in names}, "not_compared": kept["not_compared"]}
     return Judgement(tally, warned, kept["classes"], kept["sizes"], tuple(kept["least"]), tuple(kept["most"]), kept["channels"])
 
 

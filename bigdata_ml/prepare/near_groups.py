@@ -3,7 +3,7 @@
 from typing import Literal
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Window, WindowSpec
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from bigdata_ml.prepare.components import connected_components
@@ -16,27 +16,27 @@ NearPolicy = Literal["group", "refuse", "ignore"]
 
 
 def with_near_groups(images: DataFrame, *, distance: int) -> tuple[DataFrame, int]:
-    """Return the images with `near`, and how many crowds of hashes were not compared in full; runs Spark jobs.
+    """Return the images with `linked` and `near`, and how many crowds of hashes were not compared in full; runs Spark jobs.
 
-    `near` (long) is equal for images that look alike: those that a chain of pairs connects, each differing in at most
-    `distance` of 64 bits. It is null for images like which there is no other. `images` has `looks_like` (long or null) and
-    `reason`; rows that were refused do not count.
+    `linked` (long) is equal for images that look alike: those that a chain of pairs connects, each differing in at most
+    `distance` of 64 bits. `near` is the same of those that are not refused, and null for images like which there is no other
+    such one. `images` has `looks_like` (long or null), `reason`, and `voting`: whether a row counts, be it refused.
     """
-    kept = images.where(F.col("reason").isNull() & F.col("looks_like").isNotNull())
-    hashes = kept.select(F.col("looks_like").alias("hash")).distinct().persist(StorageLevel.MEMORY_AND_DISK)
+    hashes = images.where(_has_looks()).select(F.col("looks_like").alias("hash")).distinct().persist(StorageLevel.MEMORY_AND_DISK)
     pairs = near_pairs(hashes, distance=distance, count=hashes.count()).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         counts = pairs.agg(F.count(F.lit(1)).alias("rows"), F.count("b").alias("pairs")).collect()[0]
-        near = F.col("looks_like")
+        linked = F.col("looks_like")
         joined = images
         if counts["pairs"]:
             # Images without a hash are dealt out by their path, or one task would get them all.
             by_hash = images.withColumn("vertex", F.coalesce("looks_like", F.xxhash64("path")))
             joined = by_hash.join(connected_components(pairs.where("b is not null")), on="vertex", how="left")
-            near = F.coalesce("component", "looks_like")
-        judged = F.col("reason").isNull() & F.col("looks_like").isNotNull()
+            linked = F.coalesce("component", "looks_like")
+        grouped = joined.withColumn("linked", F.when(_has_looks(), linked))
+        grouped = grouped.withColumn("near", F.when(F.col("reason").isNull(), F.col("linked")))
         others = F.count(F.lit(1)).over(_group()) > 1
-        grouped = joined.withColumn("near", F.when(judged, near)).withColumn("near", F.when(others, F.col("near")))
+        grouped = grouped.withColumn("near", F.when(others, F.col("near")))
         return grouped.drop("component", "vertex"), counts["rows"] - counts["pairs"]
     finally:
         pairs.unpersist()
@@ -98,6 +98,10 @@ def largest_near_groups(images: DataFrame, *, groups: int, members: int) -> list
     for row in shown.select("size", "first", "path").collect():
         found.setdefault((-row["size"], row["first"]), []).append(row["path"])
     return [sorted(found[group]) for group in sorted(found)]
+
+
+def _has_looks() -> Column:
+    return F.col("voting") & F.col("looks_like").isNotNull()
 
 
 def _group(*also: str) -> WindowSpec:

@@ -19,7 +19,7 @@ from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.feature_selection import FeatureSelection
 from bigdata_ml.prepare.features import feature_vocabularies, label_vocabulary
 from bigdata_ml.prepare.flatten import flatten, parse_map_keys
-from bigdata_ml.prepare.gate import Limit, check_limits
+from bigdata_ml.prepare.gate import Limit, check_limits, check_reasons
 from bigdata_ml.prepare.progress import say, stage_progress
 from bigdata_ml.prepare.row_rules import check_patterns
 from bigdata_ml.prepare.rulebook import tally_rules, with_broken
@@ -71,7 +71,8 @@ class TableJob:
         replace: publish a new version of a dataset that is there; readers see the old one or the new one.
         incremental: with `replace`: nothing is done if no file, option or rule has changed since the version that is there; rules
             look at all rows, so otherwise the whole is made anew.
-        max_refused: how many rows may be refused, `[REASON=]NUMBER[%]`; more end the job before anything is published.
+        max_refused: how many rows may be refused, `[REASON=]NUMBER[%]`, the reason being `label_missing` or a rule such as
+            `month.range`, whose filled and warned rows count, too; more end the job before anything is published.
         map_keys: keys of a map that become columns, `COLUMN:KEY[,KEY…]`; structs are flattened by themselves.
         drop: columns to leave out, `[RULE:]A,B`; the rule's name tells why and stands in the manifest.
         join: other tables, `[NAME=]URL:key_here=key_there[,…]`; their columns become NAME_COLUMN.
@@ -154,6 +155,7 @@ def prepare_table(spark: SparkSession, job: TableJob, *, rules: TableRules | Non
 
 def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manifest:
     refuse_existing(locate(job.dataset), replace=job.replace)
+    check_reasons(job.limits, ("label_missing", *(one.name for one in cleaner.book.rules)))
     check_patterns(spark, cleaner.rules.columns)
     joins = [Join.parse(text) for text in job.join]
     drops = [DropRule.parse(text) for text in job.drop]
@@ -203,7 +205,7 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
         with stage(job.dataset, replace=job.replace) as staging:
             for place in staging.debris:
                 say(f"deleted what a killed job left: {place}")
-            with stage_progress(spark.sparkContext, "read, join, split"):
+            with stage_progress(spark.sparkContext, "read, join, split", rows=before):
                 bounded, bounds = cleaner.outliers(rows)
                 cleaned = bounded.select(*map(named, dropped.columns))
                 tally = tally_rules(cleaned, cleaner.book)
@@ -212,7 +214,7 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
                 reports = join_reports(cleaned, joins, before=before)
             what = CleanedTable(cleaned, label, rule, drops, reports, tally, cleaner.words(bounds))
             _check_label(job, what)
-            check_limits(job.source, job.limits, tally.refused, found=tally.found)
+            check_limits(job.source, job.limits, tally.refused, tally.noted, found=tally.found)
             return _write(spark, job, what, staging, listings, now)
     finally:
         rows.unpersist()
@@ -227,7 +229,7 @@ def _write(
     made_of_these: Mapping[str, Any],
 ) -> Manifest:
     label = cleaned.label
-    with stage_progress(spark.sparkContext, "look at the columns"):
+    with stage_progress(spark.sparkContext, "look at the columns", rows=cleaned.tally.kept):
         learned = learn_columns(
             cleaned.kept, label, categorical=_names(job.categorical), select=job.select_features, seed=job.seed
         )
@@ -238,7 +240,7 @@ def _write(
         )
     cleaned = replace(cleaned, rows=cleaned.rows.drop(*learned.dropped))
     kept = cleaned.kept
-    with stage_progress(spark.sparkContext, "count categories, take quantiles"):
+    with stage_progress(spark.sparkContext, "count categories, take quantiles", rows=cleaned.tally.kept):
         schema = learned.schema
         train = kept.where(F.col("split") == "train")
         names = [one.name for one in schema if one.vocabulary and one.name != label]
@@ -253,7 +255,7 @@ def _write(
         refuse=refused_table_rows,
         reason="__reason",
     )
-    with stage_progress(spark.sparkContext, f"write {cleaned.tally.kept} rows"):
+    with stage_progress(spark.sparkContext, "write", rows=cleaned.tally.kept):
         written = sink.write(cleaned.rows, staging)
     for name in sorted(cleaned.split.names - written.rows_by_split().keys()):
         say(f"warning: the split {name} got no rows; give more rows, other shares, or another --seed")

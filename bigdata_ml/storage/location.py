@@ -58,8 +58,8 @@ class Location:
         """Whether a directory is there."""
         return bool(self.info().type == pafs.FileType.Directory)
 
-    def walk(self) -> Iterator[tuple[str, pafs.FileInfo]]:
-        """Yield (path relative to this one, info) of every visible file and directory below, sorted by path.
+    def walk(self, *, hidden: bool = False) -> Iterator[tuple[str, pafs.FileInfo]]:
+        """Yield (path relative to this one, info) of every visible file and directory below, or of all, sorted by path.
 
         Names that begin with `_` or `.` are hidden, as they are to Spark and Hadoop; Hive keys (`_year=2013`) are not.
 
@@ -73,7 +73,7 @@ class Location:
         start = len(self.path.rstrip("/")) + 1
         for info in sorted(found, key=lambda one: str(one.path)):
             relative = info.path[start:]
-            if not is_hidden(relative):
+            if hidden or not is_hidden(relative):
                 yield relative, info
 
     def read_bytes(self) -> bytes:

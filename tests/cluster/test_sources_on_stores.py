@@ -68,8 +68,19 @@ def test_a_hive_table_and_a_query_over_it_are_read(session: SparkSession, animal
 
 def test_a_partition_whose_directory_is_gone_is_named(session: SparkSession, animals: str, hive: Cluster) -> None:
     locate(f"{hive.hdfs}/warehouse/zoo.db/animals/legs=4").delete()
-    with pytest.raises(JobRefused, match=r"the directory of partition legs=4 is gone: .*MSCK REPAIR TABLE zoo\.animals"):
+    session.sql("CREATE OR REPLACE VIEW zoo.names AS SELECT DISTINCT name FROM zoo.animals")
+    gone = r"the directory of partition legs=4 of spark_catalog\.zoo\.animals is gone: .*MSCK REPAIR TABLE spark_catalog\.zoo"
+    with pytest.raises(JobRefused, match=f"Hive table zoo.animals: {gone}"):
         hive_table(session, animals)
+    with pytest.raises(JobRefused, match=f"Hive table zoo.names: {gone}"):
+        hive_table(session, "zoo.names")
+    for query in (
+        "SELECT name, count(*) FROM zoo.animals GROUP BY name",
+        "WITH few AS (SELECT * FROM zoo.animals LIMIT 3) SELECT id FROM few",
+        "SELECT 1 AS one WHERE EXISTS (SELECT * FROM zoo.animals WHERE legs = 4)",
+    ):
+        with pytest.raises(JobRefused, match=f"Hive query: {gone}"):
+            hive_table(session, query=query)
 
 
 def test_a_hive_table_becomes_a_dataset_on_hdfs(session: SparkSession, animals: str, hive: Cluster) -> None:

@@ -20,19 +20,11 @@ from bigdata_ml.prepare.image_steps import examine, with_verdicts
 from bigdata_ml.prepare.images import inspect_images
 from bigdata_ml.prepare.sources import images
 from bigdata_ml.schema import Codec
+from prepare.pictures import picture
 
 pytestmark = pytest.mark.spark
 
 SPLIT = "train=0.5,validation=0.25,test=0.25"
-
-
-def picture(seed: int, height: int = 96, width: int = 128) -> Image.Image:
-    """Coarse blobs of colour under fine noise."""
-    rng = np.random.default_rng(seed)
-    blobs = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
-    return Image.fromarray(
-        np.clip(np.asarray(blobs).astype(int) + rng.integers(-12, 12, (height, width, 3)), 0, 255).astype(np.uint8)
-    )
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pyarrow.dataset as pads
 import pytest
+from browser import dom_of, needs_browser
 from PIL import Image
 from pyspark.sql import SparkSession
 
 from bigdata_ml.dataset import Dataset, Manifest, validate
 from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
+from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import ImageJob, prepare_images
+from bigdata_ml.prepare.image_checks import ImageChecks
 from bigdata_ml.schema import Codec
 from prepare.pictures import save
 
@@ -148,9 +151,13 @@ def test_an_image_of_16_bits_is_kept_in_8(published: Dataset) -> None:
     assert np.array_equal(pixels, np.round(np.arange(16).reshape(4, 4) * 4000 / 257))
 
 
-def test_class_folders_without_files_are_warned_of(manifest: Manifest) -> None:
+def test_what_is_not_looked_at_or_not_compared_is_counted(manifest: Manifest) -> None:
     assert manifest.cleaning is not None
-    assert {name: count for name, count in manifest.cleaning.warned.items() if count} == {"empty_class": 2}
+    warned = {name: count for name, count in manifest.cleaning.warned.items() if count}
+    assert warned == {"empty_class": 2, "hidden": 3, "unfinished": 1, "not_compared": manifest.rows}
+
+
+def test_class_folders_without_files_are_named(manifest: Manifest) -> None:
     assert manifest.provenance["empty_classes"] == ["birds", "fish"]
 
 
@@ -187,6 +194,40 @@ def test_the_quality_page_and_its_numbers_agree_with_the_manifest(published: Dat
     assert (numbers["refused"], numbers["warned"]) == (manifest.cleaning.refused, manifest.cleaning.warned)
     assert numbers["splits"] == {name: one.rows for name, one in manifest.splits.items()}
     assert "duplicate" in (published.location / QUALITY).read_bytes().decode()
+
+
+@needs_browser
+def test_a_browser_shows_the_quality_page(published: Dataset, tmp_path: Path) -> None:
+    dom = dom_of(Path(published.location.path) / QUALITY, tmp_path / "profile")
+    for heading in ("Before and after", "Splits and classes", "Vocabularies", "Statistics", "Provenance"):
+        assert f"<h2>{heading}</h2>" in dom
+    assert dom.count("<img ") >= 10
+    assert dom.count("<svg ") >= 3
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("duplicate=0", "1 of [0-9]+ rows were refused as duplicate"),
+        ("label_conflict=10%", "2 of [0-9]+ rows were refused as label_conflict"),
+        ("wrong_extension=0", "1 of [0-9]+ rows were noticed as wrong_extension"),
+    ],
+)
+def test_a_job_that_refuses_or_notices_too_many_files_publishes_nothing(
+    spark: SparkSession, folder: Path, limit: str, said: str
+) -> None:
+    gated = ImageJob(source=str(folder), dataset=f"{folder.parent}/gated", max_refused=(limit,))
+    with pytest.raises(JobRefused, match=said):
+        prepare_images(spark, gated)
+    assert not (folder.parent / "gated").exists()
+
+
+def test_a_limit_on_what_is_not_looked_for_is_a_mistake(spark: SparkSession, folder: Path) -> None:
+    ignoring = {"checks": ImageChecks(ignore=("blurry",)), "near_duplicates": "ignore", "label_from": "none"}
+    for name in ("blurry", "near_crowd", "label_conflict", "blury"):
+        gated = ImageJob(source=str(folder), dataset=f"{folder.parent}/gated", max_refused=(f"{name}=0",), **ignoring)
+        with pytest.raises(ValueError, match=f"this job counts nothing as '{name}'; its reasons are damaged, "):
+            prepare_images(spark, gated)
 
 
 def test_what_is_published_is_whole_and_nothing_stays_beside(published: Dataset, folder: Path) -> None:

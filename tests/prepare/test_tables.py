@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
+from browser import dom_of, needs_browser
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from bigdata_ml.dataset import Dataset, Manifest, collect_garbage, validate
-from bigdata_ml.dataset.layout import QUALITY_NUMBERS
+from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import SplitRule, TableJob, assign_split, prepare_table
 from bigdata_ml.reader import ReadOptions, decode_batch, open_reader
@@ -191,6 +192,14 @@ def test_rows_of_one_key_are_never_in_two_splits(rows: list[dict[str, Any]]) -> 
     assert {split for _, split in splits} >= {"train", "test"}
 
 
+@needs_browser
+def test_a_browser_shows_the_quality_page(published: Dataset, tmp_path: Path) -> None:
+    dom = dom_of(Path(published.location.path) / QUALITY, tmp_path / "profile")
+    for heading in ("Before and after", "Joins", "Splits and classes", "Vocabularies", "Statistics", "Provenance"):
+        assert f"<h2>{heading}</h2>" in dom
+    assert dom.count("<svg ") >= 3
+
+
 def test_the_quality_numbers_agree_with_the_manifest(published: Dataset, manifest: Manifest) -> None:
     numbers = json.loads((published.location / QUALITY_NUMBERS).read_bytes())
     assert (numbers["found"], numbers["kept"], numbers["refused"]) == (ORDERS, manifest.rows, {"label_missing": UNKNOWN_DELAY})
@@ -310,6 +319,20 @@ def test_a_job_that_refuses_too_many_rows_publishes_nothing(spark: SparkSession,
         prepare_table(spark, gated)
     assert not (tmp_path / "out").exists()
     prepare_table(spark, replace(gated, max_refused=("label_missing=25%", "10")))
+
+
+def test_a_limit_on_a_rule_counts_what_it_fills_and_warns_of(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{row},{row},{row % 2}\n" for row in range(40)))
+    ranges = "columns: {a: {range: {max: 29, otherwise: fill, fill: 0}}, b: {range: {max: 35, otherwise: warn}}}"
+    (tmp_path / "rules.yaml").write_text(ranges)
+    gated = TableJob(source=f"{tmp_path}/t.csv", dataset=f"{tmp_path}/out", label="y", rules=f"{tmp_path}/rules.yaml")
+    for limit, said in (("a.range=20%", "10 of 40 rows were noticed as a.range"), ("b.range=3", "4 of 40 rows were noticed")):
+        with pytest.raises(JobRefused, match=said):
+            prepare_table(spark, replace(gated, max_refused=(limit,)))
+    with pytest.raises(ValueError, match=r"counts nothing as 'a\.rnage'; its reasons are a\.range, b\.range, label_missing"):
+        prepare_table(spark, replace(gated, max_refused=("a.rnage=1%",)))
+    assert not (tmp_path / "out").exists()
+    prepare_table(spark, replace(gated, max_refused=("a.range=25%", "b.range=4", "0")))
 
 
 def test_a_password_in_a_url_is_refused_before_it_is_written_anywhere() -> None:

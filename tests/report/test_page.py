@@ -1,12 +1,10 @@
 import json
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from browser import dom_of, needs_browser
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import MetadataUnreadable
@@ -99,20 +97,8 @@ def test_an_unreadable_run_stops_the_report_by_name(tmp_path: Path, make_run: Ma
         write_report(tmp_path / "runs")
 
 
-@pytest.mark.skipif(
-    shutil.which("chromium") is None and "CI" not in os.environ,
-    reason="a newcomer needs no browser for the tests; CI installs chromium, and fails without it",
-)
+@needs_browser
 def test_a_browser_shows_the_page(page: Path, tmp_path: Path) -> None:
-    quiet = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
-    command = [
-        "chromium",
-        *quiet.split(),
-        "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--dump-dom",
-        page.as_uri(),
-    ]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    dom = dom_of(page, tmp_path / "profile")
     for heading in ("images: cleaning", "images: learning", "table: evaluation", "table: speed and cost", "Provenance"):
         assert f"<h2>{heading}</h2>" in dom

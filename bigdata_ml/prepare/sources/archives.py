@@ -39,7 +39,7 @@ def is_archive(name: str) -> bool:
 def archives(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFiles:
     """Return the files in an archive, or in all archives of a folder, at any depth.
 
-    A member is called `ARCHIVE!/PATH`. Hidden members (`.…`, `_…`, as in `__MACOSX`) and what is no file are not looked at. A
+    A member is called `ARCHIVE!/PATH`. Hidden members (`.…`, `_…`, as in `__MACOSX`) are not looked at, but counted. A
     plain tar and a zip are read by many tasks, a compressed tar by one.
 
     Args:
@@ -74,6 +74,7 @@ def archives(spark: SparkSession, url: str, *, label_from: str = "folder") -> Im
         rows=labelled(spark, rows, label_from),
         files=files,
         bytes=size,
+        passed_over={"hidden": sum(one.hidden for one in indexed)},
         packs=None if streamed else unread,
         label_from=label_from,
     )
@@ -106,22 +107,27 @@ class _Archive:
     def _refused(self, name: str, error: Exception) -> JobRefused:
         return JobRefused(f"{self._url(name)}: cannot be read as an archive: {error}")
 
-    def _files(self, name: str, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    def _files(self, name: str, archive: tarfile.TarFile, hidden: list[str] | None = None) -> Iterator[tarfile.TarInfo]:
         for member in archive:
             # Members are kept by the module for names that are asked for later; there may be a million.
             archive.members = []  # type: ignore[attr-defined]
-            if member.isfile() and not is_hidden(member.name.removeprefix("./")):
+            if not member.isfile():
+                continue
+            if not is_hidden(member.name.removeprefix("./")):
                 _check_size(self._url(name), member.name, member.size)
                 yield member
+            elif hidden is not None:
+                hidden.append(member.name)
 
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """Some members of an archive: how many, their bytes, and where they lie, which of a compressed tar is nowhere."""
+    """Some members of an archive: how many, their bytes, where they lie (of a compressed tar nowhere), how many are hidden."""
 
     files: int
     size: int
     places: bytes
+    hidden: int = 0
 
 
 class _Index(_Archive):
@@ -131,14 +137,16 @@ class _Index(_Archive):
     """
 
     def __call__(self, name: str) -> Iterator[_Listed | str]:
+        hidden: list[str] = []
         try:
-            for pack in packs(self._members(name)):
+            for pack in packs(self._members(name, hidden)):
                 places = packed([one for one in pack if one.length >= 0])
                 yield _Listed(len(pack), sum(one.size for one in pack), places)
+            yield _Listed(0, 0, packed([]), len(hidden))
         except JobRefused as error:
             yield str(error)
 
-    def _members(self, name: str) -> Iterator[Stretch]:
+    def _members(self, name: str, hidden: list[str]) -> Iterator[Stretch]:
         place = locate(self._url(name))
         ending = place.name.lower()
         try:
@@ -146,20 +154,20 @@ class _Index(_Archive):
                 if ending.endswith(".zip"):
                     # Of a tiny file zipfile looks before the beginning, which pyarrow refuses in words zipfile does not know.
                     tiny = place.info().size < _TINY
-                    yield from self._zip(io.BytesIO(stream.read()) if tiny else stream, name)
+                    yield from self._zip(io.BytesIO(stream.read()) if tiny else stream, name, hidden)
                 elif ending.endswith(_STREAMED):
                     with _unpacked(stream, ending) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
-                        for one in self._files(name, archive):
+                        for one in self._files(name, archive, hidden):
                             yield Stretch(place.url, self._path(name, one.name), 0, -1, one.size)
                 else:
                     # Going from header to header is a call each to another store: there it is read through.
                     with tarfile.open(fileobj=stream, mode="r:" if place.is_local else "r|") as archive:
-                        yield from self._tar(archive, name, place)
+                        yield from self._tar(archive, name, place, hidden)
         except _BROKEN as error:
             raise self._refused(name, error) from error
 
-    def _tar(self, archive: tarfile.TarFile, name: str, place: Location) -> Iterator[Stretch]:
-        for one in self._files(name, archive):
+    def _tar(self, archive: tarfile.TarFile, name: str, place: Location, hidden: list[str]) -> Iterator[Stretch]:
+        for one in self._files(name, archive, hidden):
             if one.sparse is not None:
                 raise JobRefused(f"{place.url}: {one.name} is a sparse file, which is not read; pack it anew without holes")
             yield Stretch(place.url, self._path(name, one.name), one.offset_data, one.size, one.size)
@@ -167,11 +175,14 @@ class _Index(_Archive):
         if place.info().size < archive.offset + _BLOCK:
             raise EOFError("its end is missing: it was cut short or is still being written")
 
-    def _zip(self, stream: Any, name: str) -> Iterator[Stretch]:
+    def _zip(self, stream: Any, name: str, hidden: list[str]) -> Iterator[Stretch]:
         url = self._url(name)
         with zipfile.ZipFile(stream) as archive:
             for member in archive.infolist():
-                if member.is_dir() or is_hidden(member.filename):
+                if member.is_dir():
+                    continue
+                if is_hidden(member.filename):
+                    hidden.append(member.filename)
                     continue
                 _check_size(url, member.filename, member.file_size)
                 if member.flag_bits & 1:

@@ -1,7 +1,8 @@
 """Image files as every source of images returns them, and their labels."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -24,6 +25,7 @@ class ImageFiles:
         files: how many there are.
         bytes: their total size.
         empty_classes: folders directly below the source that hold no file.
+        passed_over: files that are not looked at and not counted, by why: `hidden`, `unfinished`.
         listing: of the files that are read; None before they are listed.
         packed: whether the images are members of these files.
         packs: the same images before they are read, where that is in our hands: see `Packs.read_then`.
@@ -34,6 +36,7 @@ class ImageFiles:
     files: int
     bytes: int
     empty_classes: tuple[str, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
     listing: Listing | None = None
     packed: bool = False
     packs: Packs | None = None

@@ -24,8 +24,8 @@ def hive(spark: SparkSession, table: str | None = None, *, query: str | None = N
 
     Raises:
         ValueError: not exactly one of table and query.
-        JobRefused: no such table, a query that cannot be understood, a session without Hive's catalogue, or a partition of the
-            table whose directory is gone, which Spark would pass over without a word.
+        JobRefused: no such table, a query that cannot be understood, a session without Hive's catalogue, or a partition of a
+            table that is read, by a view or in a subquery too, whose directory is gone: Spark would pass over it without a word.
     """
     if (table is None) == (query is None):
         raise ValueError("give exactly one of table and query")
@@ -39,27 +39,38 @@ def hive(spark: SparkSession, table: str | None = None, *, query: str | None = N
         rows = spark.table(table) if table is not None else spark.sql(query or "")
     except PySparkException as error:
         raise JobRefused(f"{what}: {cause_of(error)}") from error
-    if table is not None:
-        gone = next(_gone_partitions(spark, table), None)
+    for found in _tables_of(rows):
+        gone = next(_gone_partitions(spark, found), None)
         if gone is not None:
+            name = found.identifier().unquotedString()
             raise JobRefused(
-                f"{what}: the directory of partition {gone[0]} is gone: {gone[1]}; put it back, or have Hive forget it: "
-                f"MSCK REPAIR TABLE {table} DROP PARTITIONS"
+                f"{what}: the directory of partition {gone[0]} of {name} is gone: {gone[1]}; put it back, or have Hive forget "
+                f"it: MSCK REPAIR TABLE {name} DROP PARTITIONS"
             )
     return rows
 
 
-def _gone_partitions(spark: SparkSession, table: str) -> Iterator[tuple[str, str]]:
+def _tables_of(rows: DataFrame) -> Iterator[Any]:
+    """Yield what the catalogue knows of each table that rows are read from, be it through a view or in a subquery."""
+    plans = [rows._jdf.queryExecution().analyzed()]
+    while plans:
+        plan = plans.pop()
+        nested, leaves = plan.subqueriesAll(), plan.collectLeaves()
+        plans += [nested.apply(number) for number in range(nested.size())]
+        for number in range(leaves.size()):
+            leaf = leaves.apply(number)
+            kind = leaf.getClass().getSimpleName()
+            if kind == "HiveTableRelation":
+                yield leaf.tableMeta()
+            elif kind == "LogicalRelation" and leaf.catalogTable().isDefined():
+                yield leaf.catalogTable().get()
+
+
+def _gone_partitions(spark: SparkSession, table: Any) -> Iterator[tuple[str, str]]:
     """Yield (partition, URL of its directory) of partitions of a table in files whose directory is not there."""
-    session = spark._jsparkSession.sessionState()
-    identifier = session.sqlParser().parseTableIdentifier(table)
-    catalogue = session.catalog()
-    if catalogue.isTempView(identifier):
+    if table.partitionColumnNames().isEmpty():
         return
-    found = catalogue.getTableMetadata(identifier)
-    if found.partitionColumnNames().isEmpty():
-        return
-    partitions = catalogue.listPartitions(identifier, _nothing(spark))
+    partitions = spark._jsparkSession.sessionState().catalog().listPartitions(table.identifier(), _nothing(spark))
     for number in range(partitions.size()):
         partition = partitions.apply(number)
         url = partition.location().toString()

@@ -14,7 +14,7 @@ from bigdata_ml.prepare.session import spark_path
 from bigdata_ml.prepare.sources.files import ImageFiles, labelled
 from bigdata_ml.prepare.sources.listing import LISTED, Listing
 from bigdata_ml.prepare.sources.packed import Packs, Stretch, packs, packs_for, packs_of
-from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage import Location, is_hidden, locate
 
 __all__ = ["images", "packs_listed"]
 
@@ -36,7 +36,7 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
     Args:
         spark: the session.
         url: a folder, whose files are taken at any depth; or a glob: `*` and `?` match within a name, `[…]` one character,
-            `**` any folders. Hidden files (`_…`, `.…`) are not looked at.
+            `**` any folders. Hidden files (`_…`, `.…`) and unfinished ones (`…._COPYING_`) are not looked at, but counted.
         label_from: `folder` takes the name of the folder a file lies in, `none` nothing; else the URL of a CSV or JSON file of
             labels: see `labelled`.
 
@@ -47,11 +47,13 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
     if not root.is_directory():
         raise JobRefused(f"{root.url}: there is no such folder; --source must name a folder of images")
     when = time.time_ns()
-    found = list(root.walk())
-    files = [(path, info) for path, info in found if info.type == pafs.FileType.File and not path.endswith(_COPYING)]
-    folders = {path for path, info in found if info.type == pafs.FileType.Directory and "/" not in path}
+    found = list(root.walk(hidden=True))
+    folders = {path for path, info in found if info.type == pafs.FileType.Directory and "/" not in path and not is_hidden(path)}
     if pattern is not None:
-        files, folders = [one for one in files if pattern.fullmatch(one[0])], set()
+        found, folders = [one for one in found if pattern.fullmatch(one[0])], set()
+    everything = [(path, info) for path, info in found if info.type == pafs.FileType.File]
+    visible = [(path, info) for path, info in everything if not is_hidden(path)]
+    files = [(path, info) for path, info in visible if not path.endswith(_COPYING)]
     if not files:
         where = f"that match {url}" if pattern is not None else "there; images are looked for in its folders, at any depth"
         raise JobRefused(f"{root.url}: no files {where}")
@@ -64,6 +66,7 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
         packs=unread,
         label_from=label_from,
         empty_classes=tuple(sorted(folders - {path.split("/")[0] for path, _ in files})),
+        passed_over={"hidden": len(everything) - len(visible), "unfinished": len(visible) - len(files)},
         listing=Listing(root, _listed(files), when),
     )
 
