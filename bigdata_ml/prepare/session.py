@@ -3,6 +3,7 @@
 import re
 import warnings
 
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from bigdata_ml.storage import Location
@@ -21,6 +22,10 @@ _DEFAULTS = {
     "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
 }
 
+# What Spark takes only when it starts. Java's serializer holds the last hundred objects that it wrote, which of rows that are kept
+# are batches of 4 MB each: a partition of 256 MB would be held whole.
+_AT_START = {"spark.serializer.objectStreamReset": "4"}
+
 
 def spark_session(name: str, *, hive: bool = False) -> SparkSession:
     """Return the session of the job `name`; settings given to spark-submit win over ours.
@@ -32,6 +37,11 @@ def spark_session(name: str, *, hive: bool = False) -> SparkSession:
     warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
     # The jobs show their own progress; Spark's bar would write over it.
     builder = SparkSession.builder.appName(name).config("spark.ui.showConsoleProgress", "false")
+    # Java must run for what spark-submit was given to be known.
+    SparkContext._ensure_initialized()
+    started_with = SparkConf()
+    for key, value in _AT_START.items():
+        builder = builder if started_with.contains(key) else builder.config(key, value)
     spark = (builder.enableHiveSupport() if hive else builder).getOrCreate()
     given = dict(spark.sparkContext.getConf().getAll())
     for key, value in _DEFAULTS.items():

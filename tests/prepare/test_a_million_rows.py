@@ -1,0 +1,51 @@
+"""A million images in a heap of 1 GiB: what is held of them while they are brought together and kept is bounded."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.spark, pytest.mark.long, pytest.mark.timeout(900)]
+
+REPOSITORY = Path(__file__).parents[2]
+ROWS = 1_000_000
+PROGRAM = f"""
+from pyspark import StorageLevel
+from pyspark.sql import functions as F
+
+from bigdata_ml.prepare import spark_session
+from bigdata_ml.prepare.image_steps import examine
+from bigdata_ml.prepare.images import INSPECTED
+
+spark = spark_session("million")
+number = F.col("id")
+digests = [F.sha2((number + part).cast("string"), 256) for part in range(16)]
+known = {{
+    "path": F.concat(F.lit("all.tar!/"), number.cast("string")),
+    "label": (number % 10).cast("string"),
+    "content": F.encode(F.concat(*digests), "utf-8"),
+    "sha256": F.sha2(number.cast("string"), 256),
+    "warnings": F.array(),
+    "sums": F.array(number, number, number),
+    "squares": F.array(number, number, number),
+    "looks_like": F.xxhash64(number),
+}}
+columns = [known.get(one.name, F.lit(None)).cast(one.dataType).alias(one.name) for one in INSPECTED]
+rows = spark.range(0, {ROWS}, 1, 100).select(*columns)
+examined = examine(rows, labels=True, conflicts="refuse", seed=0, partitions=4)
+examined.persist(StorageLevel.DISK_ONLY)
+print("examined", examined.where("reason is null").count())
+"""
+
+
+def test_a_million_images_are_brought_together_in_a_heap_of_one_gibibyte(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    submit = [Path(sys.executable).with_name("spark-submit"), "--master", "local[2]", "--driver-memory", "1g"]
+    confs = ["--conf", "spark.ui.enabled=false", "--conf", f"spark.local.dir={tmp_path / 'spark'}"]
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONPATH": str(REPOSITORY)}
+    command = list(map(str, [*submit, *confs, tmp_path / "program.py"]))
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert f"examined {ROWS}" in done.stdout
