@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from petastorm_pickles import INDEXES, Class, Object, dumps, field, scalar, unischema, write_metadata
+from petastorm_pickles import CALLED, DOTTED, INDEXES, Class, Object, dumps, field, scalar, unischema, write_metadata
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.petastorm_metadata import read_petastorm_indexes, read_petastorm_schema
@@ -12,61 +12,6 @@ from bigdata_ml.errors import MetadataUnreadable
 from bigdata_ml.storage import locate
 
 PROTOCOLS = range(6)
-# Callables within reach of Petastorm's own list of safe packages, and the usual ones.
-CALLED = [
-    ("os", "system"),
-    ("posix", "system"),
-    ("subprocess", "Popen"),
-    ("builtins", "eval"),
-    ("builtins", "exec"),
-    ("builtins", "getattr"),
-    ("builtins", "__import__"),
-    ("builtins", "compile"),
-    ("builtins", "open"),
-    ("builtins", "type"),
-    ("builtins", "map"),
-    ("__builtin__", "eval"),
-    ("__builtin__", "execfile"),
-    ("functools", "partial"),
-    ("functools", "reduce"),
-    ("operator", "attrgetter"),
-    ("operator", "methodcaller"),
-    ("copyreg", "__newobj__"),
-    ("copy_reg", "add_extension"),
-    ("pickle", "loads"),
-    ("_pickle", "loads"),
-    ("collections", "namedtuple"),
-    ("numpy", "load"),
-    ("numpy", "fromfile"),
-    ("numpy", "memmap"),
-    ("numpy", "object_"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.testing._private.utils", "runstring"),
-    ("numpy.distutils.exec_command", "exec_command"),
-    ("numpy.f2py", "compile"),
-    ("pyspark.serializers", "CloudPickleSerializer"),
-    ("pyspark.cloudpickle", "loads"),
-    ("pyspark.cloudpickle.cloudpickle", "_make_function"),
-    ("pyspark.sql.types", "_parse_datatype_string"),
-    ("petastorm.utils", "run_in_subprocess"),
-    ("petastorm.workers_pool.exec_in_new_process", "exec_in_new_process"),
-    ("petastorm.unischema", "_new_gt_255_compatible_namedtuple"),
-    ("petastorm.codecs", "cv2"),
-    ("petastorm.codecs", "BytesIO"),
-    ("importlib", "import_module"),
-    ("runpy", "run_path"),
-    ("pty", "spawn"),
-]
-DOTTED = [
-    ("petastorm.codecs", "np.load"),
-    ("petastorm.unischema", "sys.modules"),
-    ("petastorm.unischema", "Unischema.__init__.__globals__"),
-    ("numpy", "dtype.__class__"),
-    ("decimal", "Decimal.__reduce__"),
-    ("collections", "OrderedDict.fromkeys"),
-    ("builtins", "object.__subclasses__"),
-    ("", "eval"),
-]
 
 
 @pytest.fixture
