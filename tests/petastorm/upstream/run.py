@@ -3,7 +3,8 @@
     python tests/petastorm/upstream/run.py --old OLD_PYTHON --results FOLDER
 
 The old stack runs Petastorm unmodified; this environment runs it through the bridge. Exits with 1 if a test fails that is not
-explained in `explained.py`, or if one that passes on the old stack fails through the bridge and is no fault of the test.
+explained in `explained.py`, if one that passes on the old stack does anything else through the bridge (but for the three named
+there), if the stacks do not collect the same tests, or if one of them did not run what it collected.
 """
 
 import argparse
@@ -16,7 +17,6 @@ import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ from explained import FAULT_OF_PETASTORM, FAULT_OF_THE_TEST, LEFT_OUT  # noqa: E
 BESIDE = [place for place in os.environ.get("UPSTREAM_BESIDE", "").split(os.pathsep) if place]
 SECONDS_A_TEST = 300
 SECONDS_WITHOUT_NEWS = 600
-FOLDERS = ("tests", "workers_pool/tests")
+FOLDERS = ("tests", "workers_pool/tests", "hdfs/tests")
 
 
 @dataclass
@@ -150,26 +150,35 @@ def _end_group(process: "subprocess.Popen[bytes]") -> None:
 
 def explanation(test: str) -> str | None:
     """Return why a test may fail through the bridge, or None."""
-    for whose, table in (("the test's fault", FAULT_OF_THE_TEST), ("Petastorm's own", FAULT_OF_PETASTORM)):
-        for pattern, reason in table.items():
-            if fnmatchcase(test, pattern):
-                return f"{whose}: {reason}"
-    return None
+    if test in FAULT_OF_THE_TEST:
+        return f"the test's fault: {FAULT_OF_THE_TEST[test]}"
+    return f"Petastorm's own: {FAULT_OF_PETASTORM[test]}" if test in FAULT_OF_PETASTORM else None
 
 
 def complaints(new: Stack, old: Stack | None) -> list[str]:
     """Return what makes a run a failure."""
     found = [f"{place} was not collected through the bridge: {said[-300:]}" for place, said in new.uncollected.items()]
-    for test, outcome in sorted(new.outcomes.items()):
-        if outcome != "failed":
-            continue
-        reason = explanation(test)
-        if reason is None:
-            found.append(f"{test} fails and is not explained: {new.said[test][-300:]}")
-        elif old is not None and old.outcomes.get(test) == "passed" and not reason.startswith("the test's fault"):
-            found.append(f"{test} passes on the old stack, so it is no fault of Petastorm's own")
-    if old is not None:
-        found += [f"{test} runs on the old stack and not through the bridge" for test in sorted(old.collected - new.collected)]
+    for stack in (new, old):
+        if stack is not None and not stack.collected:
+            found.append(f"no test was collected by the stack {stack.name}: see its log")
+        elif stack is not None:
+            unrun = sorted(stack.collected - set(stack.outcomes))
+            found += [f"{test} was collected by the stack {stack.name}, which ended before it ran: see its log" for test in unrun]
+    failed = sorted(test for test, outcome in new.outcomes.items() if outcome == "failed")
+    found += [f"{test} fails and is not explained: {new.said[test][-300:]}" for test in failed if explanation(test) is None]
+    return found + (_differences(new, old) if old is not None else [])
+
+
+def _differences(new: Stack, old: Stack) -> list[str]:
+    """Return what is worse through the bridge than on the old stack, and which tests only one of them has."""
+    found = [f"{test} is collected on the old stack and not through the bridge" for test in sorted(old.collected - new.collected)]
+    found += [
+        f"{test} is collected through the bridge and not on the old stack" for test in sorted(new.collected - old.collected)
+    ]
+    for test in sorted(test for test, outcome in old.outcomes.items() if outcome == "passed" and test not in FAULT_OF_THE_TEST):
+        outcome = new.outcomes.get(test, "not run")
+        if outcome != "passed":
+            found.append(f"{test} passes on the old stack and is {outcome} through the bridge")
     return found
 
 
