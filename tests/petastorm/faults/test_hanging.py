@@ -76,6 +76,17 @@ def test_a_lambda_reaches_worker_processes(api: Any, tmp_path: Path) -> None:
         assert sorted(ids_of(reader)) == list(range(0, 400, 2))
 
 
+@pytest.mark.solved_by("bridge")
+def test_a_predicate_that_cannot_be_sent_to_worker_processes_is_an_error(api: Any, tmp_path: Path) -> None:
+    url = plain_dataset(tmp_path / "small")
+    drawn = api.predicates.in_lambda(["id"], lambda id, draws: next(draws), (one for one in "ab"))  # noqa: A006
+    with (
+        api.make_batch_reader(url, reader_pool_type="process", workers_count=1, predicate=drawn) as reader,
+        pytest.raises(RuntimeError, match="could not be handed to the workers: cannot pickle 'generator'"),
+    ):
+        next(reader)
+
+
 @pytest.mark.solved_by("bridge", "native")
 def test_an_error_while_the_results_wait_does_not_keep_one_from_leaving(api: Any, tmp_path: Path) -> None:
     url = plain_dataset(tmp_path / "many", row_groups=20)

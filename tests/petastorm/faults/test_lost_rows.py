@@ -1,6 +1,7 @@
-"""Readers ended early, with rows missing and without an error."""
+"""Readers ended early, with rows missing and without an error; their order was the threads', and waiting took a processor."""
 
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -112,3 +113,63 @@ def test_waiting_for_rows_takes_no_processor(api: Any, tmp_path: Path) -> None:
         assert sorted(ids_of(reader)) == list(range(10))
         share = (time.thread_time() - busy) / (time.perf_counter() - wall)
     assert share < 0.1
+
+
+class HandsOutLate:
+    """A ventilator that has nothing to hand out for half a second, and counts how often it is asked whether it has finished."""
+
+    def __init__(self, pool: Any) -> None:
+        self.asked = 0
+        self._handed_out = False
+        self._pool = pool
+        self._stop_requested = False
+
+    def start(self) -> None:
+        threading.Timer(0.5, self._hand_out).start()
+
+    def _hand_out(self) -> None:
+        self._pool.ventilate(7)
+        self._handed_out = True
+
+    def processed_item(self) -> None:
+        """Nobody waits for it."""
+
+    def completed(self) -> bool:
+        self.asked += 1
+        return self._handed_out
+
+    def stop(self) -> None:
+        self._stop_requested = True
+
+
+@pytest.mark.solved_by("bridge")
+def test_idle_threads_are_not_asked_without_a_pause(api: Any) -> None:
+    pool = pool_of("thread")
+    ventilator = HandsOutLate(pool)
+    pool.start(worker_class(), None, ventilator=ventilator)
+    try:
+        assert pool.get_results() == 14
+        assert ventilator.asked < 100
+    finally:
+        pool.stop()
+        pool.join()
+
+
+@pytest.mark.solved_by("native")
+def test_the_same_seed_gives_the_same_order_with_processes(api: Any, tmp_path: Path) -> None:
+    url = plain_dataset(tmp_path / "many", row_groups=40, rows=5)
+    orders = set()
+    for _ in range(3):
+        with api.make_batch_reader(url, reader_pool_type="process", workers_count=3, seed=7) as reader:
+            orders.add(tuple(ids_of(reader)))
+    assert len(orders) == 1
+
+
+@pytest.mark.solved_by("native")
+def test_the_seed_decides_which_rows_a_rank_gets(api: Any, tmp_path: Path) -> None:
+    url = plain_dataset(tmp_path / "many", row_groups=12, rows=5)
+    shares = set()
+    for seed in (1, 2, 3):
+        with api.make_batch_reader(url, cur_shard=0, shard_count=3, seed=seed, reader_pool_type="dummy") as reader:
+            shares.add(frozenset(ids_of(reader)))
+    assert len(shares) == 3

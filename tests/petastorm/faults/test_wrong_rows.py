@@ -28,6 +28,14 @@ def test_in_reduce_works_on_batches(api: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.solved_by("bridge", "native")
+def test_in_intersection_works_on_batches(api: Any, tmp_path: Path) -> None:
+    url = plain_dataset(tmp_path / "tagged", tags=lambda ids: [[one, one + 1] for one in ids.tolist()])
+    tagged = api.predicates.in_intersection([5, 300], "tags")
+    with api.make_batch_reader(url, predicate=tagged, reader_pool_type="dummy") as reader:
+        assert sorted(ids_of(reader)) == [4, 5, 299, 300]
+
+
+@pytest.mark.solved_by("bridge", "native")
 def test_in_pseudorandom_split_works_on_batches(api: Any, tmp_path: Path) -> None:
     url = plain_dataset(tmp_path / "small")
     halves = []
@@ -140,3 +148,17 @@ def test_a_loader_knows_how_many_batches_it_has(api: Any, tmp_path: Path) -> Non
     url = plain_dataset(tmp_path / "small")
     with api.make_batch_reader(url, reader_pool_type="dummy") as reader, api.BatchedDataLoader(reader, batch_size=10) as loader:
         assert len(loader) == 40
+
+
+@pytest.mark.solved_by("native")
+def test_a_reader_goes_on_where_another_was_left(api: Any, tmp_path: Path) -> None:
+    url = plain_dataset(tmp_path / "small", row_groups=10, rows=10)
+    with api.make_batch_reader(url, seed=3) as whole:
+        batches = [batch.id.tolist() for batch in whole]
+    with api.make_batch_reader(url, seed=3) as left:
+        for _ in range(4):
+            next(left)
+        state = left.state_dict()
+    with api.make_batch_reader(url, seed=3) as resumed:
+        resumed.load_state_dict(state)
+        assert [batch.id.tolist() for batch in resumed] == batches[4:]
