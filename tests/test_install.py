@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -97,6 +98,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory, path_with_uv: str) -> It
 def test_the_package_of_the_checkout_is_the_one_imported(installed: dict[str, Path], installer: str) -> None:
     imported = in_environment(installed[installer], "import bigdata_ml; print(bigdata_ml.__file__)").strip()
     assert Path(imported) == installed[installer] / "bigdata_ml/__init__.py"
+
+
+def test_the_wheel_has_no_file_that_python_runs_at_its_start(checkout: Path, path_with_uv: str, tmp_path: Path) -> None:
+    done = run("uv", "build", "--wheel", "--out-dir", tmp_path / "wheel", checkout, env=environment(PATH=path_with_uv))
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (tmp_path / "wheel").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "bigdata_ml/petastorm_bridge/__init__.py" in names
+    assert [name for name in names if name.endswith((".pth", "sitecustomize.py", "usercustomize.py"))] == []
 
 
 def test_uv_and_pip_install_the_same_versions(installed: dict[str, Path]) -> None:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from bridging import bridged, run
 
 NAMESPACES = """
@@ -18,10 +20,15 @@ def namespaces():
 # six makes its modules' contents when they are first asked for.
 for name in ("cPickle", "queue", "range", "urllib", "xrange"):
     getattr(importlib.import_module("six.moves"), name)
+importlib.import_module("pyarrow").array([1]).take([0])  # and pyarrow.lib remembers its compute module at the first call
 before, modules = namespaces(), set(sys.modules)
 import bigdata_ml.petastorm_bridge
 import petastorm.reader, petastorm.pytorch, petastorm.spark, petastorm.spark_utils, petastorm.codecs
 import petastorm.etl.rowgroup_indexing, petastorm.hdfs.namenode, petastorm.weighted_sampling_reader
+
+even = petastorm.predicates.in_lambda(["id"], lambda id: id % 2 == 0)
+with petastorm.make_batch_reader(sys.argv[1], reader_pool_type="thread", predicate=even) as reader:
+    rows = sum(len(batch.id) for batch in reader)
 after = namespaces()
 
 def is_own_submodule(name, key):
@@ -33,13 +40,15 @@ def changed_names(name):
     return sorted(key for key in names if not is_own_submodule(name, key))
 
 changed = {name: changed_names(name) for name in NAMES}
-print(json.dumps([{name: keys for name, keys in changed.items() if keys},
+print(json.dumps([rows, {name: keys for name, keys in changed.items() if keys},
                   [name for name in set(sys.modules) - modules if name.startswith(("distutils", "numpy.", "pyarrow."))]]))
 """
 
 
-def test_no_namespace_but_petastorms_own_is_changed() -> None:
-    changed, new_modules = json.loads(run(NAMESPACES))
+def test_no_namespace_but_petastorms_own_is_changed(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": range(100), "word": ["a", None] * 50}), tmp_path / "rows.parquet", row_group_size=10)
+    rows, changed, new_modules = json.loads(run(NAMESPACES, f"file://{tmp_path}/rows.parquet"))
+    assert rows == 50
     assert changed == {}
     # pyarrow loads modules of its own when they are needed; the removed ones are not among them.
     assert {"pyarrow.filesystem", "pyarrow.hdfs", "pyarrow.localfs", "distutils"}.isdisjoint(new_modules)
