@@ -172,17 +172,27 @@ def test_a_batch_is_the_users_to_write_into(table: str) -> None:
     assert np.isfinite(first["x"].numpy()).all()
 
 
-def test_held_rows_stay_within_the_bound(tmp_path: Path) -> None:
+def held_bytes(folder: Path, **options: Any) -> list[int]:
+    """Arrow's memory at each batch of 50 rows, of 4,000 rows of 1,000 bytes in row groups of 50, and a queue of 200."""
     noise = np.random.default_rng(0).integers(0, 255, (4000, 1000), np.uint8)
     rows = pa.table({"id": range(4000), "noise": [bytes(one) for one in noise]})
-    pq.write_table(rows, tmp_path / "0.parquet", row_group_size=50)
-    reader = make_batch_reader(f"file://{tmp_path}", reader_pool_type="dummy", num_epochs=2, seed=0)
-    before, most = pa.total_allocated_bytes(), []
-    for _ in BatchedDataLoader(reader, 50, shuffling_queue_capacity=200):
-        most.append(pa.total_allocated_bytes() - before)
+    pq.write_table(rows, folder / "0.parquet", row_group_size=50)
+    del noise, rows
+    reader = make_batch_reader(f"file://{folder}", num_epochs=2, seed=0, **options)
+    before = pa.total_allocated_bytes()
+    return [pa.total_allocated_bytes() - before for _ in BatchedDataLoader(reader, 50, shuffling_queue_capacity=200)]
+
+
+def test_held_rows_stay_within_the_bound(tmp_path: Path) -> None:
+    held = held_bytes(tmp_path, reader_pool_type="dummy")
     # The queue, a row group at both its ends, and a batch: of 4 MB in all.
-    assert 100_000 < max(most) < (200 + 2 * 50 + 100) * 1000 * 1.1
-    assert max(most[80:]) < 1.2 * max(most[:80])
+    assert 100_000 < max(held) < (200 + 2 * 50 + 100) * 1000 * 1.1
+    assert max(held[80:]) < 1.2 * max(held[:80])
+
+
+def test_each_thread_holds_a_row_group_and_a_batch_more(tmp_path: Path) -> None:
+    held = held_bytes(tmp_path, reader_pool_type="thread", workers_count=2)
+    assert 100_000 < max(held) < (200 + 2 * 50 + 100 + 2 * (50 + 50)) * 1000 * 1.1
 
 
 def test_lists_of_several_lengths_are_read(tmp_path: Path) -> None:
