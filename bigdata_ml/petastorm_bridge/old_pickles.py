@@ -115,11 +115,12 @@ def _is_state_of(dtype: Any, state: Any) -> bool:
     return isinstance(state, tuple) and 3 <= state[0] <= version and list(state[2:8]) == own[:6]
 
 
-def _numpy_scalar(dtype: Any, value: bytes) -> Any:
+def _numpy_scalar(dtype: Any, value: bytes | str) -> Any:
     """Stand for numpy.core.multiarray.scalar, by which numpy pickles its numbers; no objects, which would be pickles again."""
     import numpy
 
-    return numpy.frombuffer(value, dtype)[0]
+    # Python 2 had its bytes as text.
+    return numpy.frombuffer(value.encode("latin-1") if isinstance(value, str) else value, dtype)[0]
 
 
 def _refused(module: str, name: str) -> pickle.UnpicklingError:

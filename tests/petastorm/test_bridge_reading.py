@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
-from petastorm_pickles import CALLED, DOTTED, Class, Object, dumps
+from petastorm_pickles import CALLED, DOTTED, INDEXES, Class, Object, dumps
+
+OLD = Path(__file__).parents[1] / "data/petastorm/upstream"
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -161,6 +163,16 @@ def test_a_schema_pickled_by_python_2_and_an_old_spark_is_read(petastorm: Any) -
     )
     field = depickle_legacy_package_name_compatible(old)
     assert (type(field), field.name, field.numpy_dtype, field.shape) == (UnischemaField, "id", np.str_, ())
+
+
+@pytest.mark.parametrize("version", ["0.4.0", "0.5.1", "0.7.0", "0.7.6"])
+def test_indexes_that_python_2_pickled_are_read(petastorm: Any, version: str) -> None:
+    from petastorm.etl.legacy import depickle_legacy_package_name_compatible
+
+    metadata = pq.read_metadata(OLD / version / "dataset/_common_metadata").metadata
+    indexes = depickle_legacy_package_name_compatible(metadata[INDEXES.encode()])
+    assert set(indexes["id"].indexed_values) == set(range(100))
+    assert indexes["sensor_name"].get_row_group_indexes("test_sensor") == set(range(10))
 
 
 # A type that fields may have; a call of it gives back what it is given.
