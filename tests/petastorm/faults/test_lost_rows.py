@@ -173,3 +173,13 @@ def test_the_seed_decides_which_rows_a_rank_gets(api: Any, tmp_path: Path) -> No
         with api.make_batch_reader(url, cur_shard=0, shard_count=3, seed=seed, reader_pool_type="dummy") as reader:
             shares.add(frozenset(ids_of(reader)))
     assert len(shares) == 3
+
+
+@pytest.mark.solved_by("native")
+def test_a_seed_of_zero_is_a_seed(api: Any, tmp_path: Path) -> None:
+    url = plain_dataset(tmp_path / "many", row_groups=20, rows=5)
+    orders = set()
+    for _ in range(3):
+        with api.make_batch_reader(url, seed=0, reader_pool_type="dummy") as reader:
+            orders.add(tuple(ids_of(reader)))
+    assert len(orders) == 1
