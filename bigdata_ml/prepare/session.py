@@ -6,9 +6,10 @@ import warnings
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from bigdata_ml.prepare.s3a import prepare_s3a
 from bigdata_ml.storage import Location
 
-__all__ = ["spark_path", "spark_session"]
+__all__ = ["escape_glob", "spark_path", "spark_session"]
 
 _DEFAULTS = {
     # One time zone in and out, whatever the machines' own.
@@ -51,7 +52,21 @@ def spark_session(name: str, *, hive: bool = False) -> SparkSession:
     return spark
 
 
-def spark_path(location: Location) -> str:
-    """Return the place as Spark names it: a local path is not looked for on the default filesystem, and is no glob pattern."""
+def spark_path(spark: SparkSession, location: Location) -> str:
+    """Return the place as Spark names it: a local path is not looked for on the default filesystem, and is no glob pattern.
+
+    S3 is `s3a` there, which the session is made to read.
+
+    Raises:
+        JobRefused: it is on S3, and Spark has no jar for that.
+    """
     url = f"file://{location.path}" if location.is_local else location.url
-    return re.sub(r"([\\*?\[\]{}])", r"\\\1", url)
+    if url.startswith("s3://"):
+        prepare_s3a(spark, url)
+        url = url.replace("s3://", "s3a://", 1)
+    return escape_glob(url)
+
+
+def escape_glob(path: str) -> str:
+    """Return a path to Spark that matches this one only."""
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", path)

@@ -59,7 +59,8 @@ def labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFrame
             JSON lines with these fields, or one JSON object of labels by path.
 
     Raises:
-        JobRefused: a label file that is not there, of no such form, or that names a path more than once.
+        JobRefused: a label file that is not there, of no such form, that names a path more than once, or that is on S3 where Spark
+            has no jar for that.
     """
     if label_from == "none":
         return rows.withColumn("label", F.lit(None).cast("string"))
@@ -79,7 +80,7 @@ def _labels(spark: SparkSession, place: Location) -> DataFrame:
     if place.name.lower().endswith((".json", ".jsonl")):
         labels = _from_json(spark, place)
     else:
-        labels = spark.read.csv(spark_path(place), header=True, escape='"', mode="FAILFAST")
+        labels = spark.read.csv(spark_path(spark, place), header=True, escape='"', mode="FAILFAST")
     missing = [name for name in ("path", "label") if name not in labels.columns]
     if missing:
         raise JobRefused(
@@ -97,7 +98,7 @@ def _from_json(spark: SparkSession, place: Location) -> DataFrame:
         begins = stream.read(4096).decode("utf-8-sig", errors="replace").lstrip()
     first = begins.splitlines()[0] if begins else ""
     if '"path"' in first and first.rstrip().endswith("}"):
-        return spark.read.json(spark_path(place), mode="FAILFAST", schema="path string, label string")
+        return spark.read.json(spark_path(spark, place), mode="FAILFAST", schema="path string, label string")
     try:
         found = json.loads(place.read_bytes(), object_pairs_hook=list)
     except ValueError as error:

@@ -116,7 +116,7 @@ def _packs(spark: SparkSession, root: Location, files: list[tuple[str, pafs.File
 
 
 def _read_by_spark(spark: SparkSession, root: Location, files: list[tuple[str, pafs.FileInfo]]) -> DataFrame:
-    read = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(spark_path(root))
+    read = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(spark_path(spark, root))
     # Spark writes file:/a where it was given file:///a, so the root is found by its path.
     relative = F.element_at(F.split("path", _quoted(f"{root.path}/"), 2), 2)
     rows = read.where("length > 0").select(relative.alias("path"), F.col("content"))

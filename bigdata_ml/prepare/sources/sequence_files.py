@@ -26,12 +26,12 @@ def sequence_files(spark: SparkSession, url: str, *, label_from: str = "folder")
         label_from: as for `images`; the key is the path.
 
     Raises:
-        JobRefused: nothing there, or a file without a record.
+        JobRefused: nothing there, a file without a record, or files on S3 for which Spark has no jar.
     """
     place = locate(url)
     if not place.exists():
         raise JobRefused(f"{place.url}: nothing is there; check the path")
-    records: RDD[tuple[str, bytes]] = spark.sparkContext.sequenceFile(spark_path(place), _TEXT, _BYTES)
+    records: RDD[tuple[str, bytes]] = spark.sparkContext.sequenceFile(spark_path(spark, place), _TEXT, _BYTES)
     counted = records.mapPartitions(_counted).collect()
     files = sum(count for count, _ in counted)
     if not files:

@@ -13,7 +13,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import cause_of
-from bigdata_ml.prepare.session import spark_path
+from bigdata_ml.prepare.session import escape_glob, spark_path
 from bigdata_ml.prepare.sources.evolution import Layout, common_types, layouts_of
 from bigdata_ml.storage import Location, locate
 
@@ -43,8 +43,8 @@ def table(
         file_column: add a column of that name: the URL of the row's file.
 
     Raises:
-        JobRefused: nothing there, an ending that tells no format, files that cannot be read, or a column of types that have
-            nothing in common.
+        JobRefused: nothing there, an ending that tells no format, files that cannot be read, a column of types that have
+            nothing in common, or files on S3 for which Spark has no jar.
     """
     place = locate(url)
     if not place.exists():
@@ -65,7 +65,7 @@ def table(
         if len(layouts) > 1:
             rows = read.several(layouts)
         else:
-            rows = read.one([spark_path(place)], {"recursiveFileLookup": str(recursive).lower()})
+            rows = read.one([spark_path(spark, place)], {"recursiveFileLookup": str(recursive).lower()})
     except AnalysisException as error:
         raise JobRefused(f"{place.url}: cannot be read as a table: {cause_of(error)}") from error
     if not [name for name in rows.columns if name != file_column]:
@@ -97,8 +97,9 @@ class _Reading:
     def several(self, layouts: Sequence[Layout]) -> DataFrame:
         """Read files of several layouts, and put their columns together by name."""
         types = common_types(layouts, self.place, as_text=self.as_text)
-        options = {"basePath": spark_path(self.place)}
-        paths = [[spark_path(self.place / name) for name in layout.files] for layout in layouts]
+        root = spark_path(self.spark, self.place)
+        options = {"basePath": root}
+        paths = [[f"{root}/{escape_glob(name)}" for name in layout.files] for layout in layouts]
         parts = [self.one(one, options) for one in paths]
         if self.kind == "csv":
             types = _inferred(parts)
@@ -122,8 +123,9 @@ class _Reading:
 
 
 def file_url() -> Column:
-    """Return the URL of the file a row was read from; blanks and the like are written as they are."""
-    return F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
+    """Return the URL of the file a row was read from, as `table` is given it; blanks and the like are written as they are."""
+    url = F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
+    return F.regexp_replace(url, "^s3a://", "s3://")
 
 
 def _inferred(parts: Sequence[DataFrame]) -> dict[str, str]:

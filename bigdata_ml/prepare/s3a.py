@@ -1,0 +1,73 @@
+"""S3 as Spark reaches it: Hadoop's S3A, set up from AWS's own variables as our own client is."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from bigdata_ml.errors import JobRefused
+
+__all__ = ["prepare_s3a", "s3a_settings", "set_s3a"]
+
+_KEYS = {
+    "fs.s3a.access.key": "AWS_ACCESS_KEY_ID",
+    "fs.s3a.secret.key": "AWS_SECRET_ACCESS_KEY",
+    "fs.s3a.session.token": "AWS_SESSION_TOKEN",
+}
+_DEFAULTS = "core-default.xml"
+# Where Hadoop says a setting comes from; Spark says the same of those it takes from the environment when it starts.
+_FROM = "from AWS_"
+
+
+def prepare_s3a(spark: SparkSession, url: str) -> None:
+    """Have the session read `s3a://` by the endpoint, region and keys of AWS's variables; what the user has set stays.
+
+    Args:
+        spark: the session.
+        url: what is to be read, for the error.
+
+    Raises:
+        JobRefused: S3A is not among Spark's jars.
+    """
+    hadoop: Any = spark.sparkContext._jsc.hadoopConfiguration()
+    if hadoop.getClassByNameOrNull("org.apache.hadoop.fs.s3a.S3AFileSystem") is None:
+        jvm: Any = spark._jvm
+        package = f"org.apache.hadoop:hadoop-aws:{jvm.org.apache.hadoop.util.VersionInfo.getVersion()}"
+        raise JobRefused(
+            f"{url}: Spark reads this from S3 by Hadoop's S3A, which is not among its jars; "
+            f"run spark-submit --packages {package} …, or set spark.jars.packages to {package} before Spark starts"
+        )
+    set_s3a(hadoop, s3a_settings(os.environ))
+
+
+def s3a_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return Hadoop's settings that say what AWS's variables say.
+
+    >>> s3a_settings({"AWS_DEFAULT_REGION": "eu-west-1"})
+    {'fs.s3a.endpoint.region': 'eu-west-1'}
+    """
+    given = {name: value for name, value in environment.items() if value}
+    settings = {name: given[variable] for name, variable in _KEYS.items() if variable in given}
+    region = given.get("AWS_DEFAULT_REGION", given.get("AWS_REGION"))
+    endpoint = given.get("AWS_ENDPOINT_URL_S3", given.get("AWS_ENDPOINT_URL"))
+    if endpoint is not None:
+        settings["fs.s3a.endpoint"] = endpoint
+        # Other servers seldom have a host name for each bucket, and expect the region that clients name by default.
+        settings["fs.s3a.path.style.access"] = "true"
+        settings["fs.s3a.connection.ssl.enabled"] = str(not endpoint.startswith("http://")).lower()
+        region = region or "us-east-1"
+    if region is not None:
+        settings["fs.s3a.endpoint.region"] = region
+    return settings
+
+
+def set_s3a(hadoop: Any, settings: Mapping[str, str]) -> None:
+    """Set what is not set by the user in Hadoop's configuration, an object of the JVM.
+
+    Keys are set there, where Spark itself puts those of its environment: they reach executors, and its pages do not show them.
+    """
+    for name, value in settings.items():
+        sources = list(hadoop.getPropertySources(name) or [])
+        if all(one == _DEFAULTS or _FROM in one for one in sources):
+            hadoop.set(name, value, f"set by bigdata_ml {_FROM}…")
