@@ -6,7 +6,7 @@ import warnings
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
-from bigdata_ml.prepare.s3a import prepare_s3a
+from bigdata_ml.prepare.hadoop_clients import hadoop_url
 from bigdata_ml.storage import Location
 
 __all__ = ["escape_glob", "spark_path", "spark_session"]
@@ -55,16 +55,11 @@ def spark_session(name: str, *, hive: bool = False) -> SparkSession:
 def spark_path(spark: SparkSession, location: Location) -> str:
     """Return the place as Spark names it: a local path is not looked for on the default filesystem, and is no glob pattern.
 
-    S3 is `s3a` there, which the session is made to read.
-
     Raises:
-        JobRefused: it is on S3, and Spark has no jar for that.
+        JobRefused: it is on S3 or WebHDFS, and Spark has not the jars to read there.
     """
     url = f"file://{location.path}" if location.is_local else location.url
-    if url.startswith("s3://"):
-        prepare_s3a(spark, url)
-        url = url.replace("s3://", "s3a://", 1)
-    return escape_glob(url)
+    return escape_glob(hadoop_url(spark, url))
 
 
 def escape_glob(path: str) -> str:

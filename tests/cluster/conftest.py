@@ -78,12 +78,14 @@ def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
 def session(
     hive: Cluster, s3_server: S3, postgres_driver: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SparkSession]:
-    """Spark's local mode with Hive's catalogue and PostgreSQL's driver, whose executors know the S3 server; one for all tests."""
+    """Spark's local mode with Hive's catalogue, PostgreSQL's driver and S3A, whose Python workers know the S3 server; one for all tests."""
+    from jars import s3a_jars
+
     settings = {
         "spark.hadoop.hive.metastore.uris": hive.metastore,
         "spark.hadoop.fs.defaultFS": hive.hdfs,
         "spark.sql.warehouse.dir": f"{hive.hdfs}/warehouse",
-        "spark.jars": str(postgres_driver),
+        "spark.jars": ",".join(map(str, [postgres_driver, *s3a_jars()])),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",

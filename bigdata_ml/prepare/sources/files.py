@@ -59,8 +59,8 @@ def labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFrame
             JSON lines with these fields, or one JSON object of labels by path.
 
     Raises:
-        JobRefused: a label file that is not there, of no such form, that names a path more than once, or that is on S3 where Spark
-            has no jar for that.
+        JobRefused: a label file that is not there, of no such form, that names a path more than once, or on a store for which
+            Spark has no jar.
     """
     if label_from == "none":
         return rows.withColumn("label", F.lit(None).cast("string"))

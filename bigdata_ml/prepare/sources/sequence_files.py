@@ -26,7 +26,7 @@ def sequence_files(spark: SparkSession, url: str, *, label_from: str = "folder")
         label_from: as for `images`; the key is the path.
 
     Raises:
-        JobRefused: nothing there, a file without a record, or files on S3 for which Spark has no jar.
+        JobRefused: nothing there, a file without a record, or files on a store for which Spark has no jar.
     """
     place = locate(url)
     if not place.exists():

@@ -44,7 +44,7 @@ def table(
 
     Raises:
         JobRefused: nothing there, an ending that tells no format, files that cannot be read, a column of types that have
-            nothing in common, or files on S3 for which Spark has no jar.
+            nothing in common, or files on a store for which Spark has no jar.
     """
     place = locate(url)
     if not place.exists():

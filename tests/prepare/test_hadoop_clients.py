@@ -1,4 +1,4 @@
-"""Spark reads S3 by Hadoop's S3A: what it is told, and what is said where the jar is missing (tests/cluster reads from a server)."""
+"""What Spark's Hadoop is told of S3, and what is said where it lacks a jar; tests/cluster reads from servers."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("pyspark")
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.s3a import s3a_settings, set_s3a
+from bigdata_ml.prepare.hadoop_clients import s3a_settings, set_s3a
 from bigdata_ml.prepare.session import spark_path
 from bigdata_ml.storage import locate
 

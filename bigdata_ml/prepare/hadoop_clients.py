@@ -1,4 +1,4 @@
-"""S3 as Spark reaches it: Hadoop's S3A, set up from AWS's own variables as our own client is."""
+"""What Spark reads by Hadoop's clients: S3 by S3A, set up from AWS's own variables as our client is; WebHDFS where it can."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from bigdata_ml.errors import JobRefused
 
-__all__ = ["prepare_s3a", "s3a_settings", "set_s3a"]
+__all__ = ["hadoop_url", "s3a_settings", "set_s3a"]
 
 _KEYS = {
     "fs.s3a.access.key": "AWS_ACCESS_KEY_ID",
@@ -18,27 +18,57 @@ _KEYS = {
 _DEFAULTS = "core-default.xml"
 # Where Hadoop says a setting comes from; Spark says the same of those it takes from the environment when it starts.
 _FROM = "from AWS_"
+_SHADED = "org.apache.hadoop.shaded"
 
 
-def prepare_s3a(spark: SparkSession, url: str) -> None:
-    """Have the session read `s3a://` by the endpoint, region and keys of AWS's variables; what the user has set stays.
+def hadoop_url(spark: SparkSession, url: str) -> str:
+    """Return the URL by which Spark's Hadoop knows the place, which it is made to reach: S3 is `s3a` there.
 
-    Args:
-        spark: the session.
-        url: what is to be read, for the error.
+    Endpoint, region and keys of S3 are those of AWS's variables; what the user has set stays.
 
     Raises:
-        JobRefused: S3A is not among Spark's jars.
+        JobRefused: Spark has not the jars to read there.
     """
-    hadoop: Any = spark.sparkContext._jsc.hadoopConfiguration()
-    if hadoop.getClassByNameOrNull("org.apache.hadoop.fs.s3a.S3AFileSystem") is None:
-        jvm: Any = spark._jvm
-        package = f"org.apache.hadoop:hadoop-aws:{jvm.org.apache.hadoop.util.VersionInfo.getVersion()}"
+    scheme, _, rest = url.partition("://")
+    if scheme == "s3":
+        _prepare_s3a(spark, url)
+        return f"s3a://{rest}"
+    if scheme == "webhdfs":
+        _check_webhdfs(spark, url)
+    return url
+
+
+def _prepare_s3a(spark: SparkSession, url: str) -> None:
+    if not _has(spark, "org.apache.hadoop.fs.s3a.S3AFileSystem"):
+        package = f"org.apache.hadoop:hadoop-aws:{_version(spark)}"
         raise JobRefused(
             f"{url}: Spark reads this from S3 by Hadoop's S3A, which is not among its jars; "
             f"run spark-submit --packages {package} …, or set spark.jars.packages to {package} before Spark starts"
         )
-    set_s3a(hadoop, s3a_settings(os.environ))
+    set_s3a(_configuration(spark), s3a_settings(os.environ))
+
+
+def _check_webhdfs(spark: SparkSession, url: str) -> None:
+    # Of the jars that Hadoop 3.5.0 packs for clients, and pyspark brings, half of what WebHDFS needs was left out.
+    needed = (f"{_SHADED}.javax.ws.rs.ext.RuntimeDelegate", f"{_SHADED}.org.glassfish.jersey.internal.RuntimeDelegateImpl")
+    if [_has(spark, one) for one in needed] == [True, False]:
+        raise JobRefused(
+            f"{url}: Spark reads this by its own Hadoop, {_version(spark)}, which cannot read WebHDFS (it has no {needed[1]}); "
+            "give the place as hdfs://NAMENODE:PORT/…"
+        )
+
+
+def _configuration(spark: SparkSession) -> Any:
+    return spark.sparkContext._jsc.hadoopConfiguration()
+
+
+def _has(spark: SparkSession, name: str) -> bool:
+    return _configuration(spark).getClassByNameOrNull(name) is not None
+
+
+def _version(spark: SparkSession) -> str:
+    jvm: Any = spark._jvm
+    return str(jvm.org.apache.hadoop.util.VersionInfo.getVersion())
 
 
 def s3a_settings(environment: Mapping[str, str]) -> dict[str, str]:
