@@ -70,7 +70,7 @@ def pyspark_jars() -> Path:
 
 
 def _check_pyspark(jar: str, pom: Path, version: str) -> Path:
-    """Return the directory of pyspark's jars; ClusterFailed unless this one is there in the version that a pom's property says."""
+    """Return the directory of pyspark's jars; raise ClusterFailed unless one is of the version that a pom's property says."""
     found = importlib.util.find_spec("pyspark")
     if found is None or found.origin is None:
         raise ClusterFailed("the metastore and S3A run from pyspark's jars: install the extra 'spark' of bigdata_ml")

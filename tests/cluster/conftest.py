@@ -78,7 +78,10 @@ def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
 def session(
     hive: Cluster, s3_server: S3, postgres_driver: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SparkSession]:
-    """Spark's local mode with Hive's catalogue, PostgreSQL's driver and S3A, whose Python workers know the S3 server; one for all tests."""
+    """Spark's local mode with Hive's catalogue, PostgreSQL's driver and S3A; its Python workers know the S3 server.
+
+    It is one for all tests.
+    """
     from jars import s3a_jars
 
     settings = {
