@@ -9,13 +9,20 @@ __all__ = ["table_from_pandas", "to_pandas"]
 
 
 def to_pandas(arrow: Any, *args: Any, **options: Any) -> Any:
-    """Return `arrow.to_pandas(...)` with columns of text as objects rather than pandas' own type."""
+    """Return `arrow.to_pandas(...)` with columns of text as objects rather than pandas' own type.
+
+    Where integers are asked for as objects with None, which is where rows are made, unknown times and dictionary values are None
+    too: Petastorm fails on pandas' NaT, and takes its NaN for the text 'nan'.
+    """
     result = arrow.to_pandas(*args, **options)
     if isinstance(result, pd.Series):
         return _as_objects(result, arrow) if isinstance(result.dtype, pd.StringDtype) else result
     for place, (name, dtype) in enumerate(zip(result.columns, result.dtypes, strict=True)):
+        column = arrow.column(str(name))
         if isinstance(dtype, pd.StringDtype):
-            result.isetitem(place, _as_objects(result.iloc[:, place], arrow.column(str(name))))
+            result.isetitem(place, _as_objects(result.iloc[:, place], column))
+        elif options.get("integer_object_nulls") and column.null_count and (dtype.kind == "M" or dtype == "category"):
+            result.isetitem(place, pd.Series(column.to_pylist(), index=result.index, dtype=object))
     return result
 
 

@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
+from comparing import assert_same
+from every_kind import EVERY, publish_every
 from tiny import publish_dataset
 
 from bigdata_ml.compat import petastorm as ours
 from bigdata_ml.reader import ReadOptions, open_reader
+from bigdata_ml.schema import Codec
 
 
 def read_by(petastorm: Any, directory: Path, name: str, **options: Any) -> dict[int, dict[str, Any]]:
@@ -52,3 +57,68 @@ def test_our_readers_give_its_rows_and_pixels_as_arrays(petastorm: Any, name: st
         )
     part = read_by(ours, place, name, predicate=ours.in_set(["test"], "split"))
     assert part.keys() == {key for key, row in wanted.items() if row["split"] == "test"}
+
+
+def test_the_kinds_of_fields_below_have_every_codec() -> None:
+    assert {kind.field.codec for kind in EVERY} == set(Codec)
+
+
+@pytest.mark.parametrize("unknown", [False, True], ids=["known", "nulls"])
+def test_petastorms_rows_have_our_values_of_every_kind(petastorm: Any, unknown: bool, tmp_path: Path) -> None:
+    publish_every(tmp_path / "dataset", unknown=unknown)
+    found = read_by(petastorm, tmp_path / "dataset", "make_reader")
+    assert len(found) == (3 if unknown else 2)
+    for field, _, wanted in EVERY:
+        for number, value in enumerate(wanted):
+            mine = found[number][field.name]
+            if field.codec is Codec.RAW_IMAGE:
+                mine = np.frombuffer(mine, np.uint8)
+            if isinstance(field.type, pa.FixedShapeTensorType):
+                mine = mine.reshape(field.type.shape)
+            assert_same(mine, value, field.name)
+        if unknown:
+            nothing = found[2][field.name]
+            assert np.isnan(nothing) if pa.types.is_floating(field.type) else nothing is None, field.name
+
+
+@pytest.mark.parametrize("unknown", [False, True], ids=["known", "nulls"])
+def test_our_rows_have_the_values_of_every_kind(unknown: bool, tmp_path: Path) -> None:
+    publish_every(tmp_path / "dataset", unknown=unknown)
+    found = read_by(ours, tmp_path / "dataset", "make_reader")
+    for field, _, wanted in EVERY:
+        for number, value in enumerate(wanted):
+            assert_same(found[number][field.name], value, field.name)
+        if unknown:
+            nothing = found[2][field.name]
+            assert np.isnan(nothing) if pa.types.is_floating(field.type) else nothing is None, field.name
+
+
+@pytest.mark.parametrize("unknown", [False, True], ids=["known", "nulls"])
+def test_petastorms_batches_have_the_values_as_they_are_stored(petastorm: Any, unknown: bool, tmp_path: Path) -> None:
+    publish_every(tmp_path / "dataset", unknown=unknown)
+    # Lists whose lengths differ, or that are unknown, it refuses.
+    kinds = [kind for kind in EVERY if kind.field.name != "ragged" and not (unknown and pa.types.is_list(kind.field.type))]
+    chosen = ["id", *(kind.field.name for kind in kinds)]
+    found = read_by(petastorm, tmp_path / "dataset", "make_batch_reader", schema_fields=chosen)
+    for field, stored, _ in kinds:
+        for number, value in enumerate(stored):
+            mine = found[number][field.name]
+            if field.codec is Codec.RAW_IMAGE:
+                mine, value = bytes(mine), value.tobytes()
+            if field.codec is Codec.TENSOR:
+                value = value.ravel()
+            if isinstance(mine, np.datetime64):
+                value = np.datetime64(value)
+            assert mine == value if isinstance(value, bytes) else np.array_equal(mine, value), field.name
+        if unknown:
+            nothing = found[2][field.name]
+            assert pd.isna(nothing) or (nothing == "None" and pa.types.is_string(field.type)), field.name
+
+
+@pytest.mark.parametrize("name", ["ragged", "numbers"])
+def test_petastorms_batches_have_no_lists_of_several_lengths_and_no_unknown_ones(
+    petastorm: Any, name: str, tmp_path: Path
+) -> None:
+    publish_every(tmp_path / "dataset", unknown=True)
+    with pytest.raises((RuntimeError, AttributeError), match=r"same length|has no attribute 'shape'"):
+        read_by(petastorm, tmp_path / "dataset", "make_batch_reader", schema_fields=["id", name])

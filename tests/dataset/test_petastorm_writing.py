@@ -73,7 +73,10 @@ UNSAID = Schema(
         Field(name="class", type=pa.int64()),
         Field(name="clock", type=pa.time64("us")),
         Field(name="zoned", type=pa.timestamp("us", tz="UTC")),
+        Field(name="span", type=pa.duration("us")),
         Field(name="words", type=pa.list_(pa.string()), codec=Codec.LIST),
+        Field(name="lists", type=pa.list_(pa.list_(pa.int64())), codec=Codec.LIST),
+        Field(name="nothing", type=pa.null(), null=NullPolicy.MASK),
     )
 )
 

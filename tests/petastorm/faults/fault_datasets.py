@@ -22,8 +22,8 @@ def plain_dataset(folder: Path, *, row_groups: int = 4, rows: int = 100, **colum
     return f"file://{folder}"
 
 
-def petastorm_dataset(folder: Path, tables: list[pa.Table], *, pickled_schema: bytes | None = None) -> str:
-    """Write a file for each table, and the metadata of a Unischema with the field `id`; return the URL."""
+def petastorm_dataset(folder: Path, tables: list[pa.Table], *, pickled_schema: bytes | None = None, **nullable: Any) -> str:
+    """Write a file for each table, and the metadata of a Unischema with the field `id` and nullable ones; return the URL."""
     folder.mkdir()
     counts = {}
     for number, table in enumerate(tables):
@@ -31,17 +31,18 @@ def petastorm_dataset(folder: Path, tables: list[pa.Table], *, pickled_schema: b
         with pq.ParquetWriter(path, table.schema) as writer:
             writer.write_table(table)
         counts[path.name] = pq.read_metadata(path).num_row_groups
-    metadata = {SCHEMA_KEY: pickled_schema or pickle.dumps(_schema()), ROW_GROUPS_KEY: json.dumps(counts).encode()}
+    metadata = {SCHEMA_KEY: pickled_schema or pickle.dumps(_schema(nullable)), ROW_GROUPS_KEY: json.dumps(counts).encode()}
     pq.write_metadata(tables[0].schema.with_metadata(metadata), folder / "_common_metadata")
     return f"file://{folder}"
 
 
-def _schema() -> Any:
+def _schema(nullable: dict[str, Any]) -> Any:
     from petastorm.codecs import ScalarCodec
     from petastorm.unischema import Unischema, UnischemaField
     from pyspark.sql.types import LongType
 
-    return Unischema("Ids", [UnischemaField("id", np.int64, (), ScalarCodec(LongType()), False)])
+    fields = [UnischemaField(name, dtype, (), None, True) for name, dtype in nullable.items()]
+    return Unischema("Ids", [UnischemaField("id", np.int64, (), ScalarCodec(LongType()), False), *fields])
 
 
 def ids_of(reader: Any) -> list[int]:

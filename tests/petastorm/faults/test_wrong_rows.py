@@ -121,6 +121,22 @@ def test_a_null_is_not_the_word_none(api: Any, tmp_path: Path) -> None:
     assert words == {"even"}
 
 
+@pytest.mark.solved_by("bridge", "native")
+def test_an_unknown_time_does_not_end_the_rows(api: Any, tmp_path: Path) -> None:
+    rows = pa.table({"id": [0, 1], "seen": pa.array([None, 5], pa.timestamp("us"))})
+    url = petastorm_dataset(tmp_path / "rows", [rows], seen=np.datetime64)
+    with api.make_reader(url, shuffle_row_groups=False, reader_pool_type="dummy") as reader:
+        assert [row.seen for row in reader] == [None, np.datetime64(5, "us")]
+
+
+@pytest.mark.solved_by("bridge", "native")
+def test_an_unknown_value_of_a_dictionary_is_not_the_word_nan(api: Any, tmp_path: Path) -> None:
+    rows = pa.table({"id": [0, 1], "word": pa.array([None, "a"]).dictionary_encode()})
+    url = petastorm_dataset(tmp_path / "rows", [rows], word=np.str_)
+    with api.make_reader(url, shuffle_row_groups=False, reader_pool_type="dummy") as reader:
+        assert [row.word for row in reader] == [None, "a"]
+
+
 @pytest.mark.solved_by("native")
 def test_ranks_get_equally_many_rows(api: Any, tmp_path: Path) -> None:
     url = plain_dataset(tmp_path / "uneven", row_groups=7, rows=10)
