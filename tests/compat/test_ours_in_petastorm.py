@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from comparing import assert_same
 from every_kind import EVERY, publish_every
-from tiny import publish_dataset
+from tiny import publish_columns, publish_dataset
 
 from bigdata_ml.compat import petastorm as ours
 from bigdata_ml.reader import ReadOptions, open_reader
-from bigdata_ml.schema import Codec
+from bigdata_ml.schema import Codec, Field, Schema
 
 
 def read_by(petastorm: Any, directory: Path, name: str, **options: Any) -> dict[int, dict[str, Any]]:
@@ -82,8 +82,11 @@ def test_petastorms_rows_have_our_values_of_every_kind(petastorm: Any, unknown: 
 
 
 @pytest.mark.parametrize("unknown", [False, True], ids=["known", "nulls"])
-def test_our_rows_have_the_values_of_every_kind(unknown: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", [True, False])
+def test_our_rows_have_the_values_of_every_kind(unknown: bool, beside: bool, tmp_path: Path) -> None:
     publish_every(tmp_path / "dataset", unknown=unknown)
+    if not beside:
+        (tmp_path / "dataset" / "_common_metadata").unlink()
     found = read_by(ours, tmp_path / "dataset", "make_reader")
     for field, _, wanted in EVERY:
         for number, value in enumerate(wanted):
@@ -122,3 +125,14 @@ def test_petastorms_batches_have_no_lists_of_several_lengths_and_no_unknown_ones
     publish_every(tmp_path / "dataset", unknown=True)
     with pytest.raises((RuntimeError, AttributeError), match=r"same length|has no attribute 'shape'"):
         read_by(petastorm, tmp_path / "dataset", "make_batch_reader", schema_fields=["id", name])
+
+
+def test_our_rows_have_more_than_petastorms_metadata_say_and_leave_out_the_rest_in_so_many_words(tmp_path: Path) -> None:
+    words = Field(name="words", type=pa.list_(pa.string()), codec=Codec.LIST)
+    schema = Schema((Field(name="id", type=pa.int64()), words, Field(name="clock", type=pa.time64("us"))))
+    publish_columns(tmp_path / "dataset", schema, {"id": [0], "words": [["a", "b"]], "clock": pa.array([1], pa.time64("us"))})
+    (tmp_path / "dataset" / "_common_metadata").unlink()
+    with pytest.warns(UserWarning, match=r"leaves out .*'clock' \(time64\[us\]\)"):
+        found = read_by(ours, tmp_path / "dataset", "make_reader")
+    assert list(found[0]) == ["id", "words"]
+    assert found[0]["words"].tolist() == ["a", "b"]

@@ -20,7 +20,7 @@ from bigdata_ml.compat.petastorm import (
     make_batch_reader,
     make_reader,
 )
-from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, DecodeFailed, MetadataUnreadable, ResumeMismatch
+from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, DecodeFailed, MetadataUnreadable, ResumeMismatch, SchemaMismatch
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has no schema of Petastorm's:UserWarning")
 
@@ -126,7 +126,7 @@ def test_a_store_is_reached_by_fsspec_or_the_callers_filesystem(table: str) -> N
     memory = fsspec.filesystem("memory")
     for file in Path(table.removeprefix("file://")).glob("*.parquet"):
         memory.pipe(f"/compat/{file.name}", file.read_bytes())
-    for options in ({"storage_options": {"skip_instance_cache": True}}, {"filesystem": memory}):
+    for options in ({}, {"storage_options": {"skip_instance_cache": True}}, {"filesystem": memory}):
         with make_batch_reader("memory://compat", schema_fields=["id"], **options) as reader:
             assert sorted(ids(reader)) == [*range(1028)]
     with make_batch_reader(table, schema_fields=["id"], filesystem=pafs.LocalFileSystem()) as reader:
@@ -224,6 +224,33 @@ def test_urls_are_checked(tmp_path: Path) -> None:
 def test_a_cache_that_is_asked_for_is_warned_of(table: str) -> None:
     with pytest.warns(UserWarning, match="local-disk"):
         make_batch_reader(table, cache_type="local-disk", cache_location="/nowhere")
+
+
+UNUSED: list[dict[str, Any]] = [
+    {"hdfs_driver": "libhdfs"},
+    {"zmq_copy_buffers": False},
+    {"convert_early_to_numpy": True},
+    {"cache_type": "null", "cache_size_limit": 10, "cache_row_size_estimate": 1, "cache_extra_settings": {"shards": 2}},
+]
+
+
+@pytest.mark.parametrize("options", UNUSED, ids=str)
+def test_arguments_that_would_change_nothing_are_taken_without_a_word(table: str, options: dict[str, Any]) -> None:
+    plain = {"schema_fields": ["id"], "seed": 1}
+    for make in (make_reader, make_batch_reader):
+        assert ids(make(table, **plain, **options)) == ids(make(table, **plain))
+    assert ids(make_reader(table, **plain, pyarrow_serialize=True)) == ids(make_reader(table, **plain))
+
+
+def test_a_shard_seed_is_warned_of(table: str) -> None:
+    with pytest.warns(UserWarning, match="shard_seed is not used: seed decides"):
+        make_batch_reader(table, shard_seed=3, cur_shard=0, shard_count=2)
+
+
+def test_a_struct_in_plain_parquet_is_refused_by_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1], "place": [{"city": "Rome"}]}), tmp_path / "0.parquet")
+    with pytest.raises(SchemaMismatch, match=r"0\.parquet: field 'place'.*write the files without it"):
+        make_batch_reader(f"file://{tmp_path}")
 
 
 def test_a_state_of_another_reader_is_refused(table: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import types as spark_types
 
+from bigdata_ml.compat.petastorm import selectors as ours
 from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec, DataframeColumnCodec, NdarrayCodec, ScalarCodec
 from bigdata_ml.compat.petastorm.errors import PetastormMetadataError
 from bigdata_ml.compat.petastorm.etl.dataset_metadata import get_schema_from_dataset_url, materialize_dataset
@@ -123,6 +124,40 @@ def test_row_groups_are_found_by_what_they_hold(written: str) -> None:
     assert indexes["sensors"].get_row_group_indexes("none") == set()
     with make_reader(written, rowgroup_selector=SingleIndexSelector("sensors", ["s2"])) as reader:
         assert_rows(reader, range(8, 12))
+
+
+def selectors(module: Any) -> dict[str, tuple[Any, range]]:
+    """Selectors of the dataset's indexes, and the ids of the rows in the row groups they choose."""
+
+    def one(name: str, *values: Any) -> Any:
+        return module.SingleIndexSelector(name, values)
+
+    late, three, tag = one("sensors", "s1", "s2"), one("ids", np.int32(5), np.int32(0)), one("tagged", "every")
+    return {
+        "both": (module.IntersectIndexSelector([late, three]), range(4, 8)),
+        "all of three": (module.IntersectIndexSelector([late, one("ids", np.int32(9)), tag]), range(8, 12)),
+        "either": (module.UnionIndexSelector([one("sensors", "s0"), one("ids", np.int32(6))]), range(8)),
+        "either of which one finds nothing": (module.UnionIndexSelector([one("sensors", "none"), three]), range(8)),
+    }
+
+
+@pytest.mark.parametrize("name", ["both", "all of three", "either", "either of which one finds nothing"])
+def test_selectors_are_combined_as_by_petastorm(petastorm: Any, written: str, name: str) -> None:
+    from petastorm import selectors as theirs
+
+    for read, module in ((make_reader, ours), (petastorm.make_reader, theirs)):
+        selector, wanted = selectors(module)[name]
+        with read(written, rowgroup_selector=selector) as reader:
+            assert_rows(reader, wanted)
+
+
+def test_selectors_that_agree_on_no_row_group_select_nothing(written: str) -> None:
+    apart = ours.IntersectIndexSelector([SingleIndexSelector("sensors", ["s0"]), SingleIndexSelector("ids", [np.int32(9)])])
+    with pytest.warns(UserWarning, match="no row is selected"):
+        reader = make_reader(written, rowgroup_selector=apart)
+    assert list(reader) == []
+    with pytest.raises(ValueError, match="at least one selector"):
+        ours.UnionIndexSelector([])
 
 
 def test_petastorm_selects_by_our_indexes(petastorm: Any, written: str) -> None:

@@ -27,8 +27,8 @@ from bigdata_ml.dataset import (
     read_petastorm_indexes,
     read_petastorm_schema,
 )
+from bigdata_ml.dataset.petastorm_fields import fields_to_petastorm
 from bigdata_ml.schema import Codec, Field, Schema
-from bigdata_ml.schema.codec import ARRAYS
 from bigdata_ml.storage import SCHEMES, Location, locate, locate_by_fsspec, place_in
 
 __all__ = ["Index", "dataset_place", "open_dataset", "row_group_indexes", "stored_schema"]
@@ -103,11 +103,10 @@ def stored_schema(dataset: Dataset, *, rows: bool) -> Unischema:
     found = read_petastorm_schema(dataset.location)
     if found is not None:
         # What Petastorm can only call bytes is read as what it is.
-        pixels = {one.name: one for one in dataset.schema if one.codec is Codec.RAW_IMAGE}
-        fields = [_manifest_field(pixels[one.name]) if one.name in pixels else _field(one) for one in found]
-        return Unischema(found.name, fields)
+        pixels = unischema_of_arrow(Schema(tuple(one for one in dataset.schema if one.codec is Codec.RAW_IMAGE)).to_arrow())
+        return Unischema(found.name, [pixels.fields.get(one.name) or _field(one) for one in found])
     if dataset.manifest is not None:
-        return Unischema(dataset.location.name, [_manifest_field(one) for one in dataset.schema])
+        return _manifest_schema(dataset)
     if rows:
         warnings.warn(
             f"{dataset.url} has no schema of Petastorm's: its columns are read as they are stored. "
@@ -139,17 +138,12 @@ def _codec(found: PetastormCodec) -> DataframeColumnCodec:
     return NdarrayCodec() if found.kind == "ndarray" else CompressedNdarrayCodec()
 
 
-def _manifest_field(field: Field) -> UnischemaField:
-    """Return what a field of our own manifest is to Petastorm's users."""
-    if field.codec is Codec.IMAGE:
-        dtype = np.uint16 if field.dtype == "uint16" else np.uint8
-        shape = field.shape or ((None, None) if field.channels == 1 else (None, None, 3))
-        return UnischemaField(field.name, dtype, shape, CompressedImageCodec("png"), field.nullable)
-    if field.codec in ARRAYS:
-        codec = NdarrayCodec() if field.codec is Codec.NDARRAY else CompressedNdarrayCodec()
-        return UnischemaField(field.name, np.dtype(field.dtype).type, field.shape or (), codec, field.nullable)
-    (found,) = unischema_of_arrow(pa.schema([pa.field(field.name, field.type, nullable=field.nullable)]))
-    return found
+def _manifest_schema(dataset: Dataset) -> Unischema:
+    """Return what our own manifest says: as it would be written for Petastorm, and of more types."""
+    said = {one.name: _field(one) for one in fields_to_petastorm(dataset.schema, with_split=False)[0]}
+    more = Schema(tuple(one for one in dataset.schema if one.name not in said or one.codec is Codec.RAW_IMAGE))
+    fields = {**said, **unischema_of_arrow(more.to_arrow()).fields}
+    return Unischema(dataset.location.name, [fields[name] for name in dataset.schema.names if name in fields])
 
 
 def _inferred_schema(dataset: Dataset) -> Unischema:

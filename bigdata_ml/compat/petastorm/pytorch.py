@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
@@ -25,16 +25,16 @@ Batch = dict[str, Any]
 _REMAINDERS: dict[str, Literal["exact", "drop", "pad"]] = {"short": "exact", "drop": "drop", "pad": "pad"}
 
 
-def decimal_friendly_collate(batch: list[Any]) -> Any:
-    """Collate as torch's `default_collate` does; text, bytes and `Decimal`s stay lists."""
+def decimal_friendly_collate(batch: Sequence[Any]) -> Any:
+    """Collate as torch's `default_collate` does; text, bytes and `Decimal`s stay as they are."""
     first = batch[0]
     if isinstance(first, Mapping):
         return {name: decimal_friendly_collate([row[name] for row in batch]) for name in first}
     if isinstance(first, (Decimal, str, bytes)):
         return batch
     if isinstance(first, (list, tuple)):
-        return [decimal_friendly_collate(list(values)) for values in zip(*batch, strict=True)]
-    return default_collate(batch)
+        return [decimal_friendly_collate(values) for values in zip(*batch, strict=True)]
+    return default_collate(list(batch))
 
 
 class _Pass(Iterator[Any]):

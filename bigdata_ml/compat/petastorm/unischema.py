@@ -1,6 +1,7 @@
 """`Unischema`: Petastorm's schema, for programs written against it."""
 
 import re
+import warnings
 from collections import OrderedDict, namedtuple
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from decimal import Decimal
@@ -194,17 +195,22 @@ def _encoded(field: UnischemaField, value: Any) -> Any:
 
 
 def unischema_of_arrow(schema: pa.Schema, *, keys: Mapping[str, Any] | None = None) -> Unischema:
-    """Return the schema of plain Parquet: its scalar columns and lists of scalars.
+    """Return the schema of plain Parquet: its scalar columns and lists of scalars. Columns of other types are warned of.
 
     Args:
         schema: the files'.
         keys: numpy dtype of each Hive directory key; they come first.
     """
     fields = [UnischemaField(name, kind, (), None, False) for name, kind in (keys or {}).items()]
+    left_out = []
     for column in schema:
         found = _numpy_of(column.type)
         if found is not None:
             fields.append(UnischemaField(column.name, *found, None, bool(column.nullable)))
+        else:
+            left_out.append(f"{column.name!r} ({column.type})")
+    if left_out:
+        warnings.warn(f"the schema leaves out columns of types that it has not: {', '.join(left_out)}", stacklevel=2)
     return Unischema("inferred_schema", fields)
 
 
