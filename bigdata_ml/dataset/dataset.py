@@ -3,6 +3,7 @@
 import posixpath
 import re
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -59,13 +60,17 @@ class Dataset:
     selections: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def open(cls, url: str | PathLike[str] | Location, *, use_unischema: bool = True) -> "Dataset":
+    def open(
+        cls, url: str | PathLike[str] | Location, *, use_unischema: bool = True, leave_out_nested: bool = False
+    ) -> "Dataset":
         """Open the dataset at `url`; any directory of Parquet files opens, Petastorm's with the fields of its unischema.
 
         Args:
             url: see `bigdata_ml.storage.locate`; or a place that it, or `locate_by_fsspec`, gave.
             use_unischema: whether the schema that Petastorm wrote says what lies in the columns, where there is one and no
                 manifest; without it, encoded columns are bytes. It is read without unpickling.
+            leave_out_nested: whether, where there is no manifest, columns that no field can be (structs, maps) are left out with
+                a warning, instead of refused.
 
         Raises:
             DatasetNotFound: nothing is there, or no Parquet files.
@@ -85,13 +90,13 @@ class Dataset:
             raise DatasetNotFound(f"{root.url}: a dataset is a directory of Parquet files, this is a file")
         if (root / MANIFEST).exists():
             return _open_published(root)
-        return open_plain(root, use_unischema=use_unischema)
+        return open_plain(root, use_unischema=use_unischema, leave_out_nested=leave_out_nested)
 
     @classmethod
-    def open_files(cls, files: Sequence[Location]) -> "Dataset":
+    def open_files(cls, files: Sequence[Location], *, leave_out_nested: bool = False) -> "Dataset":
         """Open some Parquet files of one filesystem, in the order given, as a dataset without a manifest.
 
-        `key=value` directories between their common directory and a file are Hive keys.
+        `key=value` directories between their common directory and a file are Hive keys; `leave_out_nested` as in `open`.
 
         Raises:
             ValueError: no file.
@@ -102,7 +107,7 @@ class Dataset:
         shared = posixpath.commonpath([file.parent.path for file in files])
         url = files[0].url.removesuffix(posixpath.relpath(files[0].path, shared)).rstrip("/")
         paths = [posixpath.relpath(file.path, shared) for file in files]
-        return _open_plain(Location(url, files[0].filesystem, shared), paths, None)
+        return _open_plain(Location(url, files[0].filesystem, shared), paths, None, leave_out_nested)
 
     @property
     def url(self) -> str:
@@ -194,9 +199,10 @@ def _metadata_of(place: Location) -> bytes:
         raise MetadataUnreadable(f"{place.url}: the metadata cannot be read: {error}") from error
 
 
-def open_plain(root: Location, *, use_unischema: bool) -> Dataset:
+def open_plain(root: Location, *, use_unischema: bool, leave_out_nested: bool = False) -> Dataset:
     """Open the Parquet files of a directory by their footers, whether there is a manifest or not; raises as `Dataset.open`."""
-    return _open_plain(root, _parquet_files(root), read_petastorm_schema(root) if use_unischema else None)
+    unischema = read_petastorm_schema(root) if use_unischema else None
+    return _open_plain(root, _parquet_files(root), unischema, leave_out_nested)
 
 
 def _parquet_files(root: Location) -> list[str]:
@@ -208,11 +214,12 @@ def _parquet_files(root: Location) -> list[str]:
     return paths
 
 
-def _open_plain(root: Location, paths: list[str], unischema: PetastormSchema | None) -> Dataset:
+def _open_plain(root: Location, paths: list[str], unischema: PetastormSchema | None, leave_out_nested: bool) -> Dataset:
     footers = read_footers(root, paths)
     for footer in footers[1:]:
         _check_same(root, footers[0], footer)
-    fields = _fields_of(root, footers, unischema)
+    columns = _without_nested(root, footers[0].schema) if leave_out_nested else footers[0].schema
+    fields = _fields_of(root, footers, columns, unischema)
     records = [record for footer in footers for record in footer.records]
     held = {one.name for one in fields}
     key_fields, partitions = _hive_keys(paths, held=held, types=_key_types(unischema))
@@ -234,14 +241,22 @@ def _readable_keys(schema: Schema, records: list[dict[str, Any]]) -> pa.Schema:
     return pa.schema(keys)
 
 
-def _fields_of(root: Location, footers: list[Footer], unischema: PetastormSchema | None) -> tuple[Field, ...]:
+def _without_nested(root: Location, columns: pa.Schema) -> pa.Schema:
+    nested = [one for one in columns if pa.types.is_struct(one.type) or pa.types.is_map(one.type)]
+    if nested:
+        names = ", ".join(f"{one.name!r} ({one.type})" for one in nested)
+        warnings.warn(f"{root.url}: columns that no field can be are left out: {names}", stacklevel=4)
+    return pa.schema([one for one in columns if one not in nested])
+
+
+def _fields_of(root: Location, footers: list[Footer], columns: pa.Schema, unischema: PetastormSchema | None) -> tuple[Field, ...]:
     with_nulls = frozenset().union(*(footer.with_nulls for footer in footers))
     if unischema is not None:
         # Where a footer does not say whether there are nulls, Petastorm does.
         never = {field.name for field in unischema if not field.nullable}
         with_nulls -= never - frozenset().union(*(footer.counted_nulls for footer in footers))
     try:
-        bare = Schema.from_arrow(footers[0].schema, with_nulls=with_nulls)
+        bare = Schema.from_arrow(columns, with_nulls=with_nulls)
         return bare.fields if unischema is None else fields_from_petastorm(bare, unischema, with_nulls=with_nulls)
     except ValueError as error:
         raise SchemaMismatch(f"{(root / footers[0].path).url}: {error}; write the files without it") from error

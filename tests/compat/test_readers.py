@@ -20,7 +20,7 @@ from bigdata_ml.compat.petastorm import (
     make_batch_reader,
     make_reader,
 )
-from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, DecodeFailed, MetadataUnreadable, ResumeMismatch, SchemaMismatch
+from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, DecodeFailed, MetadataUnreadable, ResumeMismatch
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has no schema of Petastorm's:UserWarning")
 
@@ -247,10 +247,17 @@ def test_a_shard_seed_is_warned_of(table: str) -> None:
         make_batch_reader(table, shard_seed=3, cur_shard=0, shard_count=2)
 
 
-def test_a_struct_in_plain_parquet_is_refused_by_name(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"id": [1], "place": [{"city": "Rome"}]}), tmp_path / "0.parquet")
-    with pytest.raises(SchemaMismatch, match=r"0\.parquet: field 'place'.*write the files without it"):
-        make_batch_reader(f"file://{tmp_path}")
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_structs_and_maps_in_plain_parquet_are_left_out_and_warned_of(one_by_one: bool, tmp_path: Path) -> None:
+    tags = pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64()))
+    rows = pa.table({"id": [1, 2], "place": [{"city": "Rome", "id": 3}, None], "tags": tags, "x": [0.5, None]})
+    pq.write_table(rows, tmp_path / "0.parquet", row_group_size=1)
+    url = f"file://{tmp_path}"
+    with pytest.warns(UserWarning, match=r"left out: 'place' \(struct<.*'tags' \(map<"):
+        reader = make_batch_reader([f"{url}/0.parquet"] if one_by_one else url, filters=[("id", ">", 1)])
+    (batch,) = reader
+    assert (batch._fields, batch.id.tolist()) == (("id", "x"), [2])
+    assert np.isnan(batch.x).all()
 
 
 def test_a_state_of_another_reader_is_refused(table: str) -> None:

@@ -51,17 +51,18 @@ def open_dataset(
         DatasetNotFound, DatasetInvalid, StorageUnavailable: see `Dataset.open`.
     """
     if isinstance(url_or_urls, str):
-        return _with_split(Dataset.open(dataset_place(url_or_urls, filesystem, storage_options), use_unischema=False))
+        return _open(dataset_place(url_or_urls, filesystem, storage_options))
     if not url_or_urls:
         raise ValueError("the list of dataset URLs is empty")
     places = [dataset_place(url, filesystem, storage_options) for url in url_or_urls]
     if len(places) == 1 and places[0].is_directory():
-        return _with_split(Dataset.open(places[0], use_unischema=False))
-    return Dataset.open_files(places)
+        return _open(places[0])
+    return Dataset.open_files(places, leave_out_nested=True)
 
 
-def _with_split(dataset: Dataset) -> Dataset:
-    """Return a dataset whose split is a field, as every Hive key is to Petastorm's users."""
+def _open(place: Location) -> Dataset:
+    """Open a dataset; its split is a field, as every Hive key is to Petastorm's users, and what no field can be is left out."""
+    dataset = Dataset.open(place, use_unischema=False, leave_out_nested=True)
     table = dataset.row_groups.table
     splits = dict(zip(dataset.row_groups.paths, table["split"].to_pylist(), strict=True))
     if "split" in dataset.schema or not splits or None in splits.values():
