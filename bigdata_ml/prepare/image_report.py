@@ -94,7 +94,7 @@ def verdict(
     return Cleaning(
         found=files,
         kept=tally.get(None, 0),
-        refused={reason: tally.get(reason, 0) for reason in refused if reason in asked},
+        refused={reason: tally.get(reason, 0) for reason in refused if reason is not None and reason in asked},
         warned={name: warned.get(name, 0) for name in [*looked_for, *_NOTICED] if name in asked},
         rules=asked,
     )

@@ -23,8 +23,8 @@ _DEFAULTS = {
     "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
 }
 
-# What Spark takes only when it starts. Java's serializer holds the last hundred objects that it wrote. Of rows that are kept these
-# are batches of 4 MB, so a partition of 256 MB would be held whole.
+# What Spark takes only when it starts. Java's serializer holds the last hundred objects that it wrote. Of rows that are kept,
+# these are batches of 4 MB, so a partition of 256 MB would be held whole.
 _AT_START = {"spark.serializer.objectStreamReset": "4"}
 
 

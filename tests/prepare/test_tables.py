@@ -329,8 +329,8 @@ def test_a_limit_on_a_rule_counts_what_it_fills_and_warns_of(spark: SparkSession
     for limit, said in (("a.range=20%", "10 of 40 rows were noticed as a.range"), ("b.range=3", "4 of 40 rows were noticed")):
         with pytest.raises(JobRefused, match=said):
             prepare_table(spark, replace(gated, max_refused=(limit,)))
-    with pytest.raises(ValueError, match=r"counts nothing as 'a\.rnage'; its reasons are a\.range, b\.range, label_missing"):
-        prepare_table(spark, replace(gated, max_refused=("a.rnage=1%",)))
+    with pytest.raises(ValueError, match=r"counts nothing as 'a\.rang'; its reasons are a\.range, b\.range, label_missing"):
+        prepare_table(spark, replace(gated, max_refused=("a.rang=1%",)))
     assert not (tmp_path / "out").exists()
     prepare_table(spark, replace(gated, max_refused=("a.range=25%", "b.range=4", "0")))
 
