@@ -209,8 +209,8 @@ def test_a_browser_shows_the_quality_page(published: Dataset, tmp_path: Path) ->
     ("limit", "said"),
     [
         ("duplicate=0", "1 of [0-9]+ rows were refused as duplicate"),
-        ("label_conflict=10%", "2 of [0-9]+ rows were refused as label_conflict"),
-        ("wrong_extension=0", "1 of [0-9]+ rows were noticed as wrong_extension"),
+        ("label_conflict=1", "2 of [0-9]+ rows were refused as label_conflict"),
+        ("not_compared=5%", "[0-9]+ of [0-9]+ rows were noticed as not_compared"),
     ],
 )
 def test_a_job_that_refuses_or_notices_too_many_files_publishes_nothing(
