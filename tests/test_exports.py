@@ -11,7 +11,10 @@ ROOMS = {
         "BigDataMLError", "ChecksumMismatch", "DatasetInvalid", "DatasetNotFound", "DecodeFailed", "EngineUnavailable",
         "JobRefused", "MetadataUnreadable", "ResumeMismatch", "SchemaMismatch", "StorageUnavailable", "WorldSizeNotAllowed",
     ],
-    "storage": ["SCHEMES", "FilePart", "Location", "is_hidden", "locate", "locate_by_fsspec", "place_in", "writing"],
+    "storage": [
+        "SCHEMES", "FilePart", "Location", "is_hidden", "locate", "locate_by_fsspec", "place_in", "reading", "way_out",
+        "writing",
+    ],
     "schema": [
         "Codec", "Field", "NullPolicy", "Schema", "from_stored", "stored_schema", "stored_table", "type_from_text",
         "type_to_text",

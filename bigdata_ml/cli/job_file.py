@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_type_hints
 
-from bigdata_ml.storage import locate
+from bigdata_ml.storage import locate, reading
 
 __all__ = ["DESCRIPTION", "with_job_file"]
 
@@ -52,7 +52,8 @@ def _flags_of(url: str, config: type) -> list[str]:
     if not place.exists():
         raise ValueError(f"{place.url}: there is no such file; check --config")
     try:
-        found = yaml.safe_load(place.read_bytes())
+        with reading(place):
+            found = yaml.safe_load(place.read_bytes())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{place.url}: is no YAML: {error}") from error
     if not isinstance(found, Mapping):

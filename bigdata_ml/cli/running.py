@@ -47,7 +47,7 @@ def guarded(body: Callable[[], object]) -> int:
             raise
         ERR.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
         return 1 if isinstance(error, DatasetInvalid) else 2
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError) as error:
         if os.environ.get("BIGDATA_ML_TRACEBACK"):
             raise
         ERR.print(f"error: {error} (BIGDATA_ML_TRACEBACK=1 shows where)", markup=False, soft_wrap=True)

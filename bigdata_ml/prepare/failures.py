@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 import bigdata_ml.errors
 from bigdata_ml.errors import BigDataMLError, JobRefused
+from bigdata_ml.storage import way_out
 
 __all__ = ["cause_of", "refused_by_spark"]
 
@@ -17,6 +18,8 @@ __all__ = ["cause_of", "refused_by_spark"]
 _OURS = re.compile(r"^bigdata_ml\.errors\.(?P<kind>\w+): (?P<text>.*)$", re.MULTILINE)
 # What the operating system says of a full disk, in a traceback or in Java's words.
 _FULL = "No space left on device"
+# Of a file that the JVM opens, of one on HDFS.
+_DENIED = re.compile(r"(?:^|: )(/[^\n]* \(Permission denied\))|(Permission denied: user=[^\n]*)", re.MULTILINE)
 _MORE_ROOM = "free it, or give Spark another by --conf spark.local.dir=DIR (on YARN: yarn.nodemanager.local-dirs)"
 
 
@@ -37,6 +40,10 @@ def refused_by_spark(place: str) -> Iterator[None]:
             raise
         if _FULL in str(error):
             raise JobRefused(f"{place}: {_local_directory()}: {_FULL}, nothing was published; {_MORE_ROOM}") from error
+        denied = _DENIED.search(cause_of(error))
+        if denied is not None:
+            said = denied[1] or denied[2]
+            raise JobRefused(f"{place}: cannot be read, nothing was published: {said}{way_out(error)}") from error
         raise JobRefused(f"{place}: Spark stopped, nothing was published: {cause_of(error)}") from error
 
 

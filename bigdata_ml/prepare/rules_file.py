@@ -26,7 +26,7 @@ from bigdata_ml.prepare.rules import (
     TypeRule,
     UniqueRule,
 )
-from bigdata_ml.storage import locate
+from bigdata_ml.storage import locate, reading
 
 __all__ = ["parse_rules", "read_rules"]
 
@@ -43,7 +43,8 @@ def read_rules(url: str) -> TableRules:
     if not place.exists():
         raise JobRefused(f"{place.url}: there is no such file of rules; check --rules")
     try:
-        text = place.read_bytes().decode()
+        with reading(place):
+            text = place.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise JobRefused(f"{place.url}: a file of rules is UTF-8 text: {error}") from error
     return parse_rules(text, place=place.url)

@@ -9,7 +9,9 @@ import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
 
-__all__ = ["Location", "is_hidden", "writing"]
+__all__ = ["Location", "is_hidden", "reading", "way_out", "writing"]
+
+_ALLOW = "give the user that the job runs as the right to read it, or leave it out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Location:
         try:
             return self.filesystem.get_file_info(self.path)
         except OSError as error:
-            raise StorageUnavailable(f"{self.url} cannot be reached: {error}") from error
+            raise StorageUnavailable(f"{self.url} cannot be reached: {error}{way_out(error)}") from error
 
     def exists(self) -> bool:
         """Whether a file or directory is there."""
@@ -69,7 +71,7 @@ class Location:
         try:
             found = self.filesystem.get_file_info(pafs.FileSelector(self.path, recursive=True))
         except OSError as error:
-            raise StorageUnavailable(f"{self.url} cannot be listed: {error}") from error
+            raise StorageUnavailable(f"{self.url} cannot be listed: {error}{way_out(error)}") from error
         start = len(self.path.rstrip("/")) + 1
         for info in sorted(found, key=lambda one: str(one.path)):
             relative = info.path[start:]
@@ -104,6 +106,20 @@ class Location:
                 self.filesystem.delete_dir(self.path)
             elif kind != pafs.FileType.NotFound:
                 self.filesystem.delete_file(self.path)
+
+
+@contextmanager
+def reading(place: Location) -> Iterator[None]:
+    """Raise StorageUnavailable, naming the place, for what its store raises in the body: no permission, a file that is gone."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnavailable(f"{place.url} cannot be read: {error}{way_out(error)}") from error
+
+
+def way_out(error: Exception) -> str:
+    """Return what to do about a store's error, as the end of a message; nothing where its own words say enough."""
+    return f"; {_ALLOW}" if "permission denied" in str(error).lower() else ""
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.sources.files import ImageFiles, labelled
 from bigdata_ml.prepare.sources.packed import READ, Stretch, batches_of, packed, packs, packs_for, packs_of, unpacked
-from bigdata_ml.storage import Location, is_hidden, locate
+from bigdata_ml.storage import Location, is_hidden, locate, way_out
 
 __all__ = ["ARCHIVES", "archives", "is_archive"]
 
@@ -105,7 +105,7 @@ class _Archive:
         return f"{name or self._root.rsplit('/', 1)[-1]}!/{member.removeprefix('./')}"
 
     def _refused(self, name: str, error: Exception) -> JobRefused:
-        return JobRefused(f"{self._url(name)}: cannot be read as an archive: {error}")
+        return JobRefused(f"{self._url(name)}: cannot be read as an archive: {error}{way_out(error)}")
 
     def _files(self, name: str, archive: tarfile.TarFile, hidden: list[str] | None = None) -> Iterator[tarfile.TarInfo]:
         for member in archive:

@@ -13,7 +13,7 @@ import pyarrow.orc as orc
 import pyarrow.parquet as pq
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.storage import Location
+from bigdata_ml.storage import Location, reading
 
 __all__ = ["Layout", "common_types", "layouts_of"]
 
@@ -41,6 +41,10 @@ def layouts_of(place: Location, files: Sequence[str], *, kind: str, separator: s
         files: paths in it.
         kind: `csv`, `parquet` or `orc`.
         separator: of CSV.
+
+    Raises:
+        JobRefused: a file that is not whole, by name.
+        StorageUnavailable: a file that may not be read, by name.
     """
 
     def columns(name: str) -> tuple[tuple[str, str], ...]:
@@ -95,7 +99,7 @@ def _widest(kinds: Collection[str]) -> str | None:
 
 
 def _header(file: Location, separator: str) -> tuple[str, ...]:
-    with file.filesystem.open_input_stream(file.path, compression=None) as stream:
+    with reading(file), file.filesystem.open_input_stream(file.path, compression=None) as stream:
         start = bytes(stream.read(_HEADER_BYTES))
     if file.path.endswith(".gz"):
         try:
@@ -108,8 +112,10 @@ def _header(file: Location, separator: str) -> tuple[str, ...]:
 
 
 def _footer(file: Location, kind: str) -> tuple[tuple[str, str], ...]:
+    with reading(file):
+        opened = file.filesystem.open_input_file(file.path)
     try:
-        with file.filesystem.open_input_file(file.path) as stream:
+        with opened as stream:
             schema = pq.read_schema(stream) if kind == "parquet" else orc.ORCFile(stream).schema
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]

@@ -11,7 +11,7 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
 from bigdata_ml.prepare.sources.listing import Listing
 from bigdata_ml.prepare.sources.packed import Packs
-from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage import Location, locate, reading
 
 __all__ = ["ImageFiles", "labelled"]
 
@@ -94,7 +94,7 @@ def _labels(spark: SparkSession, place: Location) -> DataFrame:
 
 
 def _from_json(spark: SparkSession, place: Location) -> DataFrame:
-    with place.filesystem.open_input_stream(place.path) as stream:
+    with reading(place), place.filesystem.open_input_stream(place.path) as stream:
         begins = stream.read(4096).decode("utf-8-sig", errors="replace").lstrip()
     first = begins.splitlines()[0] if begins else ""
     if '"path"' in first and first.rstrip().endswith("}"):

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.storage import locate
+from bigdata_ml.storage import locate, way_out
 
 __all__ = ["READ", "Packs", "Stretch", "batches_of", "packed", "packs", "packs_for", "packs_of", "read_all", "unpacked"]
 
@@ -38,6 +38,7 @@ _STRETCHES = pa.schema(
 _PACK_BYTES, _PACK_FILES = 32 << 20, 8192
 # Of a source that is small: so many tasks a core that none waits long for another, if each has something to do.
 _TASKS_A_CORE, _FEW_BYTES, _FEW_FILES = 4, 1 << 20, 64
+_WAS_THERE = "; it was there when the files were listed"
 # Of batches that go to Spark; one image may be larger.
 _BATCH_BYTES = 16 << 20
 
@@ -177,7 +178,7 @@ def _opened(one: Stretch, stack: ExitStack) -> Any:
     try:
         return stack.enter_context(place.filesystem.open_input_file(place.path))
     except OSError as error:
-        raise JobRefused(f"{one.url}: cannot be opened: {error}; it was there when the files were listed") from error
+        raise JobRefused(f"{one.url}: cannot be opened: {error}{way_out(error) or _WAS_THERE}") from error
 
 
 def _bytes_of(stream: Any, one: Stretch) -> bytes:

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.sources.files import ImageFiles
-from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage import Location, locate, reading, way_out
 
 __all__ = ["cifar", "idx"]
 
@@ -155,7 +155,7 @@ def _unzipped(place: Location) -> bytes:
         data = place.read_bytes()
         return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
     except (OSError, EOFError, zlib.error) as error:
-        raise JobRefused(f"{place.url}: cannot be read: {error}") from error
+        raise JobRefused(f"{place.url}: cannot be read: {error}{way_out(error)}") from error
 
 
 def _idx_header(place: Location, data: bytes, *, dimensions: int) -> tuple[int, tuple[int, ...], int]:
@@ -198,7 +198,7 @@ def _record_of(place: Location) -> int:
 def _read_cifar(part: _Part) -> tuple[np.ndarray, list[str] | None]:
     place = locate(part.url)
     record = _record_of(place)
-    with place.filesystem.open_input_file(place.path) as stream:
+    with reading(place), place.filesystem.open_input_file(place.path) as stream:
         stream.seek(part.first * record)
         data = np.frombuffer(stream.read(part.count * record), np.uint8).reshape(part.count, record)
     pixels = np.ascontiguousarray(data[:, record - 3072 :].reshape(part.count, 3, 32, 32).transpose(0, 2, 3, 1))
@@ -210,4 +210,5 @@ def _read_cifar(part: _Part) -> tuple[np.ndarray, list[str] | None]:
 
 def _names_beside(place: Location, *, fine: bool) -> list[str]:
     beside = place.parent / ("fine_label_names.txt" if fine else "batches.meta.txt")
-    return beside.read_bytes().decode().split() if beside.exists() else []
+    with reading(beside):
+        return beside.read_bytes().decode().split() if beside.exists() else []
