@@ -18,7 +18,9 @@ from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import ImageJob, prepare_images
 from bigdata_ml.prepare.image_checks import ImageChecks
+from bigdata_ml.prepare.sources import images, packed
 from bigdata_ml.schema import Codec
+from bigdata_ml.storage import Location
 from prepare.pictures import save
 
 pytestmark = pytest.mark.spark
@@ -241,14 +243,16 @@ def test_spark_reads_what_pyarrow_reads(spark: SparkSession, published: Dataset)
     assert len(found) == published.rows
 
 
-def test_the_content_is_the_same_however_spark_cuts_the_work(
-    spark: SparkSession, published: Dataset, manifest: Manifest, folder: Path
+def test_the_content_is_the_same_however_the_work_is_cut_and_the_files_are_listed(
+    spark: SparkSession, published: Dataset, manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {
-        "spark.sql.files.maxPartitionBytes": "1000",
-        "spark.sql.shuffle.partitions": "5",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "3",
-    }
+    walk = Location.walk
+    monkeypatch.setattr(Location, "walk", lambda place: reversed(list(walk(place))))
+    packs_before = packs_of(spark, folder)
+    monkeypatch.setattr(packed, "_PACK_FILES", 2)
+    assert (len(packs_before), len(packs_of(spark, folder))) == (1, 20)
+    assert packs_before[0][0].path == "stray.png"
+    settings = {"spark.sql.shuffle.partitions": "5", "spark.sql.execution.arrow.maxRecordsPerBatch": "3"}
     before = {key: spark.conf.get(key) for key in settings}
     try:
         for key, value in settings.items():
@@ -258,6 +262,12 @@ def test_the_content_is_the_same_however_spark_cuts_the_work(
         for key, value in before.items():
             spark.conf.set(key, str(value))
     assert again.content == manifest.content
+
+
+def packs_of(spark: SparkSession, folder: Path) -> list[list[packed.Stretch]]:
+    found = images(spark, str(folder)).packs
+    assert found is not None
+    return [packed.unpacked(row["pack"]) for row in found.rows.collect()]
 
 
 def test_adding_files_moves_no_row_between_splits(published: Dataset, grown: Dataset) -> None:

@@ -48,7 +48,7 @@ def make_images(place: Path, large: int, *, small: int = 0) -> Path:
 
 
 def prepare(source: Path, dataset: Path, *options: str) -> Peak:
-    """Run the job with one core and a heap of 1 GiB; returns what its processes held at most."""
+    """Run the job with one core and a heap of 2 GiB; returns what its processes held at most."""
     settings = {"spark.ui.enabled": "false", "spark.driver.memory": "2g", "spark.sql.shuffle.partitions": "2"}
     confs = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
     submit = [Path(sys.executable).with_name("spark-submit"), "--master", "local[1]", *confs]
