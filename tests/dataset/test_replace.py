@@ -122,7 +122,8 @@ def test_many_jobs_at_once_leave_the_version_of_the_last_that_won(tmp_path: Path
     assert max(numbers) == 1 + len(winners)
 
 
-@pytest.mark.parametrize("calls", [1, 2, 4, 6, 8, 10, 12, 14, 17, 20])
+# Of 29, of which the ninth gives the new version its number.
+@pytest.mark.parametrize("calls", [1, 3, 5, 7, 9, 10, 11, 14, 20, 28])
 def test_a_job_killed_at_any_moment_leaves_the_old_version_or_the_new(tmp_path: Path, calls: int) -> None:
     """The job ends itself, without any clean-up, at its n-th call that changes a file's name or makes a directory."""
     publish_dataset(tmp_path / "d")
@@ -130,7 +131,7 @@ def test_a_job_killed_at_any_moment_leaves_the_old_version_or_the_new(tmp_path: 
     environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parents[2]}:{Path(__file__).parents[1]}"}
     command = [sys.executable, "-c", REPLACES_AND_ENDS, str(tmp_path / "d"), str(calls)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL or "done" in done.stdout, done.stderr
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert validate(tmp_path / "d") == []
     assert ids_of(Dataset.open(tmp_path / "d")) in (list(range(500, 505)), list(range(1000, 1009)))
     assert ids_of(replace_dataset(tmp_path / "d", 4, first=2000)) == list(range(2000, 2004))
