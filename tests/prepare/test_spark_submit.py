@@ -4,7 +4,6 @@ import glob
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,31 +13,9 @@ import pytest
 from bigdata_ml.dataset import Dataset, validate
 from bigdata_ml.dataset.layout import MANIFEST
 from prepare.pictures import save
+from prepare.submitted import hidden_beside, started
 
 pytestmark = pytest.mark.spark
-
-REPOSITORY = Path(__file__).parents[2]
-ENVIRONMENT = {
-    **os.environ,
-    "PYSPARK_PYTHON": sys.executable,
-    "PYSPARK_DRIVER_PYTHON": sys.executable,
-    "SPARK_LOCAL_IP": "127.0.0.1",
-}
-
-
-def started(job: str, *arguments: str | Path) -> subprocess.Popen[str]:
-    """Start a job in a process group of its own."""
-    submit = Path(sys.executable).with_name("spark-submit")
-    options = ["--master", "local[1]", "--driver-java-options", "-XX:TieredStopAtLevel=1"]
-    command = [str(part) for part in (submit, *options, REPOSITORY / "jobs" / job, *arguments)]
-    # Spark hands the errors of the Python it starts to its own standard output.
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=ENVIRONMENT
-    )
-
-
-def hidden_beside(dataset: Path) -> list[Path]:
-    return [path for path in dataset.parent.iterdir() if path.name.startswith(".")] if dataset.parent.exists() else []
 
 
 def staged(dataset: Path, pattern: str) -> list[str]:
