@@ -191,7 +191,7 @@ def _bytes_of(stream: Any, one: Stretch) -> bytes:
         stream.seek(one.offset)
         return _PACKINGS[one.packing](stream, one)
     except (OSError, zlib.error, EOFError) as error:
-        raise JobRefused(f"{one.url}: {one.path} cannot be read: {error}") from error
+        raise JobRefused(f"{one.url}: {one.path} cannot be read: {error}{way_out(error)}") from error
 
 
 def _plain(stream: Any, one: Stretch) -> bytes:
