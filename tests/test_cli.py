@@ -208,6 +208,14 @@ def test_a_refused_job_is_a_line_and_two(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == "JobRefused: no rows [here]\n"
 
 
+def test_a_file_that_cannot_be_read_is_a_line_and_two(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run_job(SplitRule, lambda _: tmp_path.read_bytes(), ["--key", "id"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert str(tmp_path) in err
+    assert err.count("\n") == 1
+
+
 def test_with_the_traceback_asked_for_an_error_shows_where_it_was_found(
     monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path
 ) -> None:
