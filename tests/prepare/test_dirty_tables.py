@@ -1,13 +1,13 @@
 """Faults put into real tables are found: precision and recall of each, by the example that prints them."""
 
 import hashlib
-import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+
+from prepare.fetched import npm_files
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples/dirty_tables"))
@@ -17,19 +17,11 @@ from table_faults import Fault, inject  # noqa: E402
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(1500)]
 
-MOVIES = "vega-datasets@3.2.1"
-
 
 @pytest.fixture(scope="module")
 def movies() -> Path:
     """movies.json of the npm package vega-datasets, kept outside the repository."""
-    path = Path.home() / ".cache/bigdata_ml/vega-datasets-3.2.1/movies.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "pack", "--silent", MOVIES], cwd=path.parent, check=True)
-        with tarfile.open(next(path.parent.glob("*.tgz"))) as package:
-            member = package.extractfile("package/data/movies.json")
-            path.write_bytes(member.read() if member else b"")
+    path = npm_files("vega-datasets", "3.2.1", "data/movies.json") / "movies.json"
     assert hashlib.sha256(path.read_bytes()).hexdigest() == "e63c499759e3b07b49563e036f55290f87feb56def8703ec049ca305ab1523d3"
     return path
 
