@@ -226,7 +226,8 @@ class Profile:
     """Say what a table holds before it is prepared: types, nulls, ranges, what is suspicious; and suggest rules for it.
 
     Attributes:
-        source: URL of the table: a file or a directory of CSV, JSON lines, Parquet or ORC.
+        source: URL of the table: a file or a directory of CSV, JSON lines, Parquet or ORC; or `hive:TABLE`, `hive:SELECT …`,
+            `jdbc:…#TABLE`.
         null_value: the text that means null in CSV.
         suggest: write the suggested rules to this file, for `prepare_table --rules`; nothing may be there yet. By default they
             are printed.
@@ -245,7 +246,8 @@ class Profile:
         place = locate(self.suggest) if self.suggest else None
         if place is not None and place.exists():
             raise ValueError(f"{place.url} exists already; give --suggest another name, or delete it")
-        found = profile_table(spark_session("profile"), self.source, null_value=self.null_value)
+        spark = spark_session("profile", hive=self.source.startswith("hive:"))
+        found = profile_table(spark, self.source, null_value=self.null_value)
         if self.json:
             sys.stdout.write(json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
         else:

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import refused_by_spark
-from bigdata_ml.prepare.sources import table
+from bigdata_ml.prepare.sources.any_source import any_table, is_file_source
 from bigdata_ml.prepare.suggestions import ColumnProfile, suggested_yaml
 from bigdata_ml.prepare.value_forms import ColumnForms, forms_of
 
@@ -44,20 +44,25 @@ class TableProfile:
 
 
 def profile_table(spark: SparkSession, source: str, *, null_value: str = "") -> TableProfile:
-    """Return the profile of the table at `source`, in one pass over its values (CSV and JSON are read once more for their types).
+    """Return the profile of a table, in one pass over its values (CSV and JSON are read once more for their types).
+
+    Args:
+        spark: the session; of Hive's tables one with Hive's catalogue.
+        source: as for `any_table`; in the profile without a database's user and password.
+        null_value: the text that means null in CSV.
 
     Raises:
         JobRefused: nothing to read there.
     """
     with refused_by_spark(source):
-        inferred = table(spark, source, null_value=null_value)
+        inferred = any_table(spark, source, null_value=null_value)
         kinds = {one.name: one.dataType.simpleString() for one in inferred.schema}
         flat = [name for name, kind in kinds.items() if not kind.startswith(_NESTED)]
-        rows = table(spark, source, null_value=null_value, as_text=flat)
+        rows = any_table(spark, source, null_value=null_value, as_text=flat)
         seen = _seen(rows, flat)
         count = next(iter(seen.values())).rows if seen else rows.count()
     columns = tuple(ColumnProfile(name, kind, seen.get(name)) for name, kind in kinds.items())
-    return TableProfile(source, count, columns)
+    return TableProfile(source if is_file_source(source) else source.partition("?")[0], count, columns)
 
 
 def _seen(rows: DataFrame, columns: list[str]) -> Mapping[str, ColumnForms]:

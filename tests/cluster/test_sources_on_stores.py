@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from bigdata_ml.dataset import Dataset, validate
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare import TableJob, prepare_table
+from bigdata_ml.prepare import TableJob, parse_rules, prepare_table, profile_table
 from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.sources import JdbcParts, archives, images, jdbc
 from bigdata_ml.prepare.sources import hive as hive_table
@@ -92,6 +92,14 @@ def test_a_hive_table_becomes_a_dataset_on_hdfs(session: SparkSession, animals: 
     assert Dataset.open(url).vocabularies["name"].values == ("ant", "bee", "cow")
 
 
+@pytest.mark.parametrize("source", ["hive:zoo.animals", "hive:SELECT id, name, legs FROM zoo.animals"])
+def test_the_profile_of_a_hive_table_suggests_rules_of_its_columns(session: SparkSession, animals: str, source: str) -> None:
+    found = profile_table(session, source)
+    assert (found.source, found.rows) == (source, 60)
+    assert {one.name: one.inferred for one in found.columns} == {"id": "bigint", "name": "string", "legs": "int"}
+    assert {one.name for one in parse_rules(found.rules()).columns} == {"id", "name", "legs"}
+
+
 TABLE = """
 CREATE TABLE readings AS
 SELECT i AS id, i % 7 AS sensor, i / 3.0 AS value, TIMESTAMP '2024-01-01' + i * INTERVAL '1 minute' AS at,
@@ -150,6 +158,9 @@ def test_a_table_of_postgresql_becomes_a_dataset(
     assert validate(tmp_path / "d") == []
     written = b"".join(path.read_bytes() for path in (tmp_path / "d/_bigdata_ml").rglob("*") if path.is_file())
     assert postgres.password.encode() not in written
+    profile = profile_table(session, source)
+    nulls = {one.name: one.seen.nulls for one in profile.columns if one.seen is not None}
+    assert (profile.rows, nulls["id"], nulls["sensor"], nulls["note"]) == (5001, 1, 0, 1001)
 
 
 def test_a_database_that_goes_away_in_the_middle_publishes_nothing(session: SparkSession, tmp_path: Path) -> None:
