@@ -110,11 +110,14 @@ def stage(url: str, *, replace: bool = False) -> Iterator[Staging]:
     root = beside if has_rename else destination
     try:
         with claimed(beside):
-            with writing(root):
-                root.filesystem.create_dir(root.path, recursive=True)
-            yield Staging(publication, root, destination, tuple(debris), before)
+            try:
+                with writing(root):
+                    root.filesystem.create_dir(root.path, recursive=True)
+                yield Staging(publication, root, destination, tuple(debris), before)
+            finally:
+                # While it is claimed: of one who dies here the next publisher sees at once that he is dead.
+                beside.delete()
     finally:
-        beside.delete()
         if before is not None and destination.exists():
             # Nothing, if it was published; with its claim gone what was placed and is in no version is debris.
             sweep(destination, oldest=0, find_live=find_live)

@@ -155,13 +155,16 @@ def test_of_two_new_versions_at_once_one_wins_and_the_other_says_so(published: D
     assert not any("/x." in path for path, _ in place.walk())
 
 
-@pytest.mark.parametrize("calls", [2, 5, 8, 10, 12])
-@pytest.mark.parametrize("store", ["hdfs", "s3"])
+# Of 16 calls on HDFS, and of all 8 on S3, which has no rename.
+@pytest.mark.parametrize(
+    ("store", "calls"),
+    [*(("hdfs", calls) for calls in (1, 2, 4, 6, 7, 8, 10, 12, 15, 16)), *(("s3", calls) for calls in range(1, 9))],
+)
 def test_a_job_killed_at_any_moment_leaves_the_old_version_or_the_new(published: Dataset, calls: int) -> None:
     url = published.location.url
     command = [sys.executable, "-c", REPLACES_AND_ENDS, url, str(calls)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": PYTHONPATH})
-    assert done.returncode == -signal.SIGKILL or "done" in done.stdout, done.stderr
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert validate(url) == []
     assert Dataset.open(url).rows in (sum(SPLITS.values()), 9)
     assert replace_dataset(url, 4).rows == 4
