@@ -1,3 +1,4 @@
+import importlib
 import pickle
 import shutil
 import subprocess
@@ -112,6 +113,17 @@ def test_without_petastorm_no_file_of_its_is_written(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "petastorm", None)  # as if it were not installed
     publish_dataset(tmp_path / "dataset")
     assert sorted(one.name for one in (tmp_path / "dataset").iterdir() if not one.is_dir()) == []
+
+
+def test_without_petastorm_the_bridge_stops_no_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    importlib.import_module("bigdata_ml.petastorm_bridge")
+    (bridge,) = (finder for finder in sys.meta_path if "petastorm_bridge" in type(finder).__module__)
+    monkeypatch.delitem(sys.modules, "petastorm", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [bridge])  # all else is imported
+    monkeypatch.setattr(sys, "path_importer_cache", {})
+    dataset = publish_dataset(tmp_path / "dataset")
+    assert not (tmp_path / "dataset/_common_metadata").exists()
+    assert validate(dataset.url) == []
 
 
 def test_with_petastorm_its_metadata_are_written_and_nothing_else_changes(tmp_path: Path, installed: Path) -> None:

@@ -19,6 +19,8 @@ from bigdata_ml.report import EpochRecord
 from bigdata_ml.schema import Field, Schema
 from bigdata_ml.train import RECIPES, TrainConfig, recipe, train
 
+# What holds on a processor holds on a GPU, where there is one.
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MEASURED = {"seconds", "wait_seconds", "rows_per_second", "peak_rss_mb"}
 IMAGES = TrainConfig(
     model="first_network", epochs=3, global_batch_size=8, learning_rate=2e-3, hidden=(16,), dropout=0.2, augment=1, num_workers=2
@@ -27,7 +29,7 @@ TABLE = TrainConfig(model="table_network", epochs=3, global_batch_size=8, learni
 KILLED = """
 import os, sys, signal
 sys.path.insert(0, sys.argv[1])
-from test_trainer import IMAGES
+from test_trainer import DEVICE, IMAGES
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.train import train
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -40,7 +42,7 @@ def at_the_end(figures):
     if moment == "at the end" and figures.epoch == 1:
         os.kill(os.getpid(), signal.SIGKILL)
 register_optimizer_step_post_hook(in_the_middle)
-train(IMAGES, Dataset.open(sys.argv[2]), sys.argv[3], recipe="first_network", seed=5, on_epoch=at_the_end)
+train(IMAGES, Dataset.open(sys.argv[2]), sys.argv[3], recipe="first_network", seed=5, device=DEVICE, on_epoch=at_the_end)
 """
 
 
@@ -57,14 +59,14 @@ def stop_after(epoch: int) -> Any:
 
 
 def run(dataset: Dataset, run_dir: Path, config: TrainConfig = IMAGES, **settings: Any) -> dict[str, Any]:
-    return train(config, dataset, run_dir, **{"recipe": config.model, "seed": 5, **settings})
+    return train(config, dataset, run_dir, **{"recipe": config.model, "seed": 5, "device": DEVICE, **settings})
 
 
 def outcome(run_dir: Path) -> tuple[Any, Any, Any]:
     """Weights, metrics without what the clock measures, evaluation without it."""
     state = torch.load(run_dir / "checkpoint.pt", weights_only=True)
     weights = {
-        name: one.numpy().tobytes()
+        name: one.cpu().numpy().tobytes()
         for name, one in {**state["model"], **{f"best.{name}": one for name, one in state["best"]["model"].items()}}.items()
     }
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
