@@ -52,7 +52,7 @@ test-cluster: ## Run the tests against real HDFS, YARN, Hive, PostgreSQL and S3 
 test-petastorm-upstream: ## Run Petastorm's own tests, and those of its faults in full, on the old stack and through the bridge
 	@scripts/install.sh dev
 	@scripts/petastorm-stacks.sh $(PETASTORM_STACKS)
-	$(IN_VENV) UPSTREAM_BESIDE="$(abspath $(PETASTORM_STACKS))/beside" python tests/petastorm/upstream/run.py \
+	$(IN_VENV) UPSTREAM_BESIDE="$(abspath $(PETASTORM_STACKS))/beside" python tests/petastorm/upstream/both_stacks.py \
 		--old "$(PETASTORM_OLD_PYTHON)" --results "$(PETASTORM_STACKS)/results"
 	$(IN_VENV) python tests/petastorm/faults/on_the_old_stack.py "$(PETASTORM_OLD_PYTHON)"
 	$(IN_VENV) FAULT_READERS=1000 pytest tests/petastorm/faults --durations=5

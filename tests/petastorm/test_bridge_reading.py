@@ -189,9 +189,10 @@ def test_a_schema_that_names_anything_else_is_refused(petastorm: Any, module: st
 
 
 @pytest.mark.parametrize("module", ["pyspark.shell", "petastorm.tools.spark_session_cli", "numpy.f2py.crackfortran"])
-def test_a_name_that_is_refused_imports_nothing(petastorm: Any, module: str) -> None:
+def test_a_name_that_is_refused_imports_nothing(petastorm: Any, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from petastorm.etl.legacy import restricted_loads
 
+    monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(pickle.UnpicklingError, match="of which no Petastorm schema"):
         restricted_loads(dumps(Class(module, "main")))
     assert module not in sys.modules

@@ -247,7 +247,7 @@ def test_the_content_is_the_same_however_the_work_is_cut_and_the_files_are_liste
     spark: SparkSession, published: Dataset, manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     walk = Location.walk
-    monkeypatch.setattr(Location, "walk", lambda place: reversed(list(walk(place))))
+    monkeypatch.setattr(Location, "walk", lambda place, **options: reversed(list(walk(place, **options))))
     packs_before = packs_of(spark, folder)
     monkeypatch.setattr(packed, "_PACK_FILES", 2)
     assert (len(packs_before), len(packs_of(spark, folder))) == (1, 20)

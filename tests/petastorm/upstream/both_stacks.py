@@ -1,6 +1,6 @@
 """Runs Petastorm's own tests, from the installed wheel, on one stack or on both, and says what became of each.
 
-    python tests/petastorm/upstream/run.py --old OLD_PYTHON --results FOLDER
+    python tests/petastorm/upstream/both_stacks.py --old OLD_PYTHON --results FOLDER
 
 The old stack runs Petastorm unmodified; this environment runs it through the bridge. Exits with 1 if a test fails that is not
 explained in `explained.py`, if one that passes on the old stack does anything else through the bridge (but for the three named
