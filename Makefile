@@ -12,7 +12,7 @@ BIN := $(abspath $(VENV))/bin
 IN_VENV := PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python3"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-docs test-install test-cluster test-long test-petastorm-upstream bench bench-petastorm bench-tiny-files bench-prepare lint format constraints clean
+.PHONY: help demo test test-slow test-docs test-install test-cluster test-long test-petastorm-upstream bench bench-petastorm bench-tiny-files bench-prepare lint format constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,12 @@ demo: ## Clean, publish and train on a small public dataset, from nothing
 test: ## Run the tests, except those that take minutes each, need the network or other servers
 	@scripts/check-java.sh
 	@scripts/install.sh dev
-	$(IN_VENV) pytest tests -m "not docs and not install and not upstream and not cluster and not long" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
+	$(IN_VENV) pytest tests -m "not docs and not install and not upstream and not cluster and not long and not slow" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
+
+test-slow: ## Run the tests that take about a minute each: whole real tables, histories, large images
+	@scripts/check-java.sh
+	@scripts/install.sh dev
+	$(IN_VENV) pytest tests -m slow -n $(TEST_WORKERS) --durations=10
 
 test-docs: ## Run every command and every example of the README and the pages in docs/
 	@scripts/check-java.sh

@@ -43,6 +43,7 @@ def test_what_is_injected_is_wrong() -> None:
     assert columns["n"] == [0, "100", None, "200"]
 
 
+@pytest.mark.slow
 def test_every_fault_of_the_whole_flights_is_found_and_nothing_else(spark: SparkSession, tmp_path: Path) -> None:
     check(measure(spark, "flights", tmp_path), "flights")
 

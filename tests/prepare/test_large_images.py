@@ -90,12 +90,14 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Peak]:
     return place / "out", prepare(source, place / "out")
 
 
+@pytest.mark.slow
 def test_what_a_job_holds_follows_from_one_image(few: tuple[Path, Peak]) -> None:
     _, peak = few
     assert peak.worker < WORKER_BYTES
     assert peak.jvm < JVM_BYTES
 
 
+@pytest.mark.slow
 def test_row_groups_are_cut_by_bytes_among_rows_of_very_different_sizes(few: tuple[Path, Peak]) -> None:
     dataset = Dataset.open(few[0])
     assert validate(few[0]) == []

@@ -27,7 +27,7 @@ CHOICE = [
 @pytest.mark.spark
 @pytest.mark.timeout(600)
 def test_petastorms_own_tests_pass_but_for_those_explained(tmp_path: Path) -> None:
-    command = [sys.executable, Path(__file__).with_name("run.py"), "--results", tmp_path, *CHOICE]
+    command = [sys.executable, Path(__file__).with_name("both_stacks.py"), "--results", tmp_path, *CHOICE]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     (bridge,) = json.loads((tmp_path / "results.json").read_text())

@@ -1,7 +1,7 @@
 """What makes a run of Petastorm's own tests on two stacks a failure."""
 
-from explained import FAULT_OF_PETASTORM, FAULT_OF_THE_TEST
 from both_stacks import Stack, complaints
+from explained import FAULT_OF_PETASTORM, FAULT_OF_THE_TEST
 
 
 def stack(name: str, unrun: tuple[str, ...] = (), **outcomes: str) -> Stack:
