@@ -31,7 +31,7 @@ test: ## Run the tests, except those that take minutes each, need the network or
 test-slow: ## Run the tests that take about a minute each: whole real tables, histories, large images
 	@scripts/check-java.sh
 	@scripts/install.sh dev
-	$(IN_VENV) pytest tests -m slow -n $(TEST_WORKERS) --durations=10
+	$(IN_VENV) pytest tests -m slow -n $(TEST_WORKERS) --dist loadfile --durations=10
 
 test-docs: ## Run every command and every example of the README and the pages in docs/
 	@scripts/check-java.sh
