@@ -51,12 +51,16 @@ def copies(folder: Path, label: str, which: str) -> None:
     ("which", "conflict", "options"),
     [
         ("*-small.png", "refuse", {}),
-        ("??.png", "first", {"split_key": "folder"}),
+        ("1?.png", "first", {"split_key": "folder"}),
     ],
 )
 def test_nothing_goes_back_to_train(
     spark: SparkSession, folder: Path, tmp_path: Path, which: str, conflict: Any, options: dict[str, Any]
 ) -> None:
+    if options:
+        # Else those that look alike hold the folders together, the added one too.
+        for place in folder.glob("m*/*-small.png"):
+            place.unlink()
     before = splits(spark, folder, f"{tmp_path}/before", label_conflict=conflict, **options)
     # By their path they come before the pictures that are there.
     copies(folder, "a", which)
