@@ -197,20 +197,61 @@ def decode_picture(data: Any) -> np.ndarray:
         ValueError: bytes that are no picture, or one with transparency.
     """
     if bytes(data[:2]) == b"\xff\xd8":
-        import simplejpeg
-
-        if _has_one_channel(data):
-            return np.asarray(simplejpeg.decode_jpeg(data, colorspace="GRAY"))[:, :, 0]
-        return np.asarray(simplejpeg.decode_jpeg(data))
+        return _decode_jpeg(data)
     cv2 = _opencv()
     if cv2 is None:
         return _decode_by_pillow(data)
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    found = _decode_by_opencv(cv2, data)
+    return found if found.ndim == 2 else np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
+
+
+def decode_picture_into(data: Any, room: np.ndarray) -> bool:
+    """Decode a picture where it is to lie, and return whether it has the size and channels of `room`, uint8 [height, width, 3].
+
+    One that has not leaves anything in it, and so does one that `decode_picture`, which says why, cannot decode.
+    """
+    if bytes(data[:2]) == b"\xff\xd8":
+        import simplejpeg
+
+        if _has_one_channel(data):
+            return False
+        try:
+            return bool(simplejpeg.decode_jpeg(data, buffer=room).shape == room.shape)
+        # A larger picture than there is room for, too.
+        except (ValueError, KeyError):
+            return False
+    cv2 = _opencv()
+    if cv2 is None:
+        return False
+    try:
+        found = _decode_by_opencv(cv2, data)
+    except ValueError:
+        return False
+    if found.dtype != room.dtype or found.shape != room.shape:
+        return False
+    cv2.cvtColor(found, cv2.COLOR_BGR2RGB, dst=room)
+    return True
+
+
+def _decode_jpeg(data: Any) -> np.ndarray:
+    import simplejpeg
+
+    if _has_one_channel(data):
+        return np.asarray(simplejpeg.decode_jpeg(data, colorspace="GRAY"))[:, :, 0]
+    return np.asarray(simplejpeg.decode_jpeg(data))
+
+
+def _decode_by_opencv(cv2: Any, data: Any) -> np.ndarray:
+    """Return the picture as OpenCV has it: its colours are blue, green, red."""
+    try:
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    # Of no bytes, or more pixels than it allows.
+    except cv2.error as error:
+        raise ValueError(f"the bytes are no picture that OpenCV reads: {error}") from error
     if found is None:
         raise ValueError("the bytes are no picture that OpenCV reads")
     if found.ndim == 3:
         _check_colours(found.shape[2])
-        found = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
     return np.asarray(found)
 
 

@@ -1,5 +1,6 @@
 """Arrow columns to the values that Petastorm hands out: decoded by codec for rows, numpy columns for batches."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec, decode_picture_into
 from bigdata_ml.compat.petastorm.unischema import Unischema, UnischemaField
 from bigdata_ml.errors import DecodeFailed
 
@@ -58,6 +60,10 @@ def _decoded(column: pa.Array, field: UnischemaField, place: Place) -> Any:
     if plain and known and not tuple(field.shape) and _is_number(dtype) and _is_number_column(column.type):
         return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
     values = _stored(column)
+    if type(codec) is CompressedImageCodec and not column.null_count:
+        pictures = _together(values, field)
+        if pictures is not None:
+            return pictures
     if codec is not None:
         decode: Callable[[Any], Any] = lambda value: codec.decode(field, value)  # noqa: E731
     elif isinstance(dtype, type) and issubclass(dtype, (np.generic, Decimal)):
@@ -74,6 +80,20 @@ def _decoded(column: pa.Array, field: UnischemaField, place: Place) -> Any:
     return values
 
 
+def _together(files: list[Any], field: UnischemaField) -> np.ndarray | None:
+    """Return pictures of a known size, three channels and 8 bits, each decoded into its place, uint8 [rows, height, width, 3].
+
+    None if the field's are of no such size, or one has another than the field says, or is broken.
+    """
+    match tuple(field.shape):
+        case (int(height), int(width), 3) if field.numpy_dtype is np.uint8:
+            made = np.empty((len(files), height, width, 3), np.uint8)
+            whole = all(decode_picture_into(file, room) for file, room in zip(files, made, strict=True))
+            return made if whole else None
+        case _:
+            return None
+
+
 def _by_dtype(dtype: Any) -> Callable[[Any], Any]:
     return lambda value: np.asarray(value, dtype) if isinstance(value, (list, np.ndarray)) else dtype(value)
 
@@ -81,10 +101,22 @@ def _by_dtype(dtype: Any) -> Callable[[Any], Any]:
 def _stored(column: pa.Array) -> list[Any]:
     """Return the values as they are stored; bytes without a copy."""
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        return [None if one.as_buffer() is None else memoryview(one.as_buffer()).cast("B") for one in column]
+        return _files(column)
     if _is_list(column.type):
         return [None if one is None else one for one in _lists(column)]
     return list(column.to_pylist())
+
+
+def _files(column: pa.Array) -> list[Any]:
+    _, offsets, data = column.buffers()
+    width = np.int64 if pa.types.is_large_binary(column.type) else np.int32
+    bounds = np.frombuffer(offsets, width, len(column) + 1, column.offset * np.dtype(width).itemsize).tolist()
+    # Of no bytes at all Arrow keeps no buffer.
+    whole = memoryview(data or b"").cast("B")
+    files = [whole[begin:end] for begin, end in itertools.pairwise(bounds)]
+    if not column.null_count:
+        return files
+    return [file if known else None for file, known in zip(files, column.is_valid().to_pylist(), strict=True)]
 
 
 def _column(column: pa.Array, field: UnischemaField) -> np.ndarray:
