@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from math import prod
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,16 +22,24 @@ Columns = dict[str, Any]
 OnBadRow = Callable[[int, BigDataMLError], None]
 
 
+class HasColumns(Protocol):
+    """Rows of Arrow columns, such as a `pyarrow.RecordBatch`."""
+
+    def column(self, name: str) -> pa.Array:
+        """Return a column."""
+
+
 def raise_it(_: int, error: BigDataMLError) -> None:
     """Raise a row's error."""
     raise error
 
 
 def decode_batch(
-    batch: pa.RecordBatch,
+    batch: HasColumns,
     schema: Schema,
     vocabularies: Mapping[str, Vocabulary],
     *,
+    numbers: Mapping[str, np.ndarray] = MappingProxyType({}),
     image_size: tuple[int, int] | None = None,
     place: Callable[[int], str] = lambda row: f"row {row}",
     on_bad_row: OnBadRow = raise_it,
@@ -48,6 +57,8 @@ def decode_batch(
         batch: rows with the schema's columns.
         schema: their fields.
         vocabularies: by field.
+        numbers: columns of `batch` that lie in memory as numpy has them, without nulls: handed on as they are, not asked of
+            `batch`, where the field says nothing else.
         image_size: (height, width) that images are resized to; None keeps each one's own.
         place: says where row i of the batch lies, for messages.
         on_bad_row: told the row and its error; returns, and zeros are put in the value's place, or raises it, as by default.
@@ -58,6 +69,9 @@ def decode_batch(
     """
     columns: Columns = {}
     for field in schema:
+        if field.name in numbers and _is_as_it_lies(field, image_size):
+            columns[field.name] = numbers[field.name]
+            continue
         column = batch.column(field.name)
         if field.vocabulary:
             columns[field.name] = _ids(column, vocabularies[field.name], field.name, place, on_bad_row)
@@ -70,6 +84,14 @@ def decode_batch(
             columns[f"{field.name}_valid"] = pc.is_valid(column).to_numpy(zero_copy_only=False)
         columns[field.name] = _values(column, field, image_size, place, on_bad_row)
     return columns
+
+
+def _is_as_it_lies(field: Field, image_size: tuple[int, int] | None) -> bool:
+    """Whether numbers without nulls need nothing done."""
+    if field.codec is Codec.RAW_IMAGE and image_size not in (None, tuple(field.type.shape[:2])):
+        return False
+    floating = field.null is NullPolicy.NAN and not pa.types.is_floating(field.type)
+    return not (field.vocabulary or field.dtype or field.null is NullPolicy.MASK or floating)
 
 
 def _ids(column: pa.Array, vocabulary: Vocabulary, name: str, place: Callable[[int], str], on_bad_row: OnBadRow) -> np.ndarray:

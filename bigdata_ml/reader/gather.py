@@ -1,7 +1,8 @@
 """A rank's batches: which row groups to read when, and where each of their rows belongs."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -18,13 +19,31 @@ __all__ = ["Gathered", "Gatherer", "Source", "Unreadable"]
 Unreadable = Callable[[int, DatasetInvalid], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Gathered:
-    """The rows of one step: where they came from, whether their row group could not be read (bool [rows]), and their values."""
+    """The rows of one step.
+
+    Attributes:
+        rows: where they came from.
+        skipped: whether their row group could not be read, bool [rows].
+        make: makes the Arrow batch of their values.
+        numbers: columns of numbers, or tensors of them [rows, *shape], without nulls: as they lie, in memory that nothing else
+            has. No Arrow array need be made of them.
+    """
 
     rows: StepRows
     skipped: np.ndarray
-    batch: pa.RecordBatch
+    make: Callable[[], pa.RecordBatch]
+    numbers: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @cached_property
+    def batch(self) -> pa.RecordBatch:
+        """Their values."""
+        return self.make()
+
+    def column(self, name: str) -> pa.Array:
+        """Return the values of a field."""
+        return self.batch.column(name)
 
 
 class Source(Protocol):
@@ -93,7 +112,7 @@ class Gatherer:
         full = self.open.take()
         self._done += 1
         rows = StepRows(full.groups, full.rows, full.copies, self._repeats(step))
-        return Gathered(rows, full.skipped, full.columns)
+        return Gathered(rows, full.skipped, full.make, full.numbers)
 
     def _needs(self) -> Iterator[Need[tuple[Course, list[Entries]]]]:
         for step in self.steps:

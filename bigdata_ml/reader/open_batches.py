@@ -1,7 +1,8 @@
 """The batches that are being filled: rows are scattered into them as row groups arrive, each is handed out when it is full."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ _MARKS = {name: np.dtype(np.int32) for name in ("group", "row", "token", "copy")
 _SKIPPED = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FullBatch:
     """The rows of one batch.
 
@@ -25,14 +26,21 @@ class FullBatch:
         groups, rows: where each row came from: index of its row group, place in it; int64 [rows].
         copies: the number of its copy, int64 [rows].
         skipped: whether its row group could not be read, bool [rows].
-        columns: the values.
+        numbers: columns of numbers, or tensors of them [rows, *shape], without nulls, as they lie in memory that is theirs alone.
+        make: makes an Arrow batch of all columns; its numbers share that memory.
     """
 
     groups: np.ndarray
     rows: np.ndarray
     copies: np.ndarray
     skipped: np.ndarray
-    columns: pa.RecordBatch
+    numbers: Mapping[str, np.ndarray]
+    make: Callable[[], pa.RecordBatch]
+
+    @cached_property
+    def columns(self) -> pa.RecordBatch:
+        """The values."""
+        return self.make()
 
 
 class OpenBatches:
@@ -126,12 +134,16 @@ class OpenBatches:
         begin = self._next % self._capacity * self._rows
         parts = self._slots.take(slice(begin, begin + self._rows))
         tokens = np.where(parts["token"] < 0, -1, parts["token"])
+        numbers: dict[str, np.ndarray] = {}
+        arrays: dict[str, pa.Array | Callable[[], pa.Array]] = {}
         try:
-            arrays = [
-                column.array({"token": tokens, "row": parts["row"], **{name: parts[f"{number} {name}"] for name in column.parts}})
-                for number, column in enumerate(self._columns)
-            ]
-            columns = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+            for number, (column, name) in enumerate(zip(self._columns, self._schema.names, strict=True)):
+                own = {"token": tokens, "row": parts["row"], **{one: parts[f"{number} {one}"] for one in column.parts}}
+                found = column.numbers(own)
+                if found is None:
+                    arrays[name] = column.array(own)
+                else:
+                    numbers[name], arrays[name] = found, partial(column.array, own)
         except (pa.ArrowInvalid, pa.ArrowCapacityError) as error:
             raise ValueError(
                 f"a batch of {self._rows} rows cannot be made, most likely because it holds more than 2 GiB of text or bytes: "
@@ -139,7 +151,7 @@ class OpenBatches:
             ) from error
         skipped = parts["token"] < 0
         groups, rows, copies = (parts[name].astype(np.int64) for name in ("group", "row", "copy"))
-        full = FullBatch(groups, rows, copies, skipped, columns)
+        full = FullBatch(groups, rows, copies, skipped, numbers, partial(_made, arrays, self._schema))
         self._release(np.where(skipped, _SKIPPED - parts["token"], parts["token"]))
         self._next += 1
         return full
@@ -176,3 +188,8 @@ class OpenBatches:
     def _slice(self, batch: int, capacity: int) -> slice:
         begin = batch % capacity * self._rows
         return slice(begin, begin + self._rows)
+
+
+def _made(arrays: Mapping[str, pa.Array | Callable[[], pa.Array]], schema: pa.Schema) -> pa.RecordBatch:
+    made = [one() if callable(one) else one for one in arrays.values()]
+    return pa.RecordBatch.from_arrays(made, schema=schema)

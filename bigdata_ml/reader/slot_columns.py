@@ -49,6 +49,10 @@ class SlotColumn(ABC):
     def array(self, parts: Parts) -> pa.Array:
         """Return an array of the field's type; it takes the parts' memory over."""
 
+    def numbers(self, parts: Parts) -> np.ndarray | None:  # noqa: ARG002
+        """Return the values as they lie where they are numbers, or tensors of them, without nulls: they need no Arrow array."""
+        return None
+
     @abstractmethod
     def _split(self, token: int, column: pa.Array) -> Parts: ...
 
@@ -63,6 +67,10 @@ class _Fixed(SlotColumn):
 
     def __init__(self, field: pa.Field) -> None:
         super().__init__(field, {"value": _dtype_of(field.type)})
+        kind = field.type
+        if isinstance(kind, pa.FixedShapeTensorType):
+            kind = kind.value_type if kind.permutation is None else None
+        self._is_number = kind is not None and (pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
     def _split(self, token: int, column: pa.Array) -> Parts:  # noqa: ARG002
         kind, dtype = column.type, self.parts["value"]
@@ -73,6 +81,9 @@ class _Fixed(SlotColumn):
         size = int(np.prod(dtype.shape))
         values = _buffer(column.storage.values, dtype.base, column.storage.offset * size, len(column) * size)
         return {"value": values.reshape(-1, *dtype.shape)}
+
+    def numbers(self, parts: Parts) -> np.ndarray | None:
+        return parts["value"] if self._is_number and self._validity(parts) is None else None
 
     def array(self, parts: Parts) -> pa.Array:
         values, kind, validity = parts["value"], self._field.type, self._validity(parts)

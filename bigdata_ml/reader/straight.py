@@ -90,7 +90,7 @@ class StraightGatherer:
         if step == self._plan.steps - 1 and len(self._repeats):
             repeats[-len(self._repeats) :] = self._repeats
         step_rows = StepRows(groups.astype(np.int64), rows, copies.astype(np.int64), repeats)
-        return Gathered(step_rows, np.zeros(len(rows), bool), batch)
+        return Gathered(step_rows, np.zeros(len(rows), bool), lambda: batch)
 
     def _needs(self) -> Iterator[Need[int]]:
         """Yield the places in the layout of the row groups that are read, each once."""

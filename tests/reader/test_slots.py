@@ -94,6 +94,40 @@ def test_a_batch_has_memory_of_its_own(name: str) -> None:
     assert [row["x"] for row in batches.take().columns.to_pylist()] == [row["x"] for row in before][::-1]
 
 
+NUMBERS = {"int8", "uint64", "half", "double", "tensor", "float tensor"}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_numbers_without_nulls_are_had_without_arrow(name: str) -> None:
+    kind, values = KINDS[name]
+    batches = OpenBatches(pa.schema([pa.field("x", kind)]), 2)
+    rows, column = np.array([0, 1]), array_of(kind, values[:2])
+    batches.add(0, {"x": column}, rows, rows * 0, rows[::-1])
+    batches.add(1, {"x": array_of(kind, [values[0], None])}, rows, rows * 0 + 1, rows)
+    whole, with_null = batches.take(), batches.take()
+    assert (name in NUMBERS, with_null.numbers) == ("x" in whole.numbers, {})
+    if name in NUMBERS:
+        tensors = isinstance(kind, pa.FixedShapeTensorType)
+        wanted = column.to_numpy_ndarray() if tensors else column.to_numpy()
+        found = whole.numbers["x"]
+        assert (found.dtype, found.tolist()) == (wanted.dtype, wanted[::-1].tolist())
+        assert found.flags.writeable
+        # Whoever has the numbers may change them: no other batch lies there.
+        found[:] = 1
+        assert with_null.columns["x"].to_pylist() == [column.to_pylist()[0], None]
+    assert whole.columns["x"].null_count == 2 * (name == "null")
+
+
+def test_tensors_with_their_dimensions_in_another_order_go_through_arrow() -> None:
+    kind = pa.fixed_shape_tensor(pa.uint8(), (2, 3), permutation=[1, 0])
+    column = array_of(kind, [[1, 2, 3, 4, 5, 6]])
+    batches = OpenBatches(pa.schema([pa.field("x", kind, nullable=False)]), 1)
+    batches.add(0, {"x": column}, np.array([0]), np.array([0]), np.array([0]))
+    full = batches.take()
+    assert full.numbers == {}
+    assert full.columns["x"].to_numpy_ndarray().tolist() == column.to_numpy_ndarray().tolist()
+
+
 def test_wide_and_narrow_parts_of_some_rows_go_to_their_slots() -> None:
     slots = Slots({"narrow": np.dtype(np.int16), "wide": np.dtype((np.int64, (20,))), "same": np.dtype(bool)})
     slots.resize(6, [])

@@ -131,16 +131,17 @@ class Source:
         """
 
         def finish(gathering: Gathering, gathered: Gathered) -> Ready[_Batch]:
-            own = np.ones(gathered.batch.num_rows, bool) if cursor.read.remainder == "pad" else ~gathered.rows.repeated
+            own = np.ones(len(gathered.skipped), bool) if cursor.read.remainder == "pad" else ~gathered.rows.repeated
             return Ready(make(self.rows(gathering, gathered, np.flatnonzero(own))), [])
 
         return passed_over(self, cursor, finish, light=light)
 
     def rows(self, gathering: Gathering, gathered: Gathered, places: np.ndarray) -> Rows:
         """Return some rows of a step, by their places in it, decoded and transformed."""
-        batch, rows = gathered.batch, gathered.rows
-        if len(places) < batch.num_rows:
-            batch = batch.take(pa.array(places))
+        rows, fields, whole = gathered.rows, self.stored.fields, len(places) == len(gathered.skipped)
+        if whole and self.batched and fields.keys() <= gathered.numbers.keys():
+            return self.transformed(Rows({name: gathered.numbers[name] for name in fields}, len(places)))
+        batch = gathered.batch if whole else gathered.batch.take(pa.array(places))
 
         def place(row: int) -> str:
             return gathering.source.place(int(rows.groups[places[row]]), int(rows.rows[places[row]]))
