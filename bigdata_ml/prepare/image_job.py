@@ -232,7 +232,8 @@ def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bound
             )
             divided, bounds = divide(with_group(judged, job.split_key), job.rule, stratify=job.stratify, known=known_bounds)
         with _kept(divided, StorageLevel.MEMORY_AND_DISK):
-            judgement = sum_up(divided)
+            with stage_progress(spark.sparkContext, "count what was refused", rows=work.files.files):
+                judgement = sum_up(divided)
             empty = len(work.files.empty_classes) if job.has_labels else 0
             warned = {**judgement.warned, "near_crowd": crowds, "empty_class": empty, **work.files.passed_over}
             _check(job, work, judgement, warned)
@@ -293,7 +294,8 @@ def _write(
         ),
         provenance=_provenance(job, work, staging.debris),
     )
-    pages = _pages(job, contract, splits, judged, before)
+    with stage_progress(spark.sparkContext, "make the quality page", rows=folder.files):
+        pages = _pages(job, contract, splits, judged, before)
     # Rows that were lost with an executor were read again.
     folder.refuse_changed()
     manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages, ledger=ledger)
