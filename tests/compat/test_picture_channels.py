@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bigdata_ml.compat.petastorm.codecs import decode_picture
+from bigdata_ml.compat.petastorm.pictures import decode_picture
 
 # Among them segments that hold what looks like a frame header, of one channel and of three.
 BEFORE = [

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bigdata_ml.compat.petastorm import CompressedImageCodec, Unischema, UnischemaField
-from bigdata_ml.compat.petastorm.codecs import decode_picture
+from bigdata_ml.compat.petastorm.pictures import decode_picture
 from bigdata_ml.compat.petastorm.values import row_columns
 from bigdata_ml.errors import DecodeFailed
 

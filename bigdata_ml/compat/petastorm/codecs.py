@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bigdata_ml.compat.petastorm.pictures import decode_picture, encode_picture
 from bigdata_ml.reader.arrays import read_npy, read_npz
-from bigdata_ml.reader.png16 import decode_png16
 
 if TYPE_CHECKING:
     from bigdata_ml.compat.petastorm.unischema import UnischemaField
@@ -172,141 +172,16 @@ class CompressedImageCodec(_Binary):
             raise ValueError(
                 f"field {unischema_field.name!r}: a picture is [height, width] or [height, width, 3], got {value.shape}"
             )
-        if value.dtype == np.uint16 and value.ndim == 3:
-            return _encode_deep(unischema_field, value)
-        from PIL import Image
-
-        stream, jpeg = io.BytesIO(), self.image_codec in ("jpeg", "jpg")
-        options: dict[str, Any] = {"quality": self._quality} if jpeg else {}
-        Image.fromarray(value).save(stream, "jpeg" if jpeg else self.image_codec, **options)
-        return bytearray(stream.getvalue())
+        try:
+            return encode_picture(value, self.image_codec, self._quality)
+        except ValueError as error:
+            raise ValueError(f"field {unischema_field.name!r}: {error}") from error
 
     def decode(self, unischema_field: "UnischemaField", value: Any) -> np.ndarray:
         return decode_picture(value)
 
     def __str__(self) -> str:
         return f"CompressedImageCodec({self.image_codec!r}, {self._quality})"
-
-
-def decode_picture(data: Any) -> np.ndarray:
-    """Return [height, width] or [height, width, 3] of uint8 or uint16, as the file has it.
-
-    JPEG is decoded by libjpeg-turbo, all else by OpenCV where it is installed, else by Pillow.
-
-    Raises:
-        ValueError: bytes that are no picture, or one with transparency.
-    """
-    if bytes(data[:2]) == b"\xff\xd8":
-        return _decode_jpeg(data)
-    cv2 = _opencv()
-    if cv2 is None:
-        return _decode_by_pillow(data)
-    found = _decode_by_opencv(cv2, data)
-    return found if found.ndim == 2 else np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
-
-
-def decode_picture_into(data: Any, room: np.ndarray) -> bool:
-    """Decode a picture where it is to lie, and return whether it has the size and channels of `room`, uint8 [height, width, 3].
-
-    One that has not leaves anything in it, and so does one that `decode_picture`, which says why, cannot decode.
-    """
-    if bytes(data[:2]) == b"\xff\xd8":
-        import simplejpeg
-
-        if _has_one_channel(data):
-            return False
-        try:
-            return bool(simplejpeg.decode_jpeg(data, buffer=room).shape == room.shape)
-        # A larger picture than there is room for, too.
-        except (ValueError, KeyError):
-            return False
-    cv2 = _opencv()
-    if cv2 is None:
-        return False
-    try:
-        found = _decode_by_opencv(cv2, data)
-    except ValueError:
-        return False
-    if found.dtype != room.dtype or found.shape != room.shape:
-        return False
-    cv2.cvtColor(found, cv2.COLOR_BGR2RGB, dst=room)
-    return True
-
-
-def _decode_jpeg(data: Any) -> np.ndarray:
-    import simplejpeg
-
-    if _has_one_channel(data):
-        return np.asarray(simplejpeg.decode_jpeg(data, colorspace="GRAY"))[:, :, 0]
-    return np.asarray(simplejpeg.decode_jpeg(data))
-
-
-def _decode_by_opencv(cv2: Any, data: Any) -> np.ndarray:
-    """Return the picture as OpenCV has it: its colours are blue, green, red."""
-    try:
-        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    # Of no bytes, or more pixels than it allows.
-    except cv2.error as error:
-        raise ValueError(f"the bytes are no picture that OpenCV reads: {error}") from error
-    if found is None:
-        raise ValueError("the bytes are no picture that OpenCV reads")
-    if found.ndim == 3:
-        _check_colours(found.shape[2])
-    return np.asarray(found)
-
-
-def _has_one_channel(jpeg: Any) -> bool:
-    """Whether a JPEG's frame header says so (ITU T.81, B.2.2); false where none is found, which the decoder will say.
-
-    Read here since simplejpeg lets go of Python's lock to read it, for which threads then queue: a tenth of the decoding.
-    """
-    place = 2
-    while place + 9 < len(jpeg) and jpeg[place] == 0xFF:
-        kind = jpeg[place + 1]
-        # SOF0 … SOF15, of which DHT, JPG and DAC are none.
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            return bool(jpeg[place + 9] == 1)
-        # A marker may be preceded by any number of bytes 0xFF.
-        place += 1 if kind == 0xFF else 2 + (jpeg[place + 2] << 8 | jpeg[place + 3])
-    return False
-
-
-def _decode_by_pillow(data: Any) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    # IHDR: depth 16, three colours. Pillow would cut them to 8 bits.
-    if bytes(data[24:26]) == b"\x10\x02":
-        return decode_png16(bytes(data))
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            _check_colours(len(picture.getbands()))
-            found = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"the bytes are no picture that Pillow reads: {error}") from error
-    return found.astype(np.uint16) if found.dtype == np.int32 else found
-
-
-def _check_colours(count: int) -> None:
-    if count not in (1, 3):
-        raise ValueError(f"a picture has one channel or three, this one has {count}: drop its transparency before encoding it")
-
-
-def _opencv() -> Any:
-    try:
-        import cv2
-    except ImportError:
-        return None
-    return cv2
-
-
-def _encode_deep(field: "UnischemaField", value: np.ndarray) -> bytearray:
-    cv2 = _opencv()
-    if cv2 is None:
-        raise ValueError(f"field {field.name!r}: three colours with 16 bits need OpenCV: pip install opencv-python-headless")
-    done, encoded = cv2.imencode(".png", cv2.cvtColor(value, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise ValueError(f"field {field.name!r}: OpenCV cannot encode the picture")
-    return bytearray(encoded)
 
 
 def _check_array(field: "UnischemaField", value: Any) -> None:

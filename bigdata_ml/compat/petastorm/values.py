@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec, decode_picture_into
+from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec
+from bigdata_ml.compat.petastorm.pictures import decode_picture_into
 from bigdata_ml.compat.petastorm.unischema import Unischema, UnischemaField
 from bigdata_ml.errors import DecodeFailed
 
