@@ -44,8 +44,7 @@ def decode_picture(data: Any) -> np.ndarray:
     cv2 = _opencv()
     if cv2 is None:
         return _decode_by_pillow(data)
-    found = _decode_by_opencv(cv2, data)
-    return found if found.ndim == 2 else np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
+    return _decode_by_opencv(cv2, data)
 
 
 def decode_picture_into(data: Any, room: np.ndarray) -> bool:
@@ -72,7 +71,7 @@ def decode_picture_into(data: Any, room: np.ndarray) -> bool:
         return False
     if found.dtype != room.dtype or found.shape != room.shape:
         return False
-    cv2.cvtColor(found, cv2.COLOR_BGR2RGB, dst=room)
+    room[...] = found
     return True
 
 
@@ -85,17 +84,25 @@ def _decode_jpeg(data: Any) -> np.ndarray:
 
 
 def _decode_by_opencv(cv2: Any, data: Any) -> np.ndarray:
-    """Return the picture as OpenCV has it: its colours are blue, green, red."""
+    # What has a colour key, a palette or more bits is asked for as it is, which is blue, green, red.
+    plain = hasattr(cv2, "IMREAD_COLOR_RGB") and _is_plain_png(data)
+    how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION if plain else cv2.IMREAD_UNCHANGED
     try:
-        found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        found = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     # Of no bytes, or more pixels than it allows.
     except cv2.error as error:
         raise ValueError(f"the bytes are no picture that OpenCV reads: {error}") from error
     if found is None:
         raise ValueError("the bytes are no picture that OpenCV reads")
-    if found.ndim == 3:
-        _check_colours(found.shape[2])
-    return np.asarray(found)
+    if plain or found.ndim == 2:
+        return np.asarray(found)
+    _check_colours(found.shape[2])
+    return np.asarray(cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
+
+
+def _is_plain_png(data: Any) -> bool:
+    """Whether it is a PNG of three channels of 8 bits, its pixels right behind its header (PNG, third edition, 5.6, 11.2.1)."""
+    return bytes(data[12:16]) == b"IHDR" and bytes(data[24:26]) == b"\x08\x02" and bytes(data[37:41]) == b"IDAT"
 
 
 def _has_one_channel(jpeg: Any) -> bool:
