@@ -14,6 +14,7 @@ from stores import STORES
 from bigdata_ml.compat.petastorm import Unischema, UnischemaField, dict_to_spark_row, make_batch_reader, make_reader
 from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec, NdarrayCodec, ScalarCodec
 from bigdata_ml.compat.petastorm.etl.dataset_metadata import materialize_dataset, write_metadata
+from bigdata_ml.compat.petastorm.tools.copy_dataset import copy_dataset
 from bigdata_ml.dataset import Dataset, adopt, validate
 from bigdata_ml.prepare.session import spark_path
 from bigdata_ml.storage import locate
@@ -96,3 +97,14 @@ def test_what_spark_writes_there_for_petastorm_is_read_each_row_once(session: Sp
     # Petastorm's users name S3 as Spark does, too.
     for one in {url, place}:
         assert_each_row_once(one)
+
+
+@every_store_of_sparks
+def test_a_dataset_is_copied_there_by_the_urls_it_is_read_by(session: SparkSession, place: str, tmp_path: Path) -> None:
+    rows = [encoded(number) for number in range(ROWS)]
+    types = {"id": pa.int64(), "matrix": pa.binary(), "photo": pa.binary()}
+    source, target = f"{place}/source", f"{place}/copy"
+    put(pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in types.items()}), source, tmp_path / "part")
+    write_metadata(source, SCHEMA)
+    copy_dataset(session, source, target, None, None, False, 2, None)
+    assert_each_row_once(target)

@@ -33,7 +33,7 @@ def copy_dataset(
 
     Args:
         spark: the session.
-        source_url, target_url: of the dataset and of the copy.
+        source_url, target_url: of the dataset and of the copy; Spark reaches `s3://` by S3A, set up from AWS's variables.
         field_regex: regular expressions; fields whose whole names match one are copied. None or nothing copies all.
         not_null_fields: rows in which one of these is null are left out.
         overwrite_output: whether the copy replaces what is at its URL.
@@ -45,8 +45,11 @@ def copy_dataset(
         ValueError: no field matches, a field that is not there, or a copy onto itself.
         PetastormMetadataError: the source has no schema of Petastorm's.
         AnalysisException: something is at the copy's URL, and `overwrite_output` is not set.
+        JobRefused: Spark has not the jars to reach a URL, naming them.
     """
     from pyspark.sql import functions as F
+
+    from bigdata_ml.prepare.hadoop_clients import hadoop_url
 
     if dataset_place(source_url, None, None).path == dataset_place(target_url, None, None).path:
         raise ValueError(f"{source_url} cannot be copied onto itself")
@@ -58,14 +61,14 @@ def copy_dataset(
     unknown = sorted(set(not_null_fields or []) - set(view.fields))
     if unknown:
         raise ValueError(f"not_null_fields: the copy has no fields {', '.join(unknown)}; it has {', '.join(view.fields)}")
-    rows = spark.read.parquet(source_url).select(*(F.col(f"`{name}`") for name in view.fields))
+    rows = spark.read.parquet(hadoop_url(spark, source_url)).select(*(F.col(f"`{name}`") for name in view.fields))
     if not_null_fields:
         rows = rows.dropna(subset=list(not_null_fields))
     if partitions_count:
         rows = rows.repartition(partitions_count)
     with materialize_dataset(spark, target_url, view, row_group_size_mb):
         mode = "overwrite" if overwrite_output else "error"
-        rows.write.mode(mode).option("compression", "none").parquet(target_url)
+        rows.write.mode(mode).option("compression", "none").parquet(hadoop_url(spark, target_url))
 
 
 def args_parser() -> argparse.ArgumentParser:
