@@ -101,11 +101,11 @@ class Loader(Positioned, IterableDataset[Batch]):
                 bad.setdefault(row // steps, str(error))
 
         columns = decode_batch(
-            gathered if length is None else flattened(gathered.batch, self._schema),
+            gathered.columns if length is None else flattened(gathered.batch, self._schema),
             self._schema,
             self._cursor.contents.vocabularies,
             # A transform is given rows that cannot be written to, whatever the order.
-            numbers={} if self._transform else gathered.numbers,
+            numbers={} if self._transform else gathered.columns.numbers,
             image_size=read.image_size,
             place=lambda row: gathering.source.place(int(rows.groups[row // steps]), int(rows.rows[row // steps]) + row % steps),
             on_bad_row=on_bad_row,

@@ -1,15 +1,14 @@
 """A rank's batches: which row groups to read when, and where each of their rows belongs."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.reader.open_batches import OpenBatches
+from bigdata_ml.reader.open_batches import BatchColumns, OpenBatches
 from bigdata_ml.reader.plan import Course, Plan, StepRows
 from bigdata_ml.reader.read_ahead import Need, ReadAhead
 from bigdata_ml.reader.stream_reader import Entries, Lane, Share
@@ -19,31 +18,18 @@ __all__ = ["Gathered", "Gatherer", "Source", "Unreadable"]
 Unreadable = Callable[[int, DatasetInvalid], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Gathered:
-    """The rows of one step.
-
-    Attributes:
-        rows: where they came from.
-        skipped: whether their row group could not be read, bool [rows].
-        make: makes the Arrow batch of their values.
-        numbers: columns of numbers, or tensors of them [rows, *shape], without nulls: as they lie, in memory that nothing else
-            has. No Arrow array need be made of them.
-    """
+    """The rows of one step: where they came from, whether their row group could not be read (bool [rows]), and their values."""
 
     rows: StepRows
     skipped: np.ndarray
-    make: Callable[[], pa.RecordBatch]
-    numbers: Mapping[str, np.ndarray] = field(default_factory=dict)
+    columns: BatchColumns
 
-    @cached_property
+    @property
     def batch(self) -> pa.RecordBatch:
-        """Their values."""
-        return self.make()
-
-    def column(self, name: str) -> pa.Array:
-        """Return the values of a field."""
-        return self.batch.column(name)
+        """The values as an Arrow batch."""
+        return self.columns.batch
 
 
 class Source(Protocol):
@@ -112,7 +98,7 @@ class Gatherer:
         full = self.open.take()
         self._done += 1
         rows = StepRows(full.groups, full.rows, full.copies, self._repeats(step))
-        return Gathered(rows, full.skipped, full.make, full.numbers)
+        return Gathered(rows, full.skipped, full.columns)
 
     def _needs(self) -> Iterator[Need[tuple[Course, list[Entries]]]]:
         for step in self.steps:

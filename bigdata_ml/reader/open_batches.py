@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,51 @@ import pyarrow as pa
 from bigdata_ml.reader.slot_columns import SequenceColumn, sequence_type, slot_column
 from bigdata_ml.reader.slots import Slots
 
-__all__ = ["FullBatch", "OpenBatches"]
+__all__ = ["BatchColumns", "FullBatch", "OpenBatches"]
+
+MakeArray = Callable[[], pa.Array]
 
 # Parts of a slot beside its columns' (whose names begin with the column's number): where its row came from.
 _MARKS = {name: np.dtype(np.int32) for name in ("group", "row", "token", "copy")}
 _SKIPPED = -1
 
 
-@dataclass(frozen=True)
+class BatchColumns:
+    """The columns of a batch, each made an Arrow array when it is asked for.
+
+    Args:
+        schema: of the batch.
+        arrays: its columns, or what makes one.
+        numbers: see below.
+
+    Attributes:
+        numbers: columns of numbers, or tensors of them [rows, *shape], without nulls, as they lie in memory that is theirs alone:
+            whoever needs no Arrow array may have them, and change them.
+    """
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        arrays: Mapping[str, pa.Array | MakeArray],
+        numbers: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> None:
+        self._schema, self._arrays = schema, dict(arrays)
+        self.numbers = numbers
+
+    def column(self, name: str) -> pa.Array:
+        """Return a column."""
+        array = self._arrays[name]
+        if callable(array):
+            array = self._arrays[name] = array()
+        return array
+
+    @cached_property
+    def batch(self) -> pa.RecordBatch:
+        """All of them."""
+        return pa.RecordBatch.from_arrays([self.column(name) for name in self._schema.names], schema=self._schema)
+
+
+@dataclass(frozen=True, slots=True)
 class FullBatch:
     """The rows of one batch.
 
@@ -26,21 +64,14 @@ class FullBatch:
         groups, rows: where each row came from: index of its row group, place in it; int64 [rows].
         copies: the number of its copy, int64 [rows].
         skipped: whether its row group could not be read, bool [rows].
-        numbers: columns of numbers, or tensors of them [rows, *shape], without nulls, as they lie in memory that is theirs alone.
-        make: makes an Arrow batch of all columns; its numbers share that memory.
+        columns: the values.
     """
 
     groups: np.ndarray
     rows: np.ndarray
     copies: np.ndarray
     skipped: np.ndarray
-    numbers: Mapping[str, np.ndarray]
-    make: Callable[[], pa.RecordBatch]
-
-    @cached_property
-    def columns(self) -> pa.RecordBatch:
-        """The values."""
-        return self.make()
+    columns: BatchColumns
 
 
 class OpenBatches:
@@ -135,7 +166,7 @@ class OpenBatches:
         parts = self._slots.take(slice(begin, begin + self._rows))
         tokens = np.where(parts["token"] < 0, -1, parts["token"])
         numbers: dict[str, np.ndarray] = {}
-        arrays: dict[str, pa.Array | Callable[[], pa.Array]] = {}
+        arrays: dict[str, pa.Array | MakeArray] = {}
         try:
             for number, (column, name) in enumerate(zip(self._columns, self._schema.names, strict=True)):
                 own = {"token": tokens, "row": parts["row"], **{one: parts[f"{number} {one}"] for one in column.parts}}
@@ -151,7 +182,7 @@ class OpenBatches:
             ) from error
         skipped = parts["token"] < 0
         groups, rows, copies = (parts[name].astype(np.int64) for name in ("group", "row", "copy"))
-        full = FullBatch(groups, rows, copies, skipped, numbers, partial(_made, arrays, self._schema))
+        full = FullBatch(groups, rows, copies, skipped, BatchColumns(self._schema, arrays, numbers))
         self._release(np.where(skipped, _SKIPPED - parts["token"], parts["token"]))
         self._next += 1
         return full
@@ -188,8 +219,3 @@ class OpenBatches:
     def _slice(self, batch: int, capacity: int) -> slice:
         begin = batch % capacity * self._rows
         return slice(begin, begin + self._rows)
-
-
-def _made(arrays: Mapping[str, pa.Array | Callable[[], pa.Array]], schema: pa.Schema) -> pa.RecordBatch:
-    made = [one() if callable(one) else one for one in arrays.values()]
-    return pa.RecordBatch.from_arrays(made, schema=schema)

@@ -81,7 +81,7 @@ class ShardGatherer:
         self._done += 1
         places = np.arange(begin, begin + self._size) - self._rows
         repeats = np.where(places < 0, 0, places // self._repeated + 1)
-        return Gathered(StepRows(full.groups, full.rows, full.copies, repeats), full.skipped, full.make, full.numbers)
+        return Gathered(StepRows(full.groups, full.rows, full.copies, repeats), full.skipped, full.columns)
 
     def _add(self, group: int, found: pa.Table | DatasetInvalid) -> None:
         columns = None

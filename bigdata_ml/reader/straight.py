@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.reader.gather import Gathered, Source
+from bigdata_ml.reader.open_batches import BatchColumns
 from bigdata_ml.reader.plan import EpochPlan, StepRows
 from bigdata_ml.reader.read_ahead import Need, ReadAhead
 from bigdata_ml.reader.stream_reader import Share
@@ -79,9 +80,8 @@ class StraightGatherer:
         for need, columns in self._groups.due(step):
             self._pieces[need.use] = self._piece(need, columns)
         pieces, places = [self._pieces[place] for place, _ in parts], [where for _, where in parts]
-        batch = pa.RecordBatch.from_arrays(
-            [self._joined(name, pieces, places) for name in self._source.schema.names], schema=self._source.schema
-        )
+        schema = self._source.schema
+        values = BatchColumns(schema, {name: self._joined(name, pieces, places) for name in schema.names})
         listed = [(piece.group, piece.rows[where], piece.copies, where) for piece, where in zip(pieces, places, strict=True)]
         rows = np.concatenate([one for _, one, _, _ in listed]).astype(np.int64)
         groups = np.repeat([group for group, _, _, _ in listed], [len(one) for _, one, _, _ in listed])
@@ -90,7 +90,7 @@ class StraightGatherer:
         if step == self._plan.steps - 1 and len(self._repeats):
             repeats[-len(self._repeats) :] = self._repeats
         step_rows = StepRows(groups.astype(np.int64), rows, copies.astype(np.int64), repeats)
-        return Gathered(step_rows, np.zeros(len(rows), bool), lambda: batch)
+        return Gathered(step_rows, np.zeros(len(rows), bool), values)
 
     def _needs(self) -> Iterator[Need[int]]:
         """Yield the places in the layout of the row groups that are read, each once."""

@@ -68,10 +68,10 @@ def test_values_of_every_type_come_back_as_they_were(name: str, nullable: bool) 
     batches.add(9, None, np.arange(len(order)), order // 8, order % 8)
     full = [batches.take() for _ in range(8)]
     for one in full:
-        one.columns.validate(full=True)
-        assert one.columns.schema == schema
+        one.columns.batch.validate(full=True)
+        assert one.columns.batch.schema == schema
     skipped = np.concatenate([one.skipped for one in full])
-    found = [value for one in full for value in one.columns["x"].to_pylist()]
+    found = [value for one in full for value in one.columns.column("x").to_pylist()]
     assert set(np.flatnonzero(skipped).tolist()) == set(order.tolist())
     assert [value for value, skip in zip(found, skipped, strict=True) if not skip] == [
         value for value, skip in zip(wanted, skipped, strict=True) if not skip
@@ -87,11 +87,11 @@ def test_a_batch_has_memory_of_its_own(name: str) -> None:
     batches = OpenBatches(pa.schema([pa.field("x", kind, nullable=False)]), 2)
     ones, twos = array_of(kind, values[:2]), array_of(kind, values[1::-1])
     batches.add(0, {"x": ones}, np.array([0, 1]), np.array([0, 0]), np.array([0, 1]))
-    batch = batches.take().columns
+    batch = batches.take().columns.batch
     before = batch.to_pylist()
     batches.add(1, {"x": twos}, np.array([0, 1]), np.array([1, 1]), np.array([0, 1]))
     assert batch.to_pylist() == before
-    assert [row["x"] for row in batches.take().columns.to_pylist()] == [row["x"] for row in before][::-1]
+    assert [row["x"] for row in batches.take().columns.batch.to_pylist()] == [row["x"] for row in before][::-1]
 
 
 NUMBERS = {"int8", "uint64", "half", "double", "tensor", "float tensor"}
@@ -105,17 +105,17 @@ def test_numbers_without_nulls_are_had_without_arrow(name: str) -> None:
     batches.add(0, {"x": column}, rows, rows * 0, rows[::-1])
     batches.add(1, {"x": array_of(kind, [values[0], None])}, rows, rows * 0 + 1, rows)
     whole, with_null = batches.take(), batches.take()
-    assert (name in NUMBERS, with_null.numbers) == ("x" in whole.numbers, {})
+    assert (name in NUMBERS, with_null.columns.numbers) == ("x" in whole.columns.numbers, {})
     if name in NUMBERS:
         tensors = isinstance(kind, pa.FixedShapeTensorType)
         wanted = column.to_numpy_ndarray() if tensors else column.to_numpy()
-        found = whole.numbers["x"]
+        found = whole.columns.numbers["x"]
         assert (found.dtype, found.tolist()) == (wanted.dtype, wanted[::-1].tolist())
         assert found.flags.writeable
         # Whoever has the numbers may change them: no other batch lies there.
         found[:] = 1
-        assert with_null.columns["x"].to_pylist() == [column.to_pylist()[0], None]
-    assert whole.columns["x"].null_count == 2 * (name == "null")
+        assert with_null.columns.column("x").to_pylist() == [column.to_pylist()[0], None]
+    assert whole.columns.column("x").null_count == 2 * (name == "null")
 
 
 def test_tensors_with_their_dimensions_in_another_order_go_through_arrow() -> None:
@@ -124,8 +124,8 @@ def test_tensors_with_their_dimensions_in_another_order_go_through_arrow() -> No
     batches = OpenBatches(pa.schema([pa.field("x", kind, nullable=False)]), 1)
     batches.add(0, {"x": column}, np.array([0]), np.array([0]), np.array([0]))
     full = batches.take()
-    assert full.numbers == {}
-    assert full.columns["x"].to_numpy_ndarray().tolist() == column.to_numpy_ndarray().tolist()
+    assert full.columns.numbers == {}
+    assert full.columns.column("x").to_numpy_ndarray().tolist() == column.to_numpy_ndarray().tolist()
 
 
 def test_wide_and_narrow_parts_of_some_rows_go_to_their_slots() -> None:
@@ -172,9 +172,11 @@ def test_batches_hold_the_rows_that_were_added_however_far_ahead(groups: list[li
             one.add(group, columns, np.arange(len(ids)), np.array(batches), np.array(places))
         while len(filled.get(handed, [])) == rows:
             full, wanted = one.take(), filled.pop(handed)
-            assert list(zip(full.groups.tolist(), full.columns["id"].to_pylist(), strict=True)) == wanted
-            assert full.columns["tags"].to_pylist() == [[row % 7] for _, row in wanted]
-            assert full.columns["text"].to_pylist() == [None if row % 3 == 0 else f"row {row} " * (row % 5) for _, row in wanted]
+            assert list(zip(full.groups.tolist(), full.columns.column("id").to_pylist(), strict=True)) == wanted
+            assert full.columns.column("tags").to_pylist() == [[row % 7] for _, row in wanted]
+            assert full.columns.column("text").to_pylist() == [
+                None if row % 3 == 0 else f"row {row} " * (row % 5) for _, row in wanted
+            ]
             handed += 1
         assert one.held_rows == sum(map(len, filled.values()))
 

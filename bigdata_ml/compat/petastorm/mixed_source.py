@@ -142,7 +142,7 @@ class MixedSource:
         return passed_over(self, cursor, finish, light=light)
 
     def _rows(self, gathering: Gathering, gathered: Gathered) -> Rows:
-        column = gathered.batch.column(_MEMBER)
+        column = gathered.columns.column(_MEMBER)
         # A sample is of one member, whose number each of its rows has.
         members = column.to_numpy() if self.ngram is None else column.flatten().to_numpy()[:: self.ngram.length]
         places = [np.flatnonzero(members == number) for number in range(len(self.members))]
