@@ -1,9 +1,8 @@
 """The batches that are being filled: rows are scattered into them as row groups arrive, each is handed out when it is full."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,33 +14,50 @@ from bigdata_ml.reader.slots import Slots
 __all__ = ["BatchColumns", "FullBatch", "OpenBatches"]
 
 MakeArray = Callable[[], pa.Array]
+MakeNumbers = Callable[[], np.ndarray]
 
 # Parts of a slot beside its columns' (whose names begin with the column's number): where its row came from.
 _MARKS = {name: np.dtype(np.int32) for name in ("group", "row", "token", "copy")}
 _SKIPPED = -1
 
 
+class _Numbers(Mapping[str, np.ndarray]):
+    """Arrays by name, each made when it is first asked for where there is something that makes it."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray | MakeNumbers]) -> None:
+        self._arrays = dict(arrays)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        found = self._arrays[name]
+        if callable(found):
+            found = self._arrays[name] = found()
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
 class BatchColumns:
-    """The columns of a batch, each made an Arrow array when it is asked for.
+    """The columns of a batch, each made when it is asked for.
 
     Args:
         schema: of the batch.
-        arrays: its columns, or what makes one.
-        numbers: see below.
+        arrays: its columns as Arrow arrays, or what makes one.
+        numbers: see below; arrays, or what makes one.
 
     Attributes:
-        numbers: columns of numbers, or tensors of them [rows, *shape], without nulls, as they lie in memory that is theirs alone:
-            whoever needs no Arrow array may have them, and change them.
+        numbers: columns of numbers, or tensors of them [rows, *shape], without nulls, as numpy arrays in memory that is theirs
+            alone: whoever needs no Arrow array may have them, and change them.
     """
 
     def __init__(
-        self,
-        schema: pa.Schema,
-        arrays: Mapping[str, pa.Array | MakeArray],
-        numbers: Mapping[str, np.ndarray] = MappingProxyType({}),
+        self, schema: pa.Schema, arrays: Mapping[str, pa.Array | MakeArray], numbers: Mapping[str, np.ndarray | MakeNumbers]
     ) -> None:
         self._schema, self._arrays = schema, dict(arrays)
-        self.numbers = numbers
+        self.numbers: Mapping[str, np.ndarray] = _Numbers(numbers)
 
     def column(self, name: str) -> pa.Array:
         """Return a column."""

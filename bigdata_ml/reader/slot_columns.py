@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["SequenceColumn", "SlotColumn", "sequence_type", "slot_column"]
+__all__ = ["SequenceColumn", "SlotColumn", "numbers_of", "sequence_type", "slot_column"]
 
 _INLINE = 12
 Parts = dict[str, np.ndarray]
@@ -203,6 +203,16 @@ class SequenceColumn(_Held):
         }
         values = super().array(flat)
         return pa.FixedSizeListArray.from_arrays(values, type=sequence_type(self._field, self._length))
+
+
+def numbers_of(column: pa.Array) -> np.ndarray | None:
+    """Return numbers, or tensors of them [rows, *shape], in the column's memory; None of others, or with nulls."""
+    kind = column.type
+    if column.null_count:
+        return None
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return None if pa.types.is_boolean(kind.value_type) else np.asarray(column.to_numpy_ndarray())
+    return np.asarray(column.to_numpy()) if pa.types.is_integer(kind) or pa.types.is_floating(kind) else None
 
 
 def sequence_type(field: pa.Field, length: int) -> pa.DataType:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ from bigdata_ml.reader.gather import Gathered, Source
 from bigdata_ml.reader.open_batches import BatchColumns
 from bigdata_ml.reader.plan import EpochPlan, StepRows
 from bigdata_ml.reader.read_ahead import Need, ReadAhead
+from bigdata_ml.reader.slot_columns import numbers_of
 from bigdata_ml.reader.stream_reader import Share
 
 __all__ = ["StraightGatherer", "is_straight"]
@@ -22,12 +24,13 @@ def is_straight(plan: EpochPlan, share: Share) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """The selected rows of a row group: their places in it, copies, and columns."""
+    """The selected rows of a row group: their places in it, copies, and columns; those of numbers as numpy has them, too."""
 
     group: int
     rows: np.ndarray
     copies: np.ndarray | None
     columns: dict[str, pa.Array]
+    numbers: dict[str, np.ndarray]
 
 
 class StraightGatherer:
@@ -77,11 +80,10 @@ class StraightGatherer:
         parts = self._parts(step)
         for place in [one for one in self._pieces if one < parts[0][0] and one not in self._kept]:
             del self._pieces[place]
-        for need, columns in self._groups.due(step):
-            self._pieces[need.use] = self._piece(need, columns)
+        for need, read in self._groups.due(step):
+            self._pieces[need.use] = self._piece(need, read)
         pieces, places = [self._pieces[place] for place, _ in parts], [where for _, where in parts]
-        schema = self._source.schema
-        values = BatchColumns(schema, {name: self._joined(name, pieces, places) for name in schema.names})
+        columns = self._columns(pieces, places)
         listed = [(piece.group, piece.rows[where], piece.copies, where) for piece, where in zip(pieces, places, strict=True)]
         rows = np.concatenate([one for _, one, _, _ in listed]).astype(np.int64)
         groups = np.repeat([group for group, _, _, _ in listed], [len(one) for _, one, _, _ in listed])
@@ -90,7 +92,7 @@ class StraightGatherer:
         if step == self._plan.steps - 1 and len(self._repeats):
             repeats[-len(self._repeats) :] = self._repeats
         step_rows = StepRows(groups.astype(np.int64), rows, copies.astype(np.int64), repeats)
-        return Gathered(step_rows, np.zeros(len(rows), bool), values)
+        return Gathered(step_rows, np.zeros(len(rows), bool), columns)
 
     def _needs(self) -> Iterator[Need[int]]:
         """Yield the places in the layout of the row groups that are read, each once."""
@@ -135,7 +137,18 @@ class StraightGatherer:
         rows, copies = self._plan.group_rows(need.group)
         if copies is not None or len(rows) < len(next(iter(columns.values()))):
             columns = {name: column.take(pa.array(rows)) for name, column in columns.items()}
-        return _Piece(need.group, rows, copies, columns)
+        found = {name: numbers_of(column) for name, column in columns.items()}
+        return _Piece(need.group, rows, copies, columns, {name: one for name, one in found.items() if one is not None})
+
+    def _columns(self, pieces: Sequence[_Piece], places: Sequence[slice | np.ndarray]) -> BatchColumns:
+        schema = self._source.schema
+        numbers = [name for name in schema.names if all(name in piece.numbers for piece in pieces)]
+        joined = {name: partial(self._joined, name, pieces, places) for name in schema.names}
+        return BatchColumns(
+            schema,
+            {name: make if name in numbers else make() for name, make in joined.items()},
+            {name: partial(_copied, name, pieces, places) for name in numbers},
+        )
 
     def _joined(self, name: str, pieces: Sequence[_Piece], places: Sequence[slice | np.ndarray]) -> pa.Array:
         slices = [_part(piece.columns[name], where) for piece, where in zip(pieces, places, strict=True)]
@@ -150,6 +163,11 @@ class StraightGatherer:
             why = "most likely because it holds more than 2 GiB of text or bytes"
             text = f"field {name!r}: a batch of {self._size} rows cannot be made, {why}: {error}; take a smaller batch"
             raise ValueError(text) from error
+
+
+def _copied(name: str, pieces: Sequence[_Piece], places: Sequence[slice | np.ndarray]) -> np.ndarray:
+    # Also where it is one piece, whose memory other batches share.
+    return np.concatenate([piece.numbers[name][where] for piece, where in zip(pieces, places, strict=True)])
 
 
 def _part(column: pa.Array, where: slice | np.ndarray) -> pa.Array:

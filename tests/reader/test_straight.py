@@ -1,14 +1,18 @@
 """Slices of row groups are what scattering their rows gives."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import REMAINDERS, CountedGroups, make_plan
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.reader import ReadOptions, open_reader
+from bigdata_ml.reader import Cursor, Rank, ReadOptions, open_reader
+from bigdata_ml.reader.arrow import Gathering
 from bigdata_ml.reader.gather import Gathered, Gatherer, Share
 from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.straight import StraightGatherer, is_straight
@@ -18,6 +22,15 @@ def listed(gathered: Gathered) -> list[tuple[int, ...]]:
     rows = gathered.rows
     columns = (rows.groups, rows.rows, rows.copies, rows.repeats, *gathered.batch.to_pydict().values())
     return [tuple(map(int, row)) for row in zip(*columns, strict=True)]
+
+
+def spoil(gathered: Gathered) -> None:
+    """Change the numbers of a step, which are its own."""
+    numbers = gathered.columns.numbers
+    assert numbers.keys() == set(gathered.batch.schema.names)
+    for name, values in numbers.items():
+        assert values.tolist() == gathered.batch.column(name).to_pylist()
+        values[:] = -1
 
 
 def both(plan: EpochPlan, share: Share) -> tuple[StraightGatherer, CountedGroups, Gatherer]:
@@ -46,7 +59,10 @@ def test_slices_are_the_scattered_rows(
         straight, source, scattered = both(plan, Share(range(stream, stream + 1), first, stride))
         assert straight.steps == scattered.steps
         for _ in straight.steps:
-            assert listed(straight.next()) == listed(scattered.next())
+            mine, others = straight.next(), scattered.next()
+            assert listed(mine) == listed(others)
+            spoil(mine)
+            spoil(others)
         assert len(set(source.read_groups)) == len(source.read_groups) == straight.reads
 
 
@@ -66,6 +82,17 @@ def test_a_group_is_let_go_when_its_last_row_has_left() -> None:
         straight.next()
         held.append(len(straight._pieces))
     assert held == [1] * 6
+
+
+def test_numbers_with_nulls_in_one_of_two_groups_go_through_arrow(tmp_path: Path) -> None:
+    table = pa.table({"id": range(6), "x": [1.5, 2.5, 3.5, 4.5, None, 6.5]})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
+    cursor = Cursor(Dataset.open(tmp_path), ReadOptions(shuffle=False, remainder="exact"), Rank(rank=0, world_size=1), 4)
+    gathering = Gathering(cursor, *cursor.begin())
+    steps = [gathering.next() for _ in gathering.steps]
+    assert [set(step.columns.numbers) for step in steps] == [{"id", "x"}, {"id"}]
+    assert steps[0].batch["x"].to_pylist() == [1.5, 2.5, 3.5, 4.5]
+    assert steps[1].batch["x"].to_pylist()[:2] == [None, 6.5]
 
 
 def test_an_error_is_raised_by_every_call_after_it(plain: Dataset, tmp_path: object) -> None:
