@@ -60,8 +60,11 @@ def measured(command: list[str], case: int, share: float) -> list[int] | None:
         try:
             said, _ = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
             return None
+        finally:
+            # Also where this script is interrupted: its worker processes would live on.
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, asked)
     found: list[int] = json.loads(said.splitlines()[-1])

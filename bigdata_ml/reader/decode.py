@@ -16,7 +16,7 @@ from bigdata_ml.reader.images import decode_image, decode_image16, resize_raw
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 from bigdata_ml.schema.codec import ARRAYS
 
-__all__ = ["Columns", "OnBadRow", "decode_batch", "raise_it"]
+__all__ = ["Columns", "HasColumns", "OnBadRow", "decode_batch", "raise_it"]
 
 Columns = dict[str, Any]
 OnBadRow = Callable[[int, BigDataMLError], None]

@@ -138,10 +138,10 @@ class Source:
 
     def rows(self, gathering: Gathering, gathered: Gathered, places: np.ndarray) -> Rows:
         """Return some rows of a step, by their places in it, decoded and transformed."""
-        rows, fields, whole = gathered.rows, self.stored.fields, len(places) == len(gathered.skipped)
-        numbers = gathered.columns.numbers
-        if whole and self.batched and fields.keys() <= numbers.keys():
-            return self.transformed(Rows({name: numbers[name] for name in fields}, len(places)))
+        rows, whole = gathered.rows, len(places) == len(gathered.skipped)
+        if whole and self.batched:
+            columns = batch_columns(gathered.columns, self.stored, numbers=gathered.columns.numbers)
+            return self.transformed(Rows(columns, len(places)))
         batch = gathered.batch if whole else gathered.batch.take(pa.array(places))
 
         def place(row: int) -> str:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec
 from bigdata_ml.compat.petastorm.pictures import decode_picture_into
 from bigdata_ml.compat.petastorm.unischema import Unischema, UnischemaField
 from bigdata_ml.errors import DecodeFailed
+from bigdata_ml.reader.decode import HasColumns
 
 __all__ = ["Columns", "batch_columns", "row_columns", "rows_of"]
 
@@ -36,14 +38,20 @@ def row_columns(batch: pa.RecordBatch, schema: Unischema, *, place: Place) -> Co
     return {name: _decoded(batch.column(name), field, place) for name, field in schema.fields.items()}
 
 
-def batch_columns(batch: pa.RecordBatch, schema: Unischema) -> Columns:
+def batch_columns(batch: HasColumns, schema: Unischema, *, numbers: Mapping[str, np.ndarray] = MappingProxyType({})) -> Columns:
     """Return a batch's fields as `make_batch_reader` hands them out: numpy arrays with rows as their first dimension.
 
     Numbers and booleans keep their dtype; with nulls numbers are floating with NaN, booleans objects with None. Text is numpy
     text; with nulls it is objects with None. Lists of one length are a matrix [rows, *shape]; of several lengths, objects, an
     array a row. Timestamps are datetime64, dates, decimals and bytes objects.
+
+    Args:
+        batch: columns as they are stored.
+        schema: its fields, all of them in the batch.
+        numbers: columns of it that lie in memory as numpy has them, without nulls: handed on, not asked of `batch`.
     """
-    return {name: _column(batch.column(name), field) for name, field in schema.fields.items()}
+    fields = schema.fields.items()
+    return {name: numbers[name] if name in numbers else _column(batch.column(name), field) for name, field in fields}
 
 
 def rows_of(columns: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:
