@@ -2,11 +2,12 @@
 
 Usage: python benchmarks/petastorm.py [--runs 5] [--old PYTHON] [--cases table jpeg]
 
-Four cases: a table of 2,000,000 rows and 20 columns by BatchedDataLoader(4096), as it comes and with a shuffling queue of 100,000
-rows; 20,000 pictures of 64 × 64, JPEG and PNG, by make_reader and DataLoader(64). Four epochs each, two threads everywhere. Each
-run is a process of its own; the stacks take turns, so that a busy moment meets all of them. `--old` is an interpreter with
-Petastorm 0.13.1 on pyarrow 14 (scripts/petastorm-stacks.sh makes one). Rows are counted and their ids summed: a run that did not
-read every row once an epoch is an error. Ratios are those of runs beside each other: native ÷ bridge, native ÷ old, bridge ÷ old.
+Five cases: a table of 2,000,000 rows and 20 columns by BatchedDataLoader(4096), as it comes and with a shuffling queue of 100,000
+rows; 20,000 pictures of 64 × 64, JPEG and PNG as Petastorm writes them and PNG as Pillow does, by make_reader and DataLoader(64).
+Four epochs each, two threads everywhere. Each run is a process of its own; the stacks take turns, so that a busy moment meets all
+of them. `--old` is an interpreter with Petastorm 0.13.1 on pyarrow 14 (scripts/petastorm-stacks.sh makes one). Rows are counted
+and their ids summed: a run that did not read every row once an epoch is an error. Ratios are those of runs beside each other:
+native ÷ bridge, native ÷ old, bridge ÷ old.
 """
 
 import argparse
@@ -23,9 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from measuring import Measured, save
 
+import bigdata_ml.petastorm_bridge  # noqa: F401
+
 HERE = Path(__file__).parent
 ROWS, PICTURES, EPOCHS = 2_000_000, 20_000, 4
-CASES = ("table", "table, queue", "jpeg", "png")
+PICTURED = ("jpeg", "png", "png by Pillow")
+CASES = ("table", "table, queue", *PICTURED)
 
 
 def write_table(root: Path) -> None:
@@ -40,24 +44,28 @@ def write_table(root: Path) -> None:
         pq.write_table(pa.table(columns), root / f"{file}.parquet", row_group_size=50_000)
 
 
-def write_pictures(root: Path, kind: str) -> None:
+def write_pictures(root: Path, case: str) -> None:
     """Write 4 files with 10 row groups of 500 pictures as a Petastorm dataset."""
-    from bigdata_ml.compat.petastorm import CompressedImageCodec, ScalarCodec, Unischema, UnischemaField
+    from petastorm.codecs import CompressedImageCodec
+
+    from bigdata_ml.compat import petastorm as ours
     from bigdata_ml.compat.petastorm.etl.dataset_metadata import write_metadata
 
-    numbers, codec = np.random.default_rng(0), CompressedImageCodec(kind, 90)
-    image = UnischemaField("image", np.uint8, (64, 64, 3), codec, False)
-    schema = Unischema("Pictures", [UnischemaField("id", np.int64, (), ScalarCodec("bigint"), False), image])
+    form, _, by_pillow = case.partition(" by ")
+    numbers, codec = np.random.default_rng(0), ours.CompressedImageCodec(form, 90)
+    image = ours.UnischemaField("image", np.uint8, (64, 64, 3), codec, False)
+    number = ours.UnischemaField("id", np.int64, (), ours.ScalarCodec("bigint"), False)
+    encode = codec.encode if by_pillow else CompressedImageCodec(form, 90).encode
     down, across = np.mgrid[0:64, 0:64]
     root.mkdir(parents=True)
     for file in range(4):
         ids, encoded = np.arange(file * PICTURES // 4, (file + 1) * PICTURES // 4), []
-        for number in ids.tolist():
-            picture = np.stack([across * (number % 7 + 1), down * (number % 5 + 1), across + down + number], -1).astype(np.uint8)
-            encoded.append(bytes(codec.encode(image, picture ^ numbers.integers(0, 16, picture.shape, dtype=np.uint8))))
+        for one in ids.tolist():
+            picture = np.stack([across * (one % 7 + 1), down * (one % 5 + 1), across + down + one], -1).astype(np.uint8)
+            encoded.append(bytes(encode(image, picture ^ numbers.integers(0, 16, picture.shape, dtype=np.uint8))))
         rows = pa.table({"id": ids, "image": pa.array(encoded, pa.binary())})
         pq.write_table(rows, root / f"{file}.parquet", row_group_size=500)
-    write_metadata(f"file://{root}", schema)
+    write_metadata(f"file://{root}", ours.Unischema("Pictures", [number, image]))
 
 
 def measured(python: str, stack: str, case: str, root: Path) -> dict[str, float]:
@@ -67,7 +75,7 @@ def measured(python: str, stack: str, case: str, root: Path) -> dict[str, float]
     if done.returncode:
         sys.exit(f"{stack}, {case}:\n{done.stderr}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    total = PICTURES if case in ("jpeg", "png") else ROWS
+    total = PICTURES if case in PICTURED else ROWS
     if (found["rows"], found["sum"]) != (EPOCHS * total, EPOCHS * total * (total - 1) / 2):
         sys.exit(f"{stack}, {case}: {found['rows']:,.0f} rows, ids summing up to {found['sum']:,.0f}: not every row once")
     return found
@@ -87,8 +95,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         write_table(root / "table")
-        for kind in ("jpeg", "png"):
-            write_pictures(root / kind, kind)
+        for case in set(PICTURED) & set(options.cases):
+            write_pictures(root / case, case)
         for case in options.cases:
             runs: dict[str, list[dict[str, float]]] = {stack: [] for stack in stacks}
             for _ in range(options.runs):

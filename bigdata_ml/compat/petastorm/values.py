@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec
-from bigdata_ml.compat.petastorm.pictures import decode_picture_into
+from bigdata_ml.compat.petastorm.pictures import decode_pictures_into
 from bigdata_ml.compat.petastorm.unischema import Unischema, UnischemaField
 from bigdata_ml.errors import DecodeFailed
 from bigdata_ml.reader.decode import HasColumns
@@ -97,8 +97,7 @@ def _together(files: list[Any], field: UnischemaField) -> np.ndarray | None:
     match tuple(field.shape):
         case (int(height), int(width), 3) if field.numpy_dtype is np.uint8:
             made = np.empty((len(files), height, width, 3), np.uint8)
-            whole = all(decode_picture_into(file, room) for file, room in zip(files, made, strict=True))
-            return made if whole else None
+            return made if decode_pictures_into(files, made) else None
         case _:
             return None
 
