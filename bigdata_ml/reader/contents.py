@@ -56,6 +56,10 @@ class Contents(Protocol):
     def group_bytes(self) -> int:
         """Bytes of the largest row group in memory, 1 or more; an estimate."""
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies on this machine: reading it is work, and not waiting for a store."""
+
     def plan(self, epoch: int) -> Plan:
         """Return the order of an epoch."""
 
@@ -169,6 +173,11 @@ class DatasetContents:
     def group_bytes(self) -> int:
         """Bytes of the largest row group in memory."""
         return self.part.group_bytes
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies on this machine."""
+        return self.part.dataset.location.is_local
 
     def plan(self, epoch: int) -> EpochPlan:
         """Return the order of an epoch."""

@@ -52,10 +52,15 @@ def check_engine(dataset: Dataset | Mixture, read: ReadOptions) -> None:
 def gatherer_of(
     cursor: Cursor, plan: Plan, share: Share, source: LocatedSource, *, on_unreadable: Unreadable | None, threads: int
 ) -> Gatherer | StraightGatherer | ShardGatherer:
-    """Return what makes the batches of a begun iteration; the native engine reads by that many threads, fewer of large groups."""
+    """Return what makes the batches of a begun iteration.
+
+    The native engine has row groups read ahead by that many threads, fewer of large ones. On this machine one thread fewer reads,
+    for the one that brings the rows together works as much; on a store they wait.
+    """
     if isinstance(plan, ShardPlan) and isinstance(cursor.contents, ShardContents):
         return _by_petastorm(cursor.contents, cursor.read, plan, cursor.rank.rank, on_unreadable=on_unreadable)
-    ahead = min(threads, max(1, _AHEAD // cursor.contents.group_bytes))
+    reading = max(1, threads - 1) if threads and cursor.contents.is_local else threads
+    ahead = min(reading, max(1, _AHEAD // cursor.contents.group_bytes))
     sequence = cursor.read.sequence.length if cursor.read.sequence else None
     if on_unreadable is None and sequence is None and isinstance(plan, EpochPlan) and is_straight(plan, share):
         return StraightGatherer(plan, share, source, ahead=ahead)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.reader.open_batches import BatchColumns, OpenBatches
+from bigdata_ml.reader.open_batches import BatchColumns, OpenBatches, PackedGroup
 from bigdata_ml.reader.plan import Course, Plan, StepRows
 from bigdata_ml.reader.read_ahead import Need, ReadAhead
 from bigdata_ml.reader.stream_reader import Entries, Lane, Share
@@ -16,6 +17,8 @@ from bigdata_ml.reader.stream_reader import Entries, Lane, Share
 __all__ = ["Gathered", "Gatherer", "Source", "Unreadable"]
 
 Unreadable = Callable[[int, DatasetInvalid], None]
+_Need = Need[tuple[Course, list[Entries]]]
+_Read = dict[str, pa.Array] | PackedGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,9 @@ class Gatherer:
         self._lanes = [Lane(courses, index, share) for index in share.streams for courses in plan.courses(index, share.first)]
         self._size = plan.settings.stream_batch
         self.steps = range(share.first, plan.steps, share.stride)
-        self._groups = ReadAhead(self._needs(), source.read, groups=ahead)
         self.open = OpenBatches(source.schema, self._size * len(share.streams), ahead=self._ahead(), sequence=sequence)
+        # No method of ours: what reads is held by what we hold, and both would stay until the garbage is collected.
+        self._groups = ReadAhead(self._needs(), partial(_read, source, self.open), groups=ahead)
         self._done = 0
         self._failure: BaseException | None = None
         self.reads = 0
@@ -100,7 +104,7 @@ class Gatherer:
         rows = StepRows(full.groups, full.rows, full.copies, self._repeats(step))
         return Gathered(rows, full.skipped, full.columns)
 
-    def _needs(self) -> Iterator[Need[tuple[Course, list[Entries]]]]:
+    def _needs(self) -> Iterator[_Need]:
         for step in self.steps:
             needed: dict[tuple[int, int], tuple[Course, list[Entries]]] = {}
             for lane in self._lanes:
@@ -109,7 +113,7 @@ class Gatherer:
             for (_, group), use in needed.items():
                 yield Need(step, group, use)
 
-    def _add(self, need: Need[tuple[Course, list[Entries]]], read: Callable[[], dict[str, pa.Array]]) -> None:
+    def _add(self, need: _Need, read: Callable[[], _Read]) -> None:
         group, (course, parts) = need.group, need.use
         self.reads += 1
         columns = None
@@ -140,3 +144,10 @@ class Gatherer:
                 end = (line + 1) * self._size
                 repeats[end - len(numbers) : end] = numbers
         return repeats
+
+
+def _read(source: Source, batches: OpenBatches, need: _Need) -> _Read:
+    columns = source.read(need.group)
+    size, wanted = len(next(iter(columns.values()))), sum(len(one.ranks) for one in need.use[1])
+    # Of a group of which few rows are wanted, these are looked for first, when it is known which.
+    return batches.pack(need.group, columns) if 2 * wanted >= size else columns

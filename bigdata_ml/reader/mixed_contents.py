@@ -108,6 +108,11 @@ class MixtureContents:
         """Bytes of the largest row group in memory."""
         return max(one.group_bytes for one in self._members)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether all of it lies on this machine."""
+        return all(one.dataset.location.is_local for one in self._members)
+
     def plan(self, epoch: int) -> MixedPlan:
         """Return the order of an epoch."""
         settings = [self._settings(self.settings, member) for member in range(len(self._members))]

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.reader.slot_columns import SequenceColumn, sequence_type, slot_column
-from bigdata_ml.reader.slots import Slots
+from bigdata_ml.reader.slots import Packed, Slots
 
-__all__ = ["BatchColumns", "FullBatch", "OpenBatches"]
+__all__ = ["BatchColumns", "FullBatch", "OpenBatches", "PackedGroup"]
 
 MakeArray = Callable[[], pa.Array]
 MakeNumbers = Callable[[], np.ndarray]
@@ -90,6 +90,14 @@ class FullBatch:
     columns: BatchColumns
 
 
+@dataclass(frozen=True, slots=True)
+class PackedGroup:
+    """A row group's rows side by side, and the columns, by their number, that are still to be added to them."""
+
+    packed: Packed
+    left: Mapping[int, pa.Array]
+
+
 class OpenBatches:
     """A ring of batches; batch i lies in the slots from (i mod capacity) × rows on, and grows where rows come from farther ahead.
 
@@ -133,7 +141,7 @@ class OpenBatches:
     def add(
         self,
         group: int,
-        columns: Mapping[str, pa.Array] | None,
+        columns: Mapping[str, pa.Array] | PackedGroup | None,
         rows: np.ndarray,
         batches: np.ndarray,
         places: np.ndarray,
@@ -144,7 +152,8 @@ class OpenBatches:
 
         Args:
             group: its index in the dataset.
-            columns: its columns, each one array; None if it could not be read: zeros are put in place of its rows.
+            columns: its columns, each one array, or what `pack` made of them; None if it could not be read: zeros are put in
+                place of its rows.
             rows: places in the group, int64 [count].
             batches: number of the batch that each row belongs to, the next one or later, int64 [count].
             places: its place there, int64 [count].
@@ -158,19 +167,42 @@ class OpenBatches:
             # A group that could not be read is marked by the sign.
             marks = {"group": group, "row": rows, "token": _SKIPPED - token, "copy": 0}
             nothing = (one.nothing(len(rows)) for one in self._columns)
-            self._slots.scatter({**marks, **self._named(nothing)}, np.arange(len(rows)), slots)
-            self._number(copies, slots)
-            return
+            packed, places = self._slots.pack({**marks, **self._named(enumerate(nothing))}, len(rows)), np.arange(len(rows))
+        else:
+            if not isinstance(columns, PackedGroup):
+                columns, rows = self._narrowed(group, columns, rows)
+            packed, places = columns.packed, rows
+            left = ((number, self._columns[number].split(token, column)) for number, column in columns.left.items())
+            for name, values in self._named(left).items():
+                packed.set(name, values)
+            packed.set("token", token)
+        self._slots.scatter(packed, places, slots)
+        if copies is not None:
+            self._slots.put("copy", copies, slots)
+
+    def pack(self, group: int, columns: Mapping[str, pa.Array], numbers: np.ndarray | None = None) -> PackedGroup:
+        """Do what can be done of `add` by the thread that reads a row group; several may at once.
+
+        Args:
+            group: its index in the dataset.
+            columns: its columns, each one array.
+            numbers: places of their rows in the group; None if all rows are there.
+        """
         size = len(next(iter(columns.values())))
-        numbers, places = np.arange(size), rows
-        if 2 * len(rows) < size and self._sequence is None:
-            # Few rows of the group are wanted: what is held of it must not be all of it.
-            columns = {name: column.take(pa.array(rows)) for name, column in columns.items()}
-            numbers, places = rows, np.arange(len(rows))
-        split = (one.split(token, columns[name]) for one, name in zip(self._columns, self._schema.names, strict=True))
-        marks = {"group": group, "row": numbers, "token": token, "copy": 0}
-        self._slots.scatter({**marks, **self._named(split)}, places, slots)
-        self._number(copies, slots)
+        done, left = {}, {}
+        for number, (one, name) in enumerate(zip(self._columns, self._schema.names, strict=True)):
+            if one.is_alone:
+                done[number] = one.split(0, columns[name])
+            else:
+                left[number] = columns[name]
+        marks = {"group": group, "row": np.arange(size) if numbers is None else numbers, "copy": 0}
+        return PackedGroup(self._slots.pack({**marks, **self._named(done.items())}, size), left)
+
+    def _narrowed(self, group: int, columns: Mapping[str, pa.Array], rows: np.ndarray) -> tuple[PackedGroup, np.ndarray]:
+        """Return the group, and the places of the rows in it; of one of which few are wanted, these alone are held."""
+        if 2 * len(rows) >= len(next(iter(columns.values()))) or self._sequence is not None:
+            return self.pack(group, columns), rows
+        return self.pack(group, {name: one.take(pa.array(rows)) for name, one in columns.items()}, rows), np.arange(len(rows))
 
     def take(self) -> FullBatch:
         """Return the next batch, all of whose rows were added, and let go of row groups that it was the last to need.
@@ -203,12 +235,8 @@ class OpenBatches:
         self._next += 1
         return full
 
-    def _number(self, copies: np.ndarray | None, slots: np.ndarray) -> None:
-        if copies is not None:
-            self._slots.put("copy", copies, slots)
-
-    def _named(self, split: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-        return {f"{number} {name}": part for number, parts in enumerate(split) for name, part in parts.items()}
+    def _named(self, split: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
+        return {f"{number} {name}": part for number, parts in split for name, part in parts.items()}
 
     def _release(self, tokens: np.ndarray) -> None:
         for token, count in enumerate(np.bincount(tokens).tolist()):

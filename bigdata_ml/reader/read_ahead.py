@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-import pyarrow as pa
-
 __all__ = ["Need", "ReadAhead"]
 
 _Use = TypeVar("_Use")
-Columns = dict[str, pa.Array]
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +22,22 @@ class Need(Generic[_Use]):
     use: _Use
 
 
-class ReadAhead(Generic[_Use]):
+class ReadAhead(Generic[_Use, _Read]):
     """Hands out row groups as steps need them; the next ones are being read meanwhile.
 
     Args:
         needs: in the order of their steps; taken from the thread that calls `due`, some before their step.
-        read: returns a row group's columns; called from several threads at once where groups are read ahead.
+        read: returns what is read of a row group; called from several threads at once where groups are read ahead.
         groups: how many are read ahead, each by a thread of its own; 0 reads a group when it is asked for.
     """
 
-    def __init__(self, needs: Iterator[Need[_Use]], read: Callable[[int], Columns], *, groups: int = 0) -> None:
+    def __init__(self, needs: Iterator[Need[_Use]], read: Callable[[Need[_Use]], _Read], *, groups: int = 0) -> None:
         self._needs, self._read = needs, read
         self._ahead = max(1, groups)
         self._threads = ThreadPoolExecutor(groups, "fetch") if groups else None
-        self._waiting: deque[tuple[Need[_Use], Callable[[], Columns]]] = deque()
+        self._waiting: deque[tuple[Need[_Use], Callable[[], _Read]]] = deque()
 
-    def due(self, step: int) -> Iterator[tuple[Need[_Use], Callable[[], Columns]]]:
+    def due(self, step: int) -> Iterator[tuple[Need[_Use], Callable[[], _Read]]]:
         """Yield what a step needs and none before it did; calling the second returns the columns, or raises as `read` does."""
         self._fill()
         while self._waiting and self._waiting[0][0].step <= step:
@@ -61,6 +59,6 @@ class ReadAhead(Generic[_Use]):
             if need is None:
                 return
             if self._threads is None:
-                self._waiting.append((need, partial(self._read, need.group)))
+                self._waiting.append((need, partial(self._read, need)))
             else:
-                self._waiting.append((need, self._threads.submit(self._read, need.group).result))
+                self._waiting.append((need, self._threads.submit(self._read, need).result))

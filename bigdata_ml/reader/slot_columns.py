@@ -23,7 +23,10 @@ class SlotColumn(ABC):
 
     Attributes:
         parts: dtype of each part of a value.
+        is_alone: whether the parts are all there is, and name no row group: they can be made before it has a token.
     """
+
+    is_alone = False
 
     def __init__(self, field: pa.Field, parts: Mapping[str, Any]) -> None:
         self._field = field
@@ -64,6 +67,8 @@ class SlotColumn(ABC):
 
 class _Fixed(SlotColumn):
     """Values that all have one width."""
+
+    is_alone = True
 
     def __init__(self, field: pa.Field) -> None:
         super().__init__(field, {"value": _dtype_of(field.type)})

@@ -47,7 +47,7 @@ class StraightGatherer:
         self.steps = range(share.first, plan.steps, share.stride)
         # Row groups that fill the last step once more are not let go.
         self._kept = set(plan.layout.places(self._filling).tolist())
-        self._groups = ReadAhead(self._needs(), source.read, groups=ahead)
+        self._groups = ReadAhead(self._needs(), lambda need: source.read(need.group), groups=ahead)
         self._pieces: dict[int, _Piece] = {}
         self._done = 0
         self._failure: BaseException | None = None

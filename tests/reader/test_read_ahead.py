@@ -1,6 +1,8 @@
 """Row groups that are read ahead come in their order, no more of them than said, and an error of one when it is needed."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.loader import make_loader
 from bigdata_ml.reader import ReadOptions
+from bigdata_ml.reader.contents import DatasetContents
 from bigdata_ml.reader.gather import Gatherer, Share
 from bigdata_ml.reader.plan import EpochPlan
 from bigdata_ml.reader.read_ahead import Need, ReadAhead
@@ -53,9 +56,9 @@ def test_slices_are_the_same_when_groups_are_read_ahead() -> None:
 def test_no_more_groups_are_begun_than_said_before_they_are_needed() -> None:
     begun: list[int] = []
 
-    def read(group: int) -> dict[str, pa.Array]:
-        begun.append(group)
-        return {"group": pa.array([group])}
+    def read(need: Need[None]) -> dict[str, pa.Array]:
+        begun.append(need.group)
+        return {"group": pa.array([need.group])}
 
     ahead = ReadAhead(iter(needs(20)), read, groups=3)
     given_out: list[int] = []
@@ -71,8 +74,8 @@ def test_no_more_groups_are_begun_than_said_before_they_are_needed() -> None:
 def test_groups_are_read_before_they_are_asked_for() -> None:
     read_first = threading.Event()
 
-    def read(group: int) -> dict[str, pa.Array]:
-        if group == 1:
+    def read(need: Need[None]) -> dict[str, pa.Array]:
+        if need.group == 1:
             read_first.set()
         return {}
 
@@ -84,7 +87,7 @@ def test_groups_are_read_before_they_are_asked_for() -> None:
 
 def test_without_threads_a_group_is_read_when_it_is_asked_for() -> None:
     begun: list[int] = []
-    ahead = ReadAhead(iter(needs(8)), lambda group: begun.append(group) or {})  # type: ignore[func-returns-value]
+    ahead = ReadAhead(iter(needs(8)), lambda need: begun.append(need.group) or {})  # type: ignore[func-returns-value]
     for _, columns in ahead.due(0):
         assert len(begun) < 2
         columns()
@@ -92,8 +95,8 @@ def test_without_threads_a_group_is_read_when_it_is_asked_for() -> None:
 
 
 def test_an_error_is_raised_when_the_group_is_needed_and_not_before() -> None:
-    def read(group: int) -> dict[str, pa.Array]:
-        if group == 2:
+    def read(need: Need[None]) -> dict[str, pa.Array]:
+        if need.group == 2:
             raise DatasetInvalid("group 2")
         return {}
 
@@ -109,8 +112,8 @@ def test_an_error_is_raised_when_the_group_is_needed_and_not_before() -> None:
 def test_a_closed_one_begins_no_further_groups_and_ends_its_threads() -> None:
     begun, gate = [], threading.Event()
 
-    def read(group: int) -> dict[str, pa.Array]:
-        begun.append(group)
+    def read(need: Need[None]) -> dict[str, pa.Array]:
+        begun.append(need.group)
         gate.wait(30)
         return {}
 
@@ -133,3 +136,32 @@ def test_a_loader_reads_each_row_once_by_threads_and_a_broken_group_is_an_error(
     with pytest.raises(DatasetInvalid, match=r"4\.parquet row group 0"):
         list(loader)
     assert not [one for one in threading.enumerate() if one.name.startswith("fetch")]
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_what_was_read_is_let_go_with_the_epoch_not_when_the_garbage_is_collected(ahead: int) -> None:
+    plan = make_plan([40, 50, 60], size=10, streams=1, remainder="drop")
+    one = Gatherer(plan, Share(range(1)), CountedGroups(plan), ahead=ahead)  # type: ignore[arg-type]
+    gc.disable()
+    try:
+        for _ in one.steps:
+            one.next()
+        one.close()
+        held = weakref.ref(one.open)
+        del one
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(("is_local", "threads"), [(True, 2), (False, 3)])
+def test_threads_that_work_are_as_many_as_asked_for_and_those_that_wait_one_more(
+    is_local: bool, threads: int, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Dataset.open(write_plain(tmp_path, {"0.parquet": pa.table({"id": np.arange(240)})}, row_group_size=8))  # type: ignore[arg-type]
+    monkeypatch.setattr(DatasetContents, "is_local", is_local)
+    loader = make_loader(dataset, ReadOptions(seed=1), global_batch_size=12, num_workers=3)
+    batches = iter(loader)
+    next(batches)
+    assert len([one for one in threading.enumerate() if one.name.startswith("fetch")]) == threads
+    assert len(list(batches)) == len(loader) - 1

@@ -132,8 +132,10 @@ def test_wide_and_narrow_parts_of_some_rows_go_to_their_slots() -> None:
     slots = Slots({"narrow": np.dtype(np.int16), "wide": np.dtype((np.int64, (20,))), "same": np.dtype(bool)})
     slots.resize(6, [])
     wide = np.arange(100).reshape(5, 20)
-    slots.scatter({"narrow": np.arange(5), "wide": wide, "same": True}, np.array([4, 0, 4]), np.array([5, 2, 3]))
-    slots.scatter({"narrow": np.arange(5), "wide": wide, "same": False}, np.array([3, 2, 1]), np.array([0, 1, 4]))
+    packed = slots.pack({"narrow": np.arange(5), "same": True}, 5)
+    packed.set("wide", wide)
+    slots.scatter(packed, np.array([4, 0, 4]), np.array([5, 2, 3]))
+    slots.scatter(slots.pack({"narrow": np.arange(5), "wide": wide, "same": False}, 5), np.array([3, 2, 1]), np.array([0, 1, 4]))
     slots.resize(12, [(slice(0, 6), slice(6, 12))])
     found = slots.take(slice(6, 12))
     assert found["narrow"].tolist() == [3, 2, 0, 4, 1, 4]
