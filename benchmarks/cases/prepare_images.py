@@ -58,7 +58,7 @@ def by_steps(folder: str, dataset: str) -> dict[str, float]:
     """Time what the Spark job consists of, each part anew from the files."""
     from pyspark import StorageLevel
 
-    from bigdata_ml.prepare.image_steps import examine
+    from bigdata_ml.prepare.image_steps import bring_together
     from bigdata_ml.prepare.images import Inspection, inspect_images
     from bigdata_ml.prepare.sink import partitions_for
     from bigdata_ml.prepare.sources import images
@@ -67,12 +67,12 @@ def by_steps(folder: str, dataset: str) -> dict[str, float]:
     found = images(spark, folder)
     there_and_back = found.rows.mapInArrow(passed_on, found.rows.schema)
     inspected = inspect_images(found.rows, Inspection(storage=STORAGE))
-    examined = examine(inspected, labels=True, conflicts="refuse", seed=0, partitions=partitions_for(found.bytes))
+    together = bring_together(inspected, seed=0, partitions=partitions_for(found.bytes))
     parts: dict[str, Callable[[], object]] = {
         "read": partial(run_through, found.rows),
         "to Python and back": partial(run_through, there_and_back),
         "inspect": partial(run_through, inspected),
-        "bring equal bytes together, keep": examined.persist(StorageLevel.DISK_ONLY).count,
+        "bring equal bytes together, keep": together.persist(StorageLevel.DISK_ONLY).count,
         "whole": partial(by_spark, folder, dataset),
     }
     spark.range(10).count()

@@ -29,9 +29,9 @@ from bigdata_ml.prepare.image_columns import columns_of, image_schema
 from bigdata_ml.prepare.image_report import asked_for, image_quality, refused_rows, verdict
 from bigdata_ml.prepare.image_steps import (
     Judgement,
+    bring_together,
     divide,
-    examine,
-    facts_of,
+    judge_bytes,
     judge_looks,
     sum_up,
     with_group,
@@ -213,22 +213,27 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
 def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bounds | None) -> Manifest:
     before = manifest_before(locate(job.dataset))
     partitions = partitions_for(work.files.bytes)
-    examined = examine(work.inspected, labels=job.has_labels, conflicts=job.label_conflict, seed=job.seed, partitions=partitions)
+    together = bring_together(work.inspected, seed=job.seed, partitions=partitions)
     if work.stored is not None:
-        examined = with_stored(examined, work.stored, partitions=partitions)
-    with _kept(examined, StorageLevel.DISK_ONLY), stage(job.dataset, replace=job.replace) as staging:
+        together = with_stored(together, work.stored, partitions=partitions)
+    facts = judge_bytes(together, labels=job.has_labels, conflicts=job.label_conflict)
+    with (
+        _kept(together, StorageLevel.DISK_ONLY),
+        _kept(facts, StorageLevel.MEMORY_AND_DISK),
+        stage(job.dataset, replace=job.replace) as staging,
+    ):
         for place in staging.debris:
             say(f"deleted what a killed job left: {place}")
-        with stage_progress(spark.sparkContext, "decode, judge, find duplicates", rows=work.files.files):
-            found = examined.agg(F.count(F.lit(1)).alias("files"), F.count("content").alias("contents")).collect()[0]
+        with stage_progress(spark.sparkContext, "decode, judge", rows=work.files.files):
+            found = together.agg(F.count(F.lit(1)).alias("files"), F.count("content").alias("contents")).collect()[0]
         if found["files"] != found["contents"]:
             raise JobRefused(
                 f"{job.dataset}: of {found['files'] - found['contents']} files its ledger says that their content is stored, and "
                 "it is not: the version that is there is damaged; run without --incremental"
             )
-        with stage_progress(spark.sparkContext, "find near duplicates, split", rows=work.files.files):
+        with stage_progress(spark.sparkContext, "find duplicates and near ones, split", rows=work.files.files):
             judged, crowds = judge_looks(
-                facts_of(examined), policy=job.near_duplicates, distance=job.near_distance, conflicts=job.label_conflict
+                facts, policy=job.near_duplicates, distance=job.near_distance, conflicts=job.label_conflict
             )
             divided, bounds = divide(with_group(judged, job.split_key), job.rule, stratify=job.stratify, known=known_bounds)
         with _kept(divided, StorageLevel.MEMORY_AND_DISK):
@@ -237,7 +242,7 @@ def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bound
             empty = len(work.files.empty_classes) if job.has_labels else 0
             warned = {**judgement.warned, "near_crowd": crowds, "empty_class": empty, **work.files.passed_over}
             _check(job, work, judgement, warned)
-            rows = with_verdicts(examined, divided, partitions=partitions).drop("inspected", "voting")
+            rows = with_verdicts(together, divided, partitions=partitions)
             return _write(spark, job, work, _Judged(divided, rows, judgement, warned, bounds), staging, before)
 
 

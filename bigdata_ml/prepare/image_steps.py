@@ -1,4 +1,4 @@
-"""The steps of the image job, in their order: examine, judge by looks, divide, and bring the verdicts back to the bytes."""
+"""The steps of the image job, in their order: bring equal files together, judge, divide, bring the verdicts back to the bytes."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,17 @@ from bigdata_ml.prepare.images import refuse_unlabelled
 from bigdata_ml.prepare.near_groups import NearPolicy, judge_near_duplicates, with_near_groups
 from bigdata_ml.prepare.split import SplitRule
 
-__all__ = ["Judgement", "divide", "examine", "facts_of", "judge_looks", "sum_up", "with_group", "with_stored", "with_verdicts"]
+__all__ = [
+    "Judgement",
+    "bring_together",
+    "divide",
+    "judge_bytes",
+    "judge_looks",
+    "sum_up",
+    "with_group",
+    "with_stored",
+    "with_verdicts",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +42,33 @@ class Judgement:
         return self.tally.get(None, 0)
 
 
-def examine(inspected: DataFrame, *, labels: bool, conflicts: ConflictPolicy, seed: int, partitions: int) -> DataFrame:
-    """Return the files (`INSPECTED`) judged as far as equal bytes tell; equal ones lie in one of so many partitions.
+def bring_together(inspected: DataFrame, *, seed: int, partitions: int) -> DataFrame:
+    """Return the files (`INSPECTED`), equal ones in one of so many partitions.
 
-    Without `labels` none is missing and none contradicts another. `__place` is a hash by which the sink orders rows, so that
-    files hold them mixed; `inspected` keeps reason, detail and warnings as they were; `voting` says that a file is not refused
-    by itself, whatever others make of it.
+    `__place` is a hash by which the sink orders rows, so that files hold them mixed.
     """
-    inspected = inspected.withColumn("inspected", F.struct("reason", "detail", "warnings"))
-    placed = (
-        (inspected.transform(refuse_unlabelled) if labels else inspected)
-        .withColumn("voting", F.col("reason").isNull())
-        .withColumn("__place", F.xxhash64(F.lit(seed), "sha256"))
-        .repartition(partitions, "sha256")
-    )
-    if labels:
-        placed = placed.transform(judge_label_conflicts, key="sha256", label="label", order="path", policy=conflicts)
-    among = ("label",) if labels and conflicts == "warn" else ()
-    return placed.transform(refuse_duplicates, key="sha256", order="path", among=among)
+    return inspected.withColumn("__place", F.xxhash64(F.lit(seed), "sha256")).repartition(partitions, "sha256")
 
 
-def with_stored(examined: DataFrame, stored: DataFrame, *, partitions: int) -> DataFrame:
-    """Return the examined rows, those without content with what is `stored` of their `sha256`; they stay in their partitions."""
+def with_stored(together: DataFrame, stored: DataFrame, *, partitions: int) -> DataFrame:
+    """Return the files, those without content with what is `stored` of their `sha256`; they stay in their partitions."""
     once = stored.repartition(partitions, "sha256").groupBy("sha256").agg(F.first("stored").alias("stored"))
-    joined = examined.join(once, on="sha256", how="left")
+    joined = together.join(once, on="sha256", how="left")
     return joined.withColumn("content", F.coalesce("content", "stored")).drop("stored")
 
 
-def facts_of(examined: DataFrame) -> DataFrame:
-    """Return everything but the bytes; `__open` says that a row is not refused yet."""
-    return examined.drop("content", "thumbnail").withColumn("__open", F.col("reason").isNull())
+def judge_bytes(together: DataFrame, *, labels: bool, conflicts: ConflictPolicy) -> DataFrame:
+    """Return everything about the files but their bytes, judged as far as equal bytes tell.
+
+    Without `labels` none is missing and none contradicts another. `inspected` keeps reason, detail and warnings as they were;
+    `voting` says that a file is not refused by itself, whatever others make of it.
+    """
+    facts = together.drop("content", "thumbnail").withColumn("inspected", F.struct("reason", "detail", "warnings"))
+    facts = (facts.transform(refuse_unlabelled) if labels else facts).withColumn("voting", F.col("reason").isNull())
+    if labels:
+        facts = facts.transform(judge_label_conflicts, key="sha256", label="label", order="path", policy=conflicts)
+    among = ("label",) if labels and conflicts == "warn" else ()
+    return facts.transform(refuse_duplicates, key="sha256", order="path", among=among)
 
 
 def judge_looks(facts: DataFrame, *, policy: NearPolicy, distance: int, conflicts: ConflictPolicy) -> tuple[DataFrame, int]:
@@ -109,16 +116,12 @@ def divide(
     return split.unionByName(refused), bounds
 
 
-def with_verdicts(examined: DataFrame, divided: DataFrame, *, partitions: int) -> DataFrame:
-    """Return the examined rows, bytes and all, with what was decided about them since; they stay in their partitions."""
-    # Joined by the column they are partitioned by, so that no image is sent anywhere: equal bytes share a row of verdicts.
-    verdict = F.struct("path", F.struct("split", "reason", "detail"))
-    decided = divided.where("__open").groupBy("sha256").agg(F.map_from_entries(F.collect_list(verdict)).alias("__verdicts"))
-    joined = examined.join(decided.repartition(partitions, "sha256"), on="sha256", how="left")
-    one = F.element_at("__verdicts", F.col("path"))
-    return joined.withColumns(
-        {"split": one["split"], "reason": F.coalesce("reason", one["reason"]), "detail": F.coalesce("detail", one["detail"])}
-    ).drop("__verdicts")
+def with_verdicts(together: DataFrame, divided: DataFrame, *, partitions: int) -> DataFrame:
+    """Return the files, bytes and all, with what was decided about them; they stay in their partitions."""
+    # By the column that they are partitioned by, so that no image is sent anywhere, and by a hash table of the verdicts, so that
+    # none is sorted.
+    decided = divided.select("sha256", "path", "split", "reason", "detail").repartition(partitions, "sha256")
+    return together.drop("reason", "detail").join(decided.hint("shuffle_hash"), on=["sha256", "path"], how="left")
 
 
 def sum_up(divided: DataFrame) -> Judgement:

@@ -21,6 +21,8 @@ _DEFAULTS = {
     "spark.sql.files.openCostInBytes": str(64 << 10),
     # What is kept between stages has as many partitions as it needs, not always those of a large cluster.
     "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
+    # A join by content and path takes rows as they lie where they are dealt out by content.
+    "spark.sql.requireAllClusterKeysForCoPartition": "false",
 }
 
 # What Spark takes only when it starts. Java's serializer holds the last hundred objects that it wrote. Of rows that are kept,

@@ -16,7 +16,7 @@ from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from bigdata_ml.prepare import spark_session
-from bigdata_ml.prepare.image_steps import examine
+from bigdata_ml.prepare.image_steps import bring_together, judge_bytes, with_verdicts
 from bigdata_ml.prepare.images import INSPECTED
 
 spark = spark_session("million")
@@ -34,9 +34,13 @@ known = {{
 }}
 columns = [known.get(one.name, F.lit(None)).cast(one.dataType).alias(one.name) for one in INSPECTED]
 rows = spark.range(0, {ROWS}, 1, 100).select(*columns)
-examined = examine(rows, labels=True, conflicts="refuse", seed=0, partitions=4)
-examined.persist(StorageLevel.DISK_ONLY)
-print("examined", examined.where("reason is null").count())
+together = bring_together(rows, seed=0, partitions=4)
+together.persist(StorageLevel.DISK_ONLY)
+facts = judge_bytes(together, labels=True, conflicts="refuse")
+facts.persist(StorageLevel.MEMORY_AND_DISK)
+divided = facts.withColumn("split", F.lit("train"))
+judged = with_verdicts(together, divided, partitions=4).sortWithinPartitions("__place", "sha256", "path")
+print("judged", judged.where("reason is null").select(F.sum(F.length("content"))).collect()[0][0])
 """
 
 
@@ -48,4 +52,4 @@ def test_a_million_images_are_brought_together_in_a_heap_of_one_gibibyte(tmp_pat
     command = list(map(str, [*submit, *confs, tmp_path / "program.py"]))
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
-    assert f"examined {ROWS}" in done.stdout
+    assert f"judged {ROWS * 1024}" in done.stdout

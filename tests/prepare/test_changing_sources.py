@@ -66,7 +66,7 @@ def test_an_image_that_changes_ends_the_job(
     for index in range(6):
         save(tmp_path / "in" / ("ant" if index % 2 else "bee") / f"{index}.png", index, 8, 8, 3)
     file = tmp_path / "in/ant/3.png"
-    change_before(monkeypatch, image_job, "examine", lambda: change(file))
+    change_before(monkeypatch, image_job, "bring_together", lambda: change(file))
     job = ImageJob(source=str(tmp_path / "in"), dataset=out)
     refused(lambda: prepare_images(spark, job), out, file, said)
 
@@ -100,5 +100,5 @@ def test_a_file_that_comes_later_is_not_looked_at(
 ) -> None:
     for index in range(6):
         save(tmp_path / "in" / ("ant" if index % 2 else "bee") / f"{index}.png", index, 8, 8, 3)
-    change_before(monkeypatch, image_job, "examine", lambda: save(tmp_path / "in/ant/late.png", 9, 8, 8, 3))
+    change_before(monkeypatch, image_job, "bring_together", lambda: save(tmp_path / "in/ant/late.png", 9, 8, 8, 3))
     assert prepare_images(spark, ImageJob(source=str(tmp_path / "in"), dataset=out)).rows == 6

@@ -16,7 +16,7 @@ from bigdata_ml.dataset import Dataset, Manifest, validate
 from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.prepare import ImageJob, prepare_images
 from bigdata_ml.prepare.image_checks import ImageChecks
-from bigdata_ml.prepare.image_steps import examine, with_verdicts
+from bigdata_ml.prepare.image_steps import bring_together, with_verdicts
 from bigdata_ml.prepare.images import inspect_images
 from bigdata_ml.prepare.sources import images
 from bigdata_ml.schema import Codec
@@ -165,24 +165,25 @@ def test_what_is_noticed_is_refused_where_that_is_asked_for(spark: SparkSession,
     assert all(row["thumbnail"].startswith(b"\x89PNG") for row in small)
 
 
-def test_the_bytes_of_images_are_sent_once_even_where_verdicts_are_many(spark: SparkSession, folder: Path) -> None:
+def test_the_bytes_of_images_are_sent_once_and_never_sorted_for_their_verdicts(spark: SparkSession, folder: Path) -> None:
     job = ImageJob(source=str(folder), dataset="unused")
     inspected = inspect_images(images(spark, str(folder)).rows, job.inspection)
-    examined = examine(inspected, labels=True, conflicts="warn", seed=0, partitions=5).persist()
+    together = bring_together(inspected, seed=0, partitions=5).persist()
     before = spark.conf.get("spark.sql.autoBroadcastJoinThreshold")
     try:
         spark.conf.set("spark.sql.autoBroadcastJoinThreshold", "-1")
-        assert examined.count() == 35
-        decided = examined.selectExpr("sha256", "path", "'train' as split", "reason", "detail", "true as __open")
-        joined = with_verdicts(examined, decided, partitions=5)
+        assert together.count() == 35
+        decided = together.selectExpr("sha256", "path", "'train' as split", "reason", "detail")
+        joined = with_verdicts(together, decided, partitions=5)
         plan = joined._jdf.queryExecution().executedPlan().toString()
         images_side = plan[: plan.index("InMemoryRelation")]
-        assert "SortMergeJoin" in images_side
+        assert "ShuffledHashJoin" in images_side
         assert "Exchange" not in images_side
+        assert "Sort" not in images_side
         assert joined.rdd.getNumPartitions() == 5
     finally:
         spark.conf.set("spark.sql.autoBroadcastJoinThreshold", str(before))
-        examined.unpersist()
+        together.unpersist()
 
 
 @pytest.mark.parametrize(

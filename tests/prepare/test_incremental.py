@@ -18,7 +18,7 @@ from bigdata_ml.dataset.ledger import ledger_batches
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import ImageJob, prepare_images
 from bigdata_ml.prepare.image_checks import ImageChecks
-from bigdata_ml.prepare.image_steps import examine, with_stored
+from bigdata_ml.prepare.image_steps import bring_together, with_stored
 from bigdata_ml.prepare.images import Inspection, inspect_images
 from bigdata_ml.prepare.sources import images
 from bigdata_ml.prepare.stored_bytes import stored_bytes
@@ -232,9 +232,9 @@ def test_the_bytes_that_are_there_are_sent_once(spark: SparkSession, history: Hi
     inspected = inspect_images(images(spark, str(history.root)).rows, Inspection())
     # As where some rows are known: Spark leaves out a join that no row can need.
     inspected = inspected.withColumn("content", F.when(F.col("reason").isNotNull(), F.col("content")))
-    examined = examine(inspected, labels=True, conflicts="warn", seed=0, partitions=5)
+    together = bring_together(inspected, seed=0, partitions=5)
     stored = stored_bytes(spark, Dataset.open(first), as_files=True, way_out="")
-    plan = with_stored(examined, stored, partitions=5)._jdf.queryExecution().executedPlan().toString()
+    plan = with_stored(together, stored, partitions=5)._jdf.queryExecution().executedPlan().toString()
     # One for the files that are read, one for the rows that are there.
     assert plan.count("Exchange") == plan.count("Exchange hashpartitioning(sha256") == 2
 
