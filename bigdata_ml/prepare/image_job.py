@@ -242,7 +242,7 @@ def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bound
             empty = len(work.files.empty_classes) if job.has_labels else 0
             warned = {**judgement.warned, "near_crowd": crowds, "empty_class": empty, **work.files.passed_over}
             _check(job, work, judgement, warned)
-            rows = with_verdicts(together, divided, partitions=partitions)
+            rows = with_verdicts(together, divided, partitions=partitions, repeated=judgement.repeated)
             return _write(spark, job, work, _Judged(divided, rows, judgement, warned, bounds), staging, before)
 
 

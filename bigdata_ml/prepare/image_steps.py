@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from bigdata_ml.prepare.duplicates import ConflictPolicy, judge_label_conflicts, refuse_duplicates
@@ -26,7 +26,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was found: rows by reason (None: kept), and of the kept: rows by warning, classes, sizes (height, width), channels."""
+    """What was found: rows by reason (None: kept), whether several have one path and content, and of the kept: rows by warning,
+    classes, sizes (height, width), channels.
+    """
 
     tally: dict[str | None, int]
     warned: dict[str, int]
@@ -35,6 +37,7 @@ class Judgement:
     least: tuple[int, int]
     most: tuple[int, int]
     channels: int
+    repeated: bool
 
     @property
     def kept(self) -> int:
@@ -61,9 +64,10 @@ def judge_bytes(together: DataFrame, *, labels: bool, conflicts: ConflictPolicy)
     """Return everything about the files but their bytes, judged as far as equal bytes tell.
 
     Without `labels` none is missing and none contradicts another. `inspected` keeps reason, detail and warnings as they were;
-    `voting` says that a file is not refused by itself, whatever others make of it.
+    `voting` says that a file is not refused by itself, whatever others make of it; `number` counts files of one path and content.
     """
     facts = together.drop("content", "thumbnail").withColumn("inspected", F.struct("reason", "detail", "warnings"))
+    facts = facts.withColumn("number", _number())
     facts = (facts.transform(refuse_unlabelled) if labels else facts).withColumn("voting", F.col("reason").isNull())
     if labels:
         facts = facts.transform(judge_label_conflicts, key="sha256", label="label", order="path", policy=conflicts)
@@ -116,12 +120,24 @@ def divide(
     return split.unionByName(refused), bounds
 
 
-def with_verdicts(together: DataFrame, divided: DataFrame, *, partitions: int) -> DataFrame:
-    """Return the files, bytes and all, with what was decided about them; they stay in their partitions."""
+def with_verdicts(together: DataFrame, divided: DataFrame, *, partitions: int, repeated: bool) -> DataFrame:
+    """Return the files, bytes and all, with what was decided about them; they stay in their partitions.
+
+    `repeated` says that several have one path and content, as members of an archive may: any of them gets any of their verdicts.
+    """
+    keys = ["sha256", "path"]
+    if repeated:
+        keys.append("number")
+        together = together.withColumn("number", _number())
     # By the column that they are partitioned by, so that no image is sent anywhere, and by a hash table of the verdicts, so that
     # none is sorted.
-    decided = divided.select("sha256", "path", "split", "reason", "detail").repartition(partitions, "sha256")
-    return together.drop("reason", "detail").join(decided.hint("shuffle_hash"), on=["sha256", "path"], how="left")
+    decided = divided.select(*keys, "split", "reason", "detail").repartition(partitions, "sha256")
+    return together.drop("reason", "detail").join(decided.hint("shuffle_hash"), on=keys, how="left")
+
+
+def _number() -> Column:
+    """Count the files of one path and content, from 1."""
+    return F.row_number().over(Window.partitionBy("sha256", "path").orderBy("path"))
 
 
 def sum_up(divided: DataFrame) -> Judgement:
@@ -135,15 +151,18 @@ def sum_up(divided: DataFrame) -> Judgement:
         F.max(size).alias("most"),
         F.max("channels").alias("channels"),
         F.count_if(F.col("looks_like").isNull()).alias("not_compared"),
+        F.max("number").alias("number"),
     )
     by_reason = {row["reason"]: row for row in found.orderBy("reason").collect()}
     tally = {reason: row["rows"] for reason, row in by_reason.items()}
+    repeated = any(row["number"] > 1 for row in by_reason.values())
     kept = by_reason.get(None)
     if kept is None:
-        return Judgement(tally, {}, classes=0, sizes=0, least=(0, 0), most=(0, 0), channels=0)
+        return Judgement(tally, {}, classes=0, sizes=0, least=(0, 0), most=(0, 0), channels=0, repeated=repeated)
     names = divided.where(F.col("reason").isNull()).select(F.explode("warnings").alias("name")).groupBy("name").count().collect()
     warned = {**{row["name"]: row["count"] for row in names}, "not_compared": kept["not_compared"]}
-    return Judgement(tally, warned, kept["classes"], kept["sizes"], tuple(kept["least"]), tuple(kept["most"]), kept["channels"])
+    classes, sizes, channels = kept["classes"], kept["sizes"], kept["channels"]
+    return Judgement(tally, warned, classes, sizes, tuple(kept["least"]), tuple(kept["most"]), channels, repeated)
 
 
 def _noticed(condition: Column, name: str) -> Column:

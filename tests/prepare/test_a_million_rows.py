@@ -39,7 +39,7 @@ together.persist(StorageLevel.DISK_ONLY)
 facts = judge_bytes(together, labels=True, conflicts="refuse")
 facts.persist(StorageLevel.MEMORY_AND_DISK)
 divided = facts.withColumn("split", F.lit("train"))
-judged = with_verdicts(together, divided, partitions=4).sortWithinPartitions("__place", "sha256", "path")
+judged = with_verdicts(together, divided, partitions=4, repeated=False).sortWithinPartitions("__place", "sha256", "path")
 print("judged", judged.where("reason is null").select(F.sum(F.length("content"))).collect()[0][0])
 """
 

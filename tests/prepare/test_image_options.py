@@ -174,7 +174,7 @@ def test_the_bytes_of_images_are_sent_once_and_never_sorted_for_their_verdicts(s
         spark.conf.set("spark.sql.autoBroadcastJoinThreshold", "-1")
         assert together.count() == 35
         decided = together.selectExpr("sha256", "path", "'train' as split", "reason", "detail")
-        joined = with_verdicts(together, decided, partitions=5)
+        joined = with_verdicts(together, decided, partitions=5, repeated=False)
         plan = joined._jdf.queryExecution().executedPlan().toString()
         images_side = plan[: plan.index("InMemoryRelation")]
         assert "ShuffledHashJoin" in images_side
