@@ -3,6 +3,8 @@ VENV ?= .venv
 DEMO_SEED ?= 1
 # Test files that run side by side: one a core, four at most (each may hold a JVM and torch, 2 GiB together).
 TEST_WORKERS ?= auto --maxprocesses=4
+# Each has a cluster of its own: 4 GiB together with its Spark session.
+CLUSTER_WORKERS ?= 2
 PETASTORM_STACKS ?= .petastorm-stacks
 PETASTORM_OLD_PYTHON ?= $(PETASTORM_STACKS)/old/bin/python
 export VENV
@@ -52,7 +54,7 @@ test-cluster: ## Run the tests against real HDFS, YARN, Hive, PostgreSQL and S3 
 	@scripts/install.sh dev
 	@scripts/install-versitygw.sh
 	$(IN_VENV) python cluster/jars.py
-	$(IN_VENV) pytest tests/cluster --durations=10
+	$(IN_VENV) pytest tests/cluster -n $(CLUSTER_WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
 
 test-petastorm-upstream: ## Run Petastorm's own tests, and those of its faults in full, on the old stack and through the bridge
 	@scripts/install.sh dev
