@@ -10,13 +10,15 @@ __all__ = ["ConflictPolicy", "judge_label_conflicts", "refuse_duplicates"]
 ConflictPolicy = Literal["refuse", "first", "warn"]
 
 
-def refuse_duplicates(rows: DataFrame, *, key: str, order: str, among: tuple[str, ...] = ()) -> DataFrame:
+def refuse_duplicates(rows: DataFrame, *, key: str, order: str, then: str, among: tuple[str, ...] = ()) -> DataFrame:
     """Refuse all but one of the rows with the same `key`, as `duplicate`; the one that comes first by `order` is kept.
+
+    `then` decides among rows that `order` does not tell apart.
 
     Rows that were refused before (`reason` is set) neither win nor count as duplicates. Rows that differ in the columns
     `among` are no duplicates of each other.
     """
-    same = Window.partitionBy(key, *among, F.col("reason").isNull()).orderBy(order)
+    same = Window.partitionBy(key, *among, F.col("reason").isNull()).orderBy(order, then)
     first = F.first(order).over(same)
     again = F.col("reason").isNull() & (F.row_number().over(same) > 1)
     return rows.withColumns(

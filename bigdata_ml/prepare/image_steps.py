@@ -72,7 +72,8 @@ def judge_bytes(together: DataFrame, *, labels: bool, conflicts: ConflictPolicy)
     if labels:
         facts = facts.transform(judge_label_conflicts, key="sha256", label="label", order="path", policy=conflicts)
     among = ("label",) if labels and conflicts == "warn" else ()
-    return facts.transform(refuse_duplicates, key="sha256", order="path", among=among)
+    # By their number, so that it is the same one however often facts are made anew: an executor may be lost with them.
+    return facts.transform(refuse_duplicates, key="sha256", order="path", then="number", among=among)
 
 
 def judge_looks(facts: DataFrame, *, policy: NearPolicy, distance: int, conflicts: ConflictPolicy) -> tuple[DataFrame, int]:
