@@ -150,4 +150,4 @@ def _read(source: Source, batches: OpenBatches, need: _Need) -> _Read:
     columns = source.read(need.group)
     size, wanted = len(next(iter(columns.values()))), sum(len(one.ranks) for one in need.use[1])
     # Of a group of which few rows are wanted, these are looked for first, when it is known which.
-    return batches.pack(need.group, columns) if 2 * wanted >= size else columns
+    return batches.pack(columns) if 2 * wanted >= size else columns

@@ -16,8 +16,10 @@ __all__ = ["BatchColumns", "FullBatch", "OpenBatches", "PackedGroup"]
 MakeArray = Callable[[], pa.Array]
 MakeNumbers = Callable[[], np.ndarray]
 
-# Parts of a slot beside its columns' (whose names begin with the column's number): where its row came from.
-_MARKS = {name: np.dtype(np.int32) for name in ("group", "row", "token", "copy")}
+# Parts of a slot beside its columns' (whose names begin with the column's number): the token of its row's group, and the row.
+_MARKS = {name: np.dtype(np.int32) for name in ("row", "token")}
+# One more from when on a group's rows have copies.
+_COPY = "copy"
 _SKIPPED = -1
 
 
@@ -119,8 +121,11 @@ class OpenBatches:
             self._schema = pa.schema(types)
         parts = {(number, name): part for number, one in enumerate(self._columns) for name, part in one.parts.items()}
         self._slots = Slots({**_MARKS, **{f"{number} {name}": part for (number, name), part in parts.items()}})
+        # By token: rows that were not handed out, and which group it is.
         self._pending: dict[int, int] = {}
+        self._groups = np.zeros(0, np.int64)
         self._tokens: list[int] = []
+        self._has_copies = False
         self._make_room(ahead - 1)
 
     @property
@@ -161,30 +166,34 @@ class OpenBatches:
         """
         self._make_room(int(batches.max()))
         slots = batches % self._capacity * self._rows + places
-        token = self._tokens.pop() if self._tokens else len(self._pending)
+        token = self._token(group)
         self._pending[token] = len(rows)
         if columns is None:
             # A group that could not be read is marked by the sign.
-            marks = {"group": group, "row": rows, "token": _SKIPPED - token, "copy": 0}
+            marks = {"row": rows, "token": _SKIPPED - token}
             nothing = (one.nothing(len(rows)) for one in self._columns)
             packed, places = self._slots.pack({**marks, **self._named(enumerate(nothing))}, len(rows)), np.arange(len(rows))
         else:
             if not isinstance(columns, PackedGroup):
-                columns, rows = self._narrowed(group, columns, rows)
+                columns, rows = self._narrowed(columns, rows)
             packed, places = columns.packed, rows
             left = ((number, self._columns[number].split(token, column)) for number, column in columns.left.items())
             for name, values in self._named(left).items():
                 packed.set(name, values)
             packed.set("token", token)
+        if copies is not None and not self._has_copies:
+            self._slots.add_part(_COPY, np.dtype(np.int32))
+            self._has_copies = True
+        if self._has_copies:
+            packed.set(_COPY, 0)
         self._slots.scatter(packed, places, slots)
         if copies is not None:
-            self._slots.put("copy", copies, slots)
+            self._slots.put(_COPY, copies, slots)
 
-    def pack(self, group: int, columns: Mapping[str, pa.Array], numbers: np.ndarray | None = None) -> PackedGroup:
+    def pack(self, columns: Mapping[str, pa.Array], numbers: np.ndarray | None = None) -> PackedGroup:
         """Do what can be done of `add` by the thread that reads a row group; several may at once.
 
         Args:
-            group: its index in the dataset.
             columns: its columns, each one array.
             numbers: places of their rows in the group; None if all rows are there.
         """
@@ -195,14 +204,14 @@ class OpenBatches:
                 done[number] = one.split(0, columns[name])
             else:
                 left[number] = columns[name]
-        marks = {"group": group, "row": np.arange(size) if numbers is None else numbers, "copy": 0}
+        marks = {"row": np.arange(size) if numbers is None else numbers}
         return PackedGroup(self._slots.pack({**marks, **self._named(done.items())}, size), left)
 
-    def _narrowed(self, group: int, columns: Mapping[str, pa.Array], rows: np.ndarray) -> tuple[PackedGroup, np.ndarray]:
+    def _narrowed(self, columns: Mapping[str, pa.Array], rows: np.ndarray) -> tuple[PackedGroup, np.ndarray]:
         """Return the group, and the places of the rows in it; of one of which few are wanted, these alone are held."""
         if 2 * len(rows) >= len(next(iter(columns.values()))) or self._sequence is not None:
-            return self.pack(group, columns), rows
-        return self.pack(group, {name: one.take(pa.array(rows)) for name, one in columns.items()}, rows), np.arange(len(rows))
+            return self.pack(columns), rows
+        return self.pack({name: one.take(pa.array(rows)) for name, one in columns.items()}, rows), np.arange(len(rows))
 
     def take(self) -> FullBatch:
         """Return the next batch, all of whose rows were added, and let go of row groups that it was the last to need.
@@ -212,12 +221,15 @@ class OpenBatches:
         """
         begin = self._next % self._capacity * self._rows
         parts = self._slots.take(slice(begin, begin + self._rows))
-        tokens = np.where(parts["token"] < 0, -1, parts["token"])
+        tokens = readable = parts["token"]
+        skipped = tokens < 0
+        if skipped.any():
+            tokens, readable = np.where(skipped, _SKIPPED - tokens, tokens), np.where(skipped, -1, tokens)
         numbers: dict[str, np.ndarray] = {}
         arrays: dict[str, pa.Array | MakeArray] = {}
         try:
             for number, (column, name) in enumerate(zip(self._columns, self._schema.names, strict=True)):
-                own = {"token": tokens, "row": parts["row"], **{one: parts[f"{number} {one}"] for one in column.parts}}
+                own = {"token": readable, "row": parts["row"], **{one: parts[f"{number} {one}"] for one in column.parts}}
                 found = column.numbers(own)
                 if found is None:
                     arrays[name] = column.array(own)
@@ -228,15 +240,23 @@ class OpenBatches:
                 f"a batch of {self._rows} rows cannot be made, most likely because it holds more than 2 GiB of text or bytes: "
                 f"{error}; take a smaller batch"
             ) from error
-        skipped = parts["token"] < 0
-        groups, rows, copies = (parts[name].astype(np.int64) for name in ("group", "row", "copy"))
-        full = FullBatch(groups, rows, copies, skipped, BatchColumns(self._schema, arrays, numbers))
-        self._release(np.where(skipped, _SKIPPED - parts["token"], parts["token"]))
+        copies = parts[_COPY].astype(np.int64) if self._has_copies else np.zeros(self._rows, np.int64)
+        columns = BatchColumns(self._schema, arrays, numbers)
+        full = FullBatch(self._groups[tokens], parts["row"].astype(np.int64), copies, skipped, columns)
+        self._release(tokens)
         self._next += 1
         return full
 
     def _named(self, split: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
         return {f"{number} {name}": part for number, parts in split for name, part in parts.items()}
+
+    def _token(self, group: int) -> int:
+        """Return the number by which a group is known until its last row is handed out."""
+        token = self._tokens.pop() if self._tokens else len(self._pending)
+        if token == len(self._groups):
+            self._groups = np.append(self._groups, group)
+        self._groups[token] = group
+        return token
 
     def _release(self, tokens: np.ndarray) -> None:
         for token, count in enumerate(np.bincount(tokens).tolist()):

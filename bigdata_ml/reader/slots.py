@@ -99,9 +99,13 @@ class Slots:
                 return room
         return np.empty(rows, self._record)
 
+    def add_part(self, name: str, part: np.dtype[Any]) -> None:
+        """Add a part, of zeros in all slots; it has an array of its own, however narrow it is."""
+        self._wide[name] = np.zeros(len(self._records), part)
+
     def put(self, name: str, values: np.ndarray, slots: np.ndarray) -> None:
-        """Put values of one narrow part into slots that hold rows already, int64 [count] both."""
-        self._records.view(self._record)[name][slots] = values
+        """Put values of a part with an array of its own into slots that hold rows already, int64 [count] both."""
+        self._wide[name][slots] = values
 
     def take(self, part: slice) -> dict[str, np.ndarray]:
         """Return the parts of a stretch of slots, in memory of their own."""

@@ -118,6 +118,22 @@ def test_numbers_without_nulls_are_had_without_arrow(name: str) -> None:
     assert whole.columns.column("x").null_count == 2 * (name == "null")
 
 
+def test_copies_have_their_numbers_and_rows_of_other_groups_none() -> None:
+    batches, rows = OpenBatches(pa.schema([pa.field("x", pa.int8(), nullable=False)]), 2, ahead=3), np.arange(2)
+    copies = [None, np.array([1, 2], np.int32), None, np.array([0, 3], np.int32), None]
+    # Slots are used again: three batches lie in the ring, the fourth where the first was.
+    for group, numbers in enumerate(copies[:3]):
+        batches.add(group, {"x": pa.array([0, 1], pa.int8())}, rows, rows * 0 + group, rows, copies=numbers)
+    found = []
+    for group, numbers in enumerate(copies):
+        if group > 2:
+            batches.add(group, {"x": pa.array([0, 1], pa.int8())}, rows, rows * 0 + group, rows, copies=numbers)
+        full = batches.take()
+        assert full.groups.tolist() == [group, group]
+        found.append(full.copies.tolist())
+    assert found == [[0, 0], [1, 2], [0, 0], [0, 3], [0, 0]]
+
+
 def test_tensors_with_their_dimensions_in_another_order_go_through_arrow() -> None:
     kind = pa.fixed_shape_tensor(pa.uint8(), (2, 3), permutation=[1, 0])
     column = array_of(kind, [[1, 2, 3, 4, 5, 6]])
