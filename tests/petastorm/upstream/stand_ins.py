@@ -127,6 +127,22 @@ def pytest_collectreport(report):
         _write({"uncollected": report.nodeid, "said": str(report.longrepr)[-2000:]})
 
 
+_exit_status = []
+
+
+def pytest_sessionfinish(exitstatus):
+    _exit_status.append(int(exitstatus))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure():
+    """End although a thread that a test left behind goes on, as one of the old stack does: all has been written."""
+    if RESULTS and _exit_status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_exit_status[0])
+
+
 def _write(line):
     if RESULTS:
         with open(RESULTS, "a") as file:
