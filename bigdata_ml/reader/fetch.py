@@ -66,7 +66,7 @@ class GroupSource:
             table = self._read(place, record, self.stored(record["path"]), where)
         except (pa.ArrowException, OSError) as error:
             raise self.unreadable(group, error) from error
-        return self.columns(group, table)
+        return self._columns(record, table)
 
     def stored(self, path: str) -> list[str]:
         """Return the columns asked for that lie in a file rather than in its directories' names."""
@@ -75,7 +75,9 @@ class GroupSource:
 
     def columns(self, group: int, table: pa.Table) -> dict[str, pa.Array]:
         """Return the columns of a row group whose stored ones are `table`, held against the dataset; raises as `read`."""
-        record = self._groups.record(group)
+        return self._columns(self._groups.record(group), table)
+
+    def _columns(self, record: dict[str, Any], table: pa.Table) -> dict[str, pa.Array]:
         where = self._where(record)
         if table.num_rows != record["rows"]:
             raise DatasetInvalid(f"{where}: has {table.num_rows} rows, the dataset was opened with {record['rows']}; {_REPLACED}")
@@ -139,8 +141,9 @@ class GroupSource:
         return _File(metadata, checksum, changed)
 
     def _check(self, table: pa.Table, where: str) -> None:
+        types = dict(zip(table.column_names, table.schema.types, strict=True))
         for field in self.schema:
-            found = table.schema.field(field.name).type if field.name in table.column_names else "missing"
+            found = types.get(field.name, "missing")
             if found != field.type:
                 raise SchemaMismatch(f"{where} field {field.name!r}: is {found}, the schema says {field.type}")
             if not field.nullable and table[field.name].null_count:

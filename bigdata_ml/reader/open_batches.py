@@ -119,8 +119,10 @@ class OpenBatches:
         if sequence is not None:
             types = [pa.field(field.name, sequence_type(field, sequence), nullable=False) for field in schema]
             self._schema = pa.schema(types)
-        parts = {(number, name): part for number, one in enumerate(self._columns) for name, part in one.parts.items()}
-        self._slots = Slots({**_MARKS, **{f"{number} {name}": part for (number, name), part in parts.items()}})
+        # By column: its parts' names in the slots.
+        self._names = [{name: f"{number} {name}" for name in one.parts} for number, one in enumerate(self._columns)]
+        parts = {names[name]: one.parts[name] for one, names in zip(self._columns, self._names, strict=True) for name in names}
+        self._slots = Slots({**_MARKS, **parts})
         # By token: rows that were not handed out, and which group it is.
         self._pending: dict[int, int] = {}
         self._groups = np.zeros(0, np.int64)
@@ -228,8 +230,10 @@ class OpenBatches:
         numbers: dict[str, np.ndarray] = {}
         arrays: dict[str, pa.Array | MakeArray] = {}
         try:
-            for number, (column, name) in enumerate(zip(self._columns, self._schema.names, strict=True)):
-                own = {"token": readable, "row": parts["row"], **{one: parts[f"{number} {one}"] for one in column.parts}}
+            for column, name, own_names in zip(self._columns, self._schema.names, self._names, strict=True):
+                own = {one: parts[its] for one, its in own_names.items()}
+                if not column.is_alone:
+                    own = {"token": readable, "row": parts["row"], **own}
                 found = column.numbers(own)
                 if found is None:
                     arrays[name] = column.array(own)
@@ -248,7 +252,7 @@ class OpenBatches:
         return full
 
     def _named(self, split: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
-        return {f"{number} {name}": part for number, parts in split for name, part in parts.items()}
+        return {self._names[number][name]: part for number, parts in split for name, part in parts.items()}
 
     def _token(self, group: int) -> int:
         """Return the number by which a group is known until its last row is handed out."""

@@ -199,6 +199,10 @@ class SequenceColumn(_Held):
         self._columns[token] = column
         return {}
 
+    def nothing(self, rows: int) -> Parts:  # noqa: ARG002
+        """Return no parts, for there are none."""
+        return {}
+
     def array(self, parts: Parts) -> pa.Array:
         """Return an array of lists of the length; `parts` are the marks."""
         steps = np.arange(self._length)

@@ -58,3 +58,28 @@ def test_a_picture_that_is_not_there_is_none() -> None:
 def test_a_broken_picture_among_others_is_named(form: str, broken: bytes) -> None:
     with pytest.raises(DecodeFailed, match=r"row 1 field 'image'"):
         decoded(form, [encoded(form, 8, 6, 3), broken])
+
+
+def jpeg(*shape: int, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, shape, dtype=np.uint8)).save(stream, "jpeg", **options)
+    return stream.getvalue()
+
+
+def test_jpegs_that_begin_otherwise_than_the_first_are_decoded_as_well() -> None:
+    files = [jpeg(8, 6, 3), jpeg(8, 6, 3, quality=20), jpeg(8, 6, 3, progressive=True), jpeg(8, 6, 3, comment=b"another begin")]
+    found = decoded("jpeg", files)
+    assert isinstance(found, np.ndarray)
+    assert found.tolist() == [decode_picture(file).tolist() for file in files]
+
+
+def test_jpegs_of_one_channel_are_handed_out_as_they_are() -> None:
+    files = [jpeg(8, 6), jpeg(8, 6)]
+    assert [picture.shape for picture in decoded("jpeg", files)] == [(8, 6), (8, 6)]
+
+
+def test_a_jpeg_that_begins_as_the_others_and_is_cut_short_is_named() -> None:
+    files = [jpeg(8, 6, 3) for _ in range(3)]
+    files[1] = files[1][: files[1].index(b"\xff\xda") + 6]
+    with pytest.raises(DecodeFailed, match=r"row 1 field 'image'"):
+        decoded("jpeg", files)

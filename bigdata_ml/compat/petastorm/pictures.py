@@ -68,7 +68,22 @@ def decode_pictures_into(files: Sequence[Any], rooms: np.ndarray) -> bool:
 
 
 def _decode_several(files: Sequence[Any], rooms: np.ndarray) -> bool:
-    return decode_sub_pngs(files, rooms) or all(_decode_into(file, room) for file, room in zip(files, rooms, strict=True))
+    together = decode_sub_pngs(files, rooms) or _decode_alike_jpegs(files, rooms)
+    return together or all(_decode_into(file, room) for file, room in zip(files, rooms, strict=True))
+
+
+def _decode_alike_jpegs(files: Sequence[Any], rooms: np.ndarray) -> bool:
+    """Decode JPEGs that begin alike, their frame headers included, as those of one encoder do: one header is read for all."""
+    end = _frame_header(files[0]) + 10
+    begin = bytes(files[0][:end])
+    if end < 10 or begin[end - 1] == 1 or any(bytes(file[:end]) != begin for file in files):
+        return False
+    from simplejpeg import decode_jpeg
+
+    try:
+        return all(decode_jpeg(file, buffer=room).shape == room.shape for file, room in zip(files, rooms, strict=True))
+    except (ValueError, KeyError):
+        return False
 
 
 def _decode_into(data: Any, room: np.ndarray) -> bool:
@@ -126,19 +141,27 @@ def _is_plain_png(data: Any) -> bool:
 
 
 def _has_one_channel(jpeg: Any) -> bool:
-    """Whether a JPEG's frame header says so (ITU T.81, B.2.2); false where none is found, which the decoder will say.
+    """Whether a JPEG's frame header says so; false where none is found, which the decoder will say.
 
     Read here since simplejpeg lets go of Python's lock to read it, for which threads then queue: a tenth of the decoding.
     """
+    place = _frame_header(jpeg)
+    return place >= 0 and bool(jpeg[place + 9] == 1)
+
+
+def _frame_header(data: Any) -> int:
+    """Return where a JPEG's frame header begins (ITU T.81, B.2.2), whose tenth byte is the number of channels; −1 for none."""
+    if bytes(data[:2]) != b"\xff\xd8":
+        return -1
     place = 2
-    while place + 9 < len(jpeg) and jpeg[place] == 0xFF:
-        kind = jpeg[place + 1]
+    while place + 9 < len(data) and data[place] == 0xFF:
+        kind = data[place + 1]
         # SOF0 … SOF15, of which DHT, JPG and DAC are none.
         if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            return bool(jpeg[place + 9] == 1)
+            return place
         # A marker may be preceded by any number of bytes 0xFF.
-        place += 1 if kind == 0xFF else 2 + (jpeg[place + 2] << 8 | jpeg[place + 3])
-    return False
+        place += 1 if kind == 0xFF else 2 + (data[place + 2] << 8 | data[place + 3])
+    return -1
 
 
 def _decode_by_pillow(data: Any) -> np.ndarray:

@@ -69,6 +69,8 @@ def torch_friendly(name: str, values: Any) -> Any:
 
 
 def _promoted(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind in "fi":
+        return values
     if values.dtype.kind in "mM":
         return values.astype(np.int64)
     if values.dtype.kind in "OUS":
