@@ -7,7 +7,8 @@ rows; 20,000 pictures of 64 × 64, JPEG and PNG as Petastorm writes them and PNG
 Four epochs each, two threads everywhere. Each run is a process of its own; the stacks take turns, so that a busy moment meets all
 of them. `--old` is an interpreter with Petastorm 0.13.1 on pyarrow 14 (scripts/petastorm-stacks.sh makes one). Rows are counted
 and their ids summed: a run that did not read every row once an epoch is an error. Ratios are those of runs beside each other:
-native ÷ bridge, native ÷ old, bridge ÷ old.
+native ÷ bridge, native ÷ old, bridge ÷ old. With `--old`, the shuffling queue of Petastorm is measured by itself as well, so that
+what torch's versions differ by is not taken for the bridge's.
 """
 
 import argparse
@@ -68,17 +69,45 @@ def write_pictures(root: Path, case: str) -> None:
     write_metadata(f"file://{root}", ours.Unischema("Pictures", [number, image]))
 
 
-def measured(python: str, stack: str, case: str, root: Path) -> dict[str, float]:
-    """Run one case in a process of its own."""
-    command = [python, "-W", "ignore", str(HERE / "cases/petastorm_readers.py"), stack, case, str(root), str(EPOCHS)]
+def run(python: str, program: str, *arguments: str) -> dict[str, Any]:
+    """Run a program of cases/ in a process of its own."""
+    command = [python, "-W", "ignore", str(HERE / "cases" / program), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{stack}, {case}:\n{done.stderr}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        sys.exit(f"{', '.join(arguments)}:\n{done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measured(python: str, stack: str, case: str, root: Path) -> dict[str, Any]:
+    """Run one case."""
+    found = run(python, "petastorm_readers.py", stack, case, str(root), str(EPOCHS))
     total = PICTURES if case in PICTURED else ROWS
     if (found["rows"], found["sum"]) != (EPOCHS * total, EPOCHS * total * (total - 1) / 2):
         sys.exit(f"{stack}, {case}: {found['rows']:,.0f} rows, ids summing up to {found['sum']:,.0f}: not every row once")
     return found
+
+
+def compare_queues(old: str, runs: int) -> dict[str, object]:
+    """Measure Petastorm's queue without a reader, on the old stack's torch and on this one's."""
+    pythons, found = {"old": old, "bridge": sys.executable}, []
+    for _ in range(runs):
+        found.append({stack: run(python, "petastorm_queue.py", stack) for stack, python in pythons.items()})
+    print("\nPetastorm's queue alone")
+    figures: dict[str, object] = {}
+    for stack in pythons:
+        torch, rates = found[0][stack]["torch"], [one[stack]["rate"] for one in found]
+        figures[f"queue alone: {stack}"] = shown(f"torch {torch}", rates, "rows/s")
+    ratios = [one["bridge"]["rate"] / one["old"]["rate"] for one in found]
+    figures["queue alone: bridge / old"] = shown("bridge is", ratios, "× old")
+    return figures
+
+
+def shown(name: str, values: list[float], unit: str) -> Measured:
+    """Print and return what was measured."""
+    one = Measured(statistics.median(values), min(values), max(values), len(values), unit)
+    print(f"  {name} {one}")
+    return one
 
 
 def main() -> None:
@@ -98,25 +127,22 @@ def main() -> None:
         for case in set(PICTURED) & set(options.cases):
             write_pictures(root / case, case)
         for case in options.cases:
-            runs: dict[str, list[dict[str, float]]] = {stack: [] for stack in stacks}
+            runs: dict[str, list[dict[str, Any]]] = {stack: [] for stack in stacks}
             for _ in range(options.runs):
                 for stack, python in stacks.items():
                     runs[stack].append(measured(python, stack, case, root / case.partition(",")[0]))
             for key, unit in (("loop", "rows/s"), ("whole", "rows/s"), ("peak", "MiB"), ("processor", "s")):
                 print(f"\n{case}: {key}")
                 for stack, found in runs.items():
-                    values = [one[key] for one in found]
-                    one = Measured(statistics.median(values), min(values), max(values), len(values), unit)
-                    figures[f"{case}: {stack}: {key}"] = one
-                    print(f"  {stack:7}{one}")
+                    figures[f"{case}: {stack}: {key}"] = shown(f"{stack:6}", [one[key] for one in found], unit)
             for mine, theirs in [("native", "bridge"), ("native", "old"), ("bridge", "old")]:
                 if theirs not in stacks:
                     continue
                 pairs = zip(runs[mine], runs[theirs], strict=True)
                 ratios = [one["loop"] / other["loop"] for one, other in pairs]
-                ratio = Measured(statistics.median(ratios), min(ratios), max(ratios), len(ratios), f"× {theirs}")
-                figures[f"{case}: {mine} / {theirs}"] = ratio
-                print(f"  {mine} is {ratio}")
+                figures[f"{case}: {mine} / {theirs}"] = shown(f"{mine} is", ratios, f"× {theirs}")
+    if options.old:
+        figures |= compare_queues(options.old, options.runs)
     print(f"\n{save('petastorm', figures)}")
 
 
