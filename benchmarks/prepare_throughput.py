@@ -1,11 +1,13 @@
 """Preparation by Spark against what else one could do: images by a script of one's own, datasets by other writers.
 
-Usage: python benchmarks/prepare_throughput.py [--runs 3] [--images 20000 60000] [--mosaic PYTHON] [--cases images pixels …]
+Usage: python benchmarks/prepare_throughput.py [--runs 3] [--images 20000 60000] [--photographs 20000] [--mosaic PYTHON]
+       [--cases images photographs pixels …]
 
 `images`: JPEG files of 320 × 240 pixels, some of them broken, empty or there twice, cleaned and written by the image job at
-local[2] and by a script with two processes. `steps`: what the Spark job's time consists of. `pixels`, `table`: the same Parquet
-files (100,000 pictures of 64 × 64 × 3 bytes; 100,000 rows of 20 columns) written as a dataset by our sink, by Petastorm's
-materialize_dataset and, where `--mosaic` names an interpreter that has mosaicml-streaming and pyspark, by its dataframe_to_mds.
+local[2] and by a script with two processes; `photographs`: the same of 1024 × 768. `steps`: what the Spark job's time consists
+of. `pixels`, `table`: the same Parquet files (100,000 pictures of 64 × 64 × 3 bytes; 100,000 rows of 20 columns) written as a
+dataset by our sink, by Petastorm's materialize_dataset and, where `--mosaic` names an interpreter that has mosaicml-streaming
+and pyspark, by its dataframe_to_mds.
 Each run is a process of its own, and all take turns. What was kept and refused must be the same, or it is an error.
 """
 
@@ -29,18 +31,21 @@ from measuring import Measured, save
 from PIL import Image
 
 HERE = Path(__file__).parent
-CASES = ("images", "steps", "pixels", "table")
+CASES = ("images", "photographs", "steps", "pixels", "table")
+SMALL, PHOTOGRAPH = (320, 240), (1024, 768)
 PICTURES, ROWS = 100_000, 100_000
 
 
-def write_image(place: tuple[str, int]) -> None:
+def write_image(place: tuple[str, int, tuple[int, int]]) -> None:
     """Write one file: of a thousand 20 as an earlier one, 3 cut off, 1 empty."""
-    folder, number = place
+    folder, number, (width, height) = place
     target = Path(folder) / f"class{number % 10}" / f"{number:06d}.jpg"
     copied = number % 1000 >= 980
     numbers = np.random.default_rng(number - 500 if copied else number)
-    coarse = Image.fromarray(numbers.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize((320, 240), Image.Resampling.BICUBIC)
-    fine = numbers.integers(-12, 13, (240, 320, 1), dtype=np.int16)
+    coarse = Image.fromarray(numbers.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    fine = numbers.integers(-12, 13, (height, width, 1), dtype=np.int16)
     pixels = np.clip(np.asarray(coarse).astype(np.int16) + fine, 0, 255).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=85)
@@ -49,12 +54,12 @@ def write_image(place: tuple[str, int]) -> None:
     target.write_bytes(content[:kept])
 
 
-def write_images(folder: Path, count: int) -> None:
+def write_images(folder: Path, count: int, size: tuple[int, int]) -> None:
     """Write the image files into ten folders."""
     for one in range(10):
         (folder / f"class{one}").mkdir(parents=True)
     with Pool() as pool:
-        pool.map(write_image, [(str(folder), number) for number in range(count)], chunksize=200)
+        pool.map(write_image, [(str(folder), number, size) for number in range(count)], chunksize=200)
 
 
 def write_pixels(folder: Path) -> None:
@@ -98,12 +103,14 @@ def shown(name: str, values: list[float], unit: str) -> Measured:
     return one
 
 
-def compare_images(root: Path, count: int, runs: int, python: str) -> tuple[dict[str, object], dict[str, float]]:
+def compare_images(
+    root: Path, name: str, count: int, runs: int, python: str, *, pixels: tuple[int, int]
+) -> tuple[dict[str, object], dict[str, float]]:
     """Measure the image job against a script; return the figures, and the median seconds of both."""
-    folder = root / f"images-{count}"
-    write_images(folder, count)
+    folder = root / f"{name}-{count}"
+    write_images(folder, count, pixels)
     size = sum(file.stat().st_size for file in folder.rglob("*.jpg"))
-    print(f"\n{count} images, {size / count / 1000:.0f} kB each; images a second and core, load {os.getloadavg()[0]:.1f}")
+    print(f"\n{count} {name}, {size / count / 1000:.0f} kB each; images a second and core, load {os.getloadavg()[0]:.1f}")
     found: dict[str, list[dict[str, float]]] = {"spark": [], "by hand": []}
     for number in range(runs):
         for stack, done in found.items():
@@ -112,13 +119,13 @@ def compare_images(root: Path, count: int, runs: int, python: str) -> tuple[dict
     kept = {(one["files"], one["kept"]) for done in found.values() for one in done}
     if len(kept) > 1:
         sys.exit(f"they kept different numbers of images: {sorted(kept)}")
-    figures: dict[str, object] = {f"{count} images: bytes": size}
+    figures: dict[str, object] = {f"{count} {name}: bytes": size}
     for key in ("job", "whole"):
         for stack, done in found.items():
             rates = [one["files"] / one[key] / 2 for one in done]
-            figures[f"{count} images: {stack}: {key}"] = shown(f"{stack}, {key}", rates, "images/s/core")
+            figures[f"{count} {name}: {stack}: {key}"] = shown(f"{stack}, {key}", rates, "images/s/core")
         ratios = [ours[key] / theirs[key] for theirs, ours in zip(found["spark"], found["by hand"], strict=True)]
-        figures[f"{count} images: spark / by hand: {key}"] = shown(f"spark / by hand, {key}", ratios, "×")
+        figures[f"{count} {name}: spark / by hand: {key}"] = shown(f"spark / by hand, {key}", ratios, "×")
     return figures, {stack: statistics.median(one["job"] for one in done) for stack, done in found.items()}
 
 
@@ -127,7 +134,7 @@ def compare_sizes(root: Path, counts: Sequence[int], runs: int, python: str) -> 
     figures: dict[str, object] = {}
     seconds: list[tuple[int, dict[str, float]]] = []
     for count in sorted(counts):
-        found, medians = compare_images(root, count, runs, python)
+        found, medians = compare_images(root, "images", count, runs, python, pixels=SMALL)
         figures |= found
         seconds.append((count, medians))
     (few, before), (many, after) = seconds[0], seconds[-1]
@@ -173,6 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--images", type=int, nargs="+", default=[20_000, 60_000], help="multiples of 1000")
+    parser.add_argument("--photographs", type=int, default=20_000, help="a multiple of 1000")
     parser.add_argument("--mosaic", help="interpreter with mosaicml-streaming and pyspark")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     options = parser.parse_args()
@@ -184,6 +192,10 @@ def main() -> None:
         root = Path(place)
         if {"images", "steps"} & {*options.cases}:
             figures |= compare_sizes(root, options.images, options.runs, sys.executable)
+        if "photographs" in options.cases:
+            count, runs = options.photographs, options.runs
+            figures |= compare_images(root, "photographs", count, runs, sys.executable, pixels=PHOTOGRAPH)[0]
+            shutil.rmtree(root / f"photographs-{count}")
         if "steps" in options.cases:
             figures["steps"] = take_apart(root, min(options.images), options.runs, sys.executable)
         for case in ("pixels", "table"):
