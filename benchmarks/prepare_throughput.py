@@ -7,7 +7,7 @@ Usage: python benchmarks/prepare_throughput.py [--runs 3] [--images 20000 60000]
 local[2] and by a script with two processes; `photographs`: the same of 1024 × 768. `steps`: what the Spark job's time consists
 of. `pixels`, `table`: the same Parquet files (100,000 pictures of 64 × 64 × 3 bytes; 100,000 rows of 20 columns) written as a
 dataset by our sink, by Petastorm's materialize_dataset and, where `--mosaic` names an interpreter that has mosaicml-streaming
-and pyspark, by its dataframe_to_mds.
+and pyspark, by its dataframe_to_mds; by the last and by ours both compressed and not.
 Each run is a process of its own, and all take turns. What was kept and refused must be the same, or it is an error.
 """
 
@@ -99,7 +99,7 @@ def run(python: str, case: str, *arguments: str) -> dict[str, float]:
 def shown(name: str, values: list[float], unit: str) -> Measured:
     """Print and return what was measured."""
     one = Measured(statistics.median(values), min(values), max(values), len(values), unit)
-    print(f"  {name:34}{one}", flush=True)
+    print(f"  {name:42}{one}", flush=True)
     return one
 
 
@@ -111,7 +111,7 @@ def compare_images(
     write_images(folder, count, pixels)
     size = sum(file.stat().st_size for file in folder.rglob("*.jpg"))
     print(f"\n{count} {name}, {size / count / 1000:.0f} kB each; images a second and core, load {os.getloadavg()[0]:.1f}")
-    found: dict[str, list[dict[str, float]]] = {"spark": [], "by hand": []}
+    found: dict[str, list[dict[str, float]]] = {"spark": [], "spark, simple compiler": [], "by hand": []}
     for number in range(runs):
         for stack, done in found.items():
             done.append(run(python, "prepare_images", stack, str(folder), str(root / f"{stack}-{count}-{number}")))
@@ -124,8 +124,9 @@ def compare_images(
         for stack, done in found.items():
             rates = [one["files"] / one[key] / 2 for one in done]
             figures[f"{count} {name}: {stack}: {key}"] = shown(f"{stack}, {key}", rates, "images/s/core")
-        ratios = [ours[key] / theirs[key] for theirs, ours in zip(found["spark"], found["by hand"], strict=True)]
-        figures[f"{count} {name}: spark / by hand: {key}"] = shown(f"spark / by hand, {key}", ratios, "×")
+        for stack in ("spark", "spark, simple compiler"):
+            ratios = [hand[key] / ours[key] for ours, hand in zip(found[stack], found["by hand"], strict=True)]
+            figures[f"{count} {name}: {stack} / by hand: {key}"] = shown(f"{stack} / by hand, {key}", ratios, "×")
     return figures, {stack: statistics.median(one["job"] for one in done) for stack, done in found.items()}
 
 
@@ -142,7 +143,8 @@ def compare_sizes(root: Path, counts: Sequence[int], runs: int, python: str) -> 
         each = {stack: (after[stack] - before[stack]) / (many - few) * 1000 for stack in after}
         figures["milliseconds of each further image"] = each
         each_text = ", ".join(f"{stack} {one:.2f} ms" for stack, one in each.items())
-        print(f"  each further image: {each_text}, ratio {each['by hand'] / each['spark']:.2f}")
+        ratios = [f"{each['by hand'] / one:.2f}" for stack, one in each.items() if stack != "by hand"]
+        print(f"  each further image: {each_text}; ratios {', '.join(ratios)}")
     return figures
 
 
@@ -169,9 +171,10 @@ def compare_writers(root: Path, case: str, runs: int, stacks: Mapping[str, str])
     for stack, done in found.items():
         figures[f"{case}: {stack}"] = shown(stack, [rows / one["seconds"] for one in done], "rows/s")
         figures[f"{case}: {stack}: bytes"] = done[0]["bytes"]
-    for stack in found.keys() - {"ours"}:
-        ratios = [theirs["seconds"] / ours["seconds"] for theirs, ours in zip(found[stack], found["ours"], strict=True)]
-        figures[f"{case}: ours / {stack}"] = shown(f"ours / {stack}", ratios, "×")
+    for mine, other in (("ours", "petastorm"), ("ours", "mosaic"), ("ours uncompressed", "mosaic"), ("ours", "mosaic zstd")):
+        if other in found:
+            ratios = [theirs["seconds"] / ours["seconds"] for theirs, ours in zip(found[other], found[mine], strict=True)]
+            figures[f"{case}: {mine} / {other}"] = shown(f"{mine} / {other}", ratios, "×")
     return figures
 
 
@@ -184,9 +187,9 @@ def main() -> None:
     parser.add_argument("--mosaic", help="interpreter with mosaicml-streaming and pyspark")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     options = parser.parse_args()
-    stacks = {"ours": sys.executable, "petastorm": sys.executable}
+    stacks = {"ours": sys.executable, "ours uncompressed": sys.executable, "petastorm": sys.executable}
     if options.mosaic:
-        stacks["mosaic"] = options.mosaic
+        stacks |= {"mosaic": options.mosaic, "mosaic zstd": options.mosaic}
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)

@@ -1,9 +1,9 @@
 """One case of benchmarks/prepare_throughput.py, in a process of its own: STACK FOLDER DATASET; it prints JSON.
 
-STACK is `spark`, the image job on two cores; `by hand`, a script with two processes that does the same checks by the same
-functions and libraries, in memory, and writes Parquet; or `steps`, the parts of the Spark job one after the other, each with what
-comes before it. `job` are the seconds without the start of Spark or the processes, `whole` with it; `files` those found, `kept`
-the rows written.
+STACK is `spark`, the image job on two cores; `spark, simple compiler`, the same with Java's first compiler alone; `by hand`, a
+script with two processes that does the same checks by the same functions and libraries, in memory, and writes Parquet; or
+`steps`, the parts of the Spark job one after the other, each with what comes before it. `job` are the seconds without the start
+of Spark or the processes, `whole` with it; `files` those found, `kept` the rows written.
 """
 
 import hashlib
@@ -30,24 +30,23 @@ DISTANCE = 6
 SPLITS = (("train", 0.8), ("validation", 0.9), ("test", 1.0))
 
 
-def spark_session():
+def spark_session(java_options: str = ""):
     """Return Spark on two cores."""
     from pyspark.sql import SparkSession
 
     from bigdata_ml.prepare.session import spark_session as session
 
-    SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config(
-        "spark.ui.showConsoleProgress", "false"
-    ).getOrCreate()
+    builder = SparkSession.builder.master("local[2]").config("spark.driver.extraJavaOptions", java_options)
+    builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false").getOrCreate()
     return session("benchmark")
 
 
-def by_spark(folder: str, dataset: str) -> dict[str, float]:
+def by_spark(folder: str, dataset: str, *, java_options: str = "") -> dict[str, float]:
     """Run the image job."""
     from bigdata_ml.prepare import ImageJob, prepare_images
 
     begin = time.perf_counter()
-    spark = spark_session()
+    spark = spark_session(java_options)
     started = time.perf_counter()
     manifest = prepare_images(spark, ImageJob(source=folder, dataset=dataset, encoding="source"))
     end = time.perf_counter()
@@ -180,4 +179,6 @@ def _runs(keys: np.ndarray) -> tuple[list[int], list[int]]:
 
 if __name__ == "__main__":
     _, stack, folder, dataset = sys.argv
-    print(json.dumps({"spark": by_spark, "by hand": by_hand, "steps": by_steps}[stack](folder, dataset)))
+    simple = partial(by_spark, java_options="-XX:TieredStopAtLevel=1 -XX:+UseParallelGC")
+    stacks = {"spark": by_spark, "spark, simple compiler": simple, "by hand": by_hand, "steps": by_steps}
+    print(json.dumps(stacks[stack](folder, dataset)))

@@ -1,7 +1,8 @@
 """One case of benchmarks/prepare_throughput.py, in a process of its own: STACK CASE SOURCE DATASET; it prints JSON.
 
 The same Parquet files, read by Spark on two cores, are written as a dataset by `ours` (the sink and publishing), by `petastorm`
-(materialize_dataset, as its documentation says) or by `mosaic` (dataframe_to_mds). CASE is `pixels` or `table`. `seconds` are
+(materialize_dataset, as its documentation says) or by `mosaic` (dataframe_to_mds, uncompressed as in its documentation);
+`ours uncompressed` and `mosaic zstd` are the same with the other's compression. CASE is `pixels` or `table`. `seconds` are
 those of the writing, Spark, its Python workers and Java's compiled code being there; `first` those of one of the files, written
 before; `bytes` what lies there afterwards.
 """
@@ -10,6 +11,7 @@ import json
 import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +33,7 @@ def spark_session() -> SparkSession:
     return spark
 
 
-def write_ours(rows: DataFrame, dataset: str, case: str) -> None:
+def write_ours(rows: DataFrame, dataset: str, case: str, *, compression: str = "zstd") -> None:
     """Write all rows as the split train, and publish."""
     import pyarrow as pa
     from pyspark.sql import functions as F
@@ -50,7 +52,7 @@ def write_ours(rows: DataFrame, dataset: str, case: str) -> None:
         encode = _as_they_are
     judged = rows.withColumns({"split": F.lit("train"), "__reason": F.lit(None).cast("string")})
     with stage(dataset) as staging:
-        sink = Sink(schema=schema, options=WriteOptions(), encode=encode, refuse=_none, reason="__reason")
+        sink = Sink(schema=schema, options=WriteOptions(compression=compression), encode=encode, refuse=_none, reason="__reason")
         written = sink.write(judged, staging)
         count = sum(file.rows for file in written.files)
         contract = Contract(
@@ -111,13 +113,13 @@ def write_by_petastorm(rows: DataFrame, dataset: str, case: str) -> None:
         spark.createDataFrame(rows.rdd.map(encoded), schema.as_spark_schema()).write.parquet(dataset)
 
 
-def write_by_mosaic(rows: DataFrame, dataset: str, case: str) -> None:
-    """Write the rows as MDS; a copy of each row's bytes, without compression, as its documentation does."""
+def write_by_mosaic(rows: DataFrame, dataset: str, case: str, *, compression: str | None = None) -> None:
+    """Write the rows as MDS: a copy of each row's bytes."""
     from streaming.base.converters import dataframe_to_mds
 
     kinds = {"f": "float32", "i": "int64"}
     columns = {"id": "int64", "image": "bytes"} if case == "pixels" else {name: kinds[name[0]] for name in rows.columns}
-    kwargs = {"out": dataset.removeprefix("file://"), "columns": columns, "compression": None}
+    kwargs = {"out": dataset.removeprefix("file://"), "columns": columns, "compression": compression}
     dataframe_to_mds(rows, merge_index=True, mds_kwargs=kwargs)
 
 
@@ -126,7 +128,13 @@ if __name__ == "__main__":
     spark = spark_session()
     rows = spark.read.parquet(f"file://{source}")
     rows.write.format("noop").mode("overwrite").save()
-    write = {"ours": write_ours, "petastorm": write_by_petastorm, "mosaic": write_by_mosaic}[stack]
+    write = {
+        "ours": write_ours,
+        "ours uncompressed": partial(write_ours, compression="none"),
+        "petastorm": write_by_petastorm,
+        "mosaic": write_by_mosaic,
+        "mosaic zstd": partial(write_by_mosaic, compression="zstd"),
+    }[stack]
     times = [time.perf_counter()]
     for one, place in ((spark.read.parquet(f"file://{source}/0.parquet"), f"{dataset}-first"), (rows, dataset)):
         write(one, f"file://{place}", case)
