@@ -124,7 +124,7 @@ class _Task:
         with ExitStack() as undo:
             for batch in batches:
                 kept = pc.is_null(batch.column(self.sink.reason))
-                for split, rows in _by_split(batch.filter(kept)):
+                for split, rows in _by_split(batch, kept):
                     if split not in writers:
                         writer = PartWriter(
                             root, split=split, name=f"{name}.parquet", schema=self.sink.schema, options=self.sink.options
@@ -151,10 +151,12 @@ class _Task:
                 report.moments[one.name] = before.merge(Moments.of(batch.column(one.name)))
 
 
-def _by_split(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
+def _by_split(batch: pa.RecordBatch, kept: pa.BooleanArray) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Yield the kept rows of each split; a batch that is all of one is not copied."""
     column = batch.column("split")
-    for split in sorted(pc.unique(column).to_pylist()):
-        yield split, batch.filter(pc.equal(column, split))
+    for split in sorted(pc.unique(column.filter(kept)).to_pylist()):
+        mine = pc.and_(kept, pc.equal(column, split))
+        yield split, batch if mine.true_count == batch.num_rows else batch.filter(mine)
 
 
 def quarantine_batch(
