@@ -1,6 +1,7 @@
 """What the image job says of its cleaning: the verdict, the rules in words, and the quality page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -143,10 +144,9 @@ def image_quality(
         for path in group[:_MEMBERS_SHOWN]
     ]
     wanted = sorted({path for paths in chosen.values() for path in paths} | {path for path, _ in alike})
-    shown = {}
-    for row in judged.where(F.col("path").isin(wanted)).collect():
-        seen = row.asDict()
-        shown[row["path"]] = {**seen, "content": None, "thumbnail": thumbnail_of(seen, raw=raw)}
+    # Made small where the images lie: two dozen whole ones may be more than the driver holds.
+    pictured = judged.where(F.col("path").isin(wanted)).select(*_PICTURED).mapInArrow(partial(_made_small, raw=raw), _SHOWN)
+    shown = {row["path"]: row.asDict() for row in pictured.collect()}
     warned = [
         (path, f"{what.removeprefix('warned ')}: ")
         for what, paths in chosen.items()
@@ -182,6 +182,20 @@ def image_quality(
     return {QUALITY: html, QUALITY_NUMBERS: numbers}
 
 
+_SHOWN = "path string, label string, reason string, detail string, thumbnail binary"
+_CONTENT = ["thumbnail", "content", "height", "width", "channels"]
+_PICTURED = ("path", "label", "reason", "detail", *_CONTENT)
+
+
+def _made_small(batches: Iterator[pa.RecordBatch], *, raw: bool) -> Iterator[pa.RecordBatch]:
+    """Return rows without their content, each with a thumbnail if one can be had."""
+    for batch in batches:
+        # Row by row, so that no two contents are held beside the batch.
+        for one in (batch.slice(row, 1) for row in range(batch.num_rows)):
+            picture = pa.array([thumbnail_of(one.select(_CONTENT).to_pylist()[0], raw=raw)], pa.binary())
+            yield pa.RecordBatch.from_arrays([*(one.column(name) for name in _PICTURED[:4]), picture], names=list(_PICTURED[:5]))
+
+
 def _chosen(facts: DataFrame) -> dict[str, list[str]]:
     """Return paths of some rows by what became of them: `kept`, `refused REASON`, `warned NAME`."""
     refused = F.col("reason").isNotNull()
@@ -206,7 +220,7 @@ def _quarantined(rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 def _pictures(shown: Mapping[str, dict[str, Any]], captions: Sequence[tuple[str, str]]) -> list[Picture]:
     found = [(shown[path]["thumbnail"], f"{text}{_named(shown[path]['label'], path)}") for path, text in captions]
-    return [Picture(png=png, caption=caption) for png, caption in found if png is not None]
+    return [Picture(png=bytes(png), caption=caption) for png, caption in found if png is not None]
 
 
 def _named(label: str | None, path: str) -> str:
