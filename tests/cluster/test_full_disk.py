@@ -86,8 +86,9 @@ def assert_refused(done: "subprocess.CompletedProcess[str]", error: str) -> None
     said = [line for line in done.stdout.splitlines() if re.match(r"\w+: .*No space left on device", line)]
     assert len(said) == 1, done.stdout[-6000:]
     assert re.match(error, said[0]), said[0]
-    # Before it come Spark's own words on the tasks that failed.
-    assert said[0] == done.stdout.splitlines()[-1]
+    # Before it come Spark's own words on the tasks that failed; after it, at most those of a worker whose task it ended.
+    after = done.stdout.partition(said[0])[2].strip()
+    assert not after or "pyspark/daemon.py" in after, after
 
 
 def old_version(disk: SmallDisk) -> set[str]:
