@@ -21,7 +21,14 @@ Bounds = Mapping[str, Sequence[int]]
 
 
 def assign_grouped_split(
-    rows: DataFrame, rule: SplitRule, *, linked_by: str, own_groups: bool, label: str | None = None, bounds: Bounds | None = None
+    rows: DataFrame,
+    rule: SplitRule,
+    *,
+    linked_by: str,
+    own_groups: bool,
+    voting: str | None = None,
+    label: str | None = None,
+    bounds: Bounds | None = None,
 ) -> DataFrame:
     """Add `split`, and `moved`: whether the row's own hash would have put it elsewhere.
 
@@ -30,6 +37,7 @@ def assign_grouped_split(
         rule: key, shares and seed.
         linked_by: column (long or null); rows that share a value belong together, as rows with one key do.
         own_groups: whether several rows can have one key.
+        voting: column (boolean) of the rows to divide; the others get no split and move none.
         label: column of the class, where `bounds` are given.
         bounds: by class, where each split but the last ends in [0, SCALE]; other classes take the rule's own.
 
@@ -41,10 +49,13 @@ def assign_grouped_split(
     key = F.col(rule.key[0])
     placed = _with_bounds(rows, rule, label, bounds or {})
     rank = _rank(hash_share(rule, key), names, order)
-    placed = _with_units(placed.withColumn("__rank", rank), key, linked_by, own_groups=own_groups)
+    counts = F.lit(True) if voting is None else F.col(voting)
+    placed = _with_units(placed.withColumn("__rank", F.when(counts, rank)), key, linked_by, counts, own_groups=own_groups)
     held_out = F.max("__rank").over(Window.partitionBy("__unit"))
-    split = F.element_at(F.array(*map(F.lit, order)), held_out + 1)
-    return placed.withColumns({"split": split, "moved": held_out != F.col("__rank")}).drop("__rank", "__unit", "__bounds")
+    split = F.when(counts, F.element_at(F.array(*map(F.lit, order)), held_out + 1))
+    return placed.withColumns({"split": split, "moved": counts & (held_out != F.col("__rank"))}).drop(
+        "__rank", "__unit", "__bounds"
+    )
 
 
 def class_bounds(rows: DataFrame, rule: SplitRule, *, label: str, known: Bounds | None = None) -> dict[str, tuple[int, ...]]:
@@ -118,10 +129,10 @@ def _rank(share: Column, names: Sequence[str], order: Sequence[str]) -> Column:
     return column
 
 
-def _with_units(rows: DataFrame, key: Column, linked_by: str, *, own_groups: bool) -> DataFrame:
+def _with_units(rows: DataFrame, key: Column, linked_by: str, counts: Column, *, own_groups: bool) -> DataFrame:
     """Add `__unit`, equal for rows that belong together."""
     by_key, by_link = F.xxhash64(F.lit("key"), key), F.xxhash64(F.lit("link"), F.col(linked_by))
-    linked = F.col(linked_by).isNotNull()
+    linked = counts & F.col(linked_by).isNotNull()
     if not own_groups:
         return rows.withColumn("__unit", F.when(linked, by_link).otherwise(by_key))
     edges = rows.where(linked).select(by_key.alias("a"), by_link.alias("b")).distinct()

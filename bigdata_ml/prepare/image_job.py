@@ -26,7 +26,7 @@ from bigdata_ml.prepare.gate import Limit, check_limits, check_reasons
 from bigdata_ml.prepare.grouped_split import Bounds, bounds_from_json
 from bigdata_ml.prepare.image_checks import ImageChecks
 from bigdata_ml.prepare.image_columns import columns_of, image_schema
-from bigdata_ml.prepare.image_report import asked_for, image_quality, refused_rows, verdict
+from bigdata_ml.prepare.image_report import Shown, asked_for, image_quality, pictures_of, refused_rows, shown_of, verdict
 from bigdata_ml.prepare.image_steps import (
     Judgement,
     bring_together,
@@ -225,10 +225,10 @@ def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bound
         for place in staging.debris:
             say(f"deleted what a killed job left: {place}")
         with stage_progress(spark.sparkContext, "decode, judge", rows=work.files.files):
-            found = together.agg(F.count(F.lit(1)).alias("files"), F.count("content").alias("contents")).collect()[0]
-        if found["files"] != found["contents"]:
+            missing = facts.agg(F.count_if("missing")).collect()[0][0]
+        if missing:
             raise JobRefused(
-                f"{job.dataset}: of {found['files'] - found['contents']} files its ledger says that their content is stored, and "
+                f"{job.dataset}: of {missing} files its ledger says that their content is stored, and "
                 "it is not: the version that is there is damaged; run without --incremental"
             )
         with stage_progress(spark.sparkContext, "find duplicates and near ones, split", rows=work.files.files):
@@ -266,6 +266,8 @@ def _write(
     if work.only_pixels and schema["image"].codec is not Codec.RAW_IMAGE:
         raise _FormChanged
     kept = facts.where(F.col("reason").isNull())
+    with stage_progress(spark.sparkContext, "choose what the quality page shows", rows=folder.files):
+        shown = shown_of(facts, largest_near_groups(facts, groups=_GROUPS, members=_MEMBERS))
     statistics = image_statistics(kept.where(F.col("split") == "train"), channels=judgement.channels)
     sink = Sink(
         schema=schema,
@@ -273,6 +275,7 @@ def _write(
         encode=columns_of(schema, judgement, raw=raw),
         refuse=partial(refused_rows, raw=raw),
         reason="reason",
+        sample=partial(pictures_of, paths=frozenset(shown.rows), raw=raw),
     )
     with stage_progress(spark.sparkContext, "write", rows=judgement.kept):
         written = sink.write(judged.rows.sortWithinPartitions("__place", "sha256", "path"), staging)
@@ -300,7 +303,7 @@ def _write(
         provenance=_provenance(job, work, staging.debris),
     )
     with stage_progress(spark.sparkContext, "make the quality page", rows=folder.files):
-        pages = _pages(job, contract, splits, judged, before)
+        pages = _pages(job, contract, splits, facts, before, shown=shown, pictures=written.samples)
     # Rows that were lost with an executor were read again.
     folder.refuse_changed()
     manifest = publish(staging, written.files, contract, quarantine=written.quarantine, pages=pages, ledger=ledger)
@@ -309,19 +312,24 @@ def _write(
 
 
 def _pages(
-    job: ImageJob, contract: Contract, splits: Mapping[str, int], judged: _Judged, before: Manifest | None
+    job: ImageJob,
+    contract: Contract,
+    splits: Mapping[str, int],
+    facts: DataFrame,
+    before: Manifest | None,
+    *,
+    shown: Shown,
+    pictures: Mapping[str, bytes],
 ) -> dict[str, bytes]:
     """Return the quality page, its numbers and the metrics' history by path; runs Spark jobs."""
     shifts = find_shifts(before, contract) if before else []
-    changes = image_changes(judged.facts, found=contract.cleaning.found, labels=job.has_labels)
+    changes = image_changes(facts, found=contract.cleaning.found, labels=job.has_labels)
     pages = image_quality(
         dataset_url=job.dataset,
         contract=contract,
         splits=splits,
-        facts=judged.facts,
-        judged=judged.rows,
-        near_groups=largest_near_groups(judged.facts, groups=_GROUPS, members=_MEMBERS),
-        raw=job.encoding == "raw",
+        shown=shown,
+        pictures=pictures,
         more_sections=[change_section(changes), *([drift_section(before, shifts)] if before else [])],
         more_numbers={"changes": change_numbers(changes), **({"drift": as_numbers(shifts)} if before else {})},
     )

@@ -1,7 +1,7 @@
 """What the image job says of its cleaning: the verdict, the rules in words, and the quality page."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +18,7 @@ from bigdata_ml.prepare.picture import PictureRules
 from bigdata_ml.prepare.quality import quality_page
 from bigdata_ml.prepare.sink import quarantine_batch
 
-__all__ = ["asked_for", "image_quality", "refused_rows", "verdict"]
+__all__ = ["Shown", "asked_for", "image_quality", "pictures_of", "refused_rows", "shown_of", "verdict"]
 
 # Reason or warning → rule. In the order in which a file is judged.
 RULES = {
@@ -113,53 +113,83 @@ def refused_rows(batch: pa.RecordBatch, *, raw: bool) -> pa.RecordBatch:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """Which files the quality page shows.
+
+    Attributes:
+        chosen: paths of some by what became of them: `kept`, `refused REASON`, `warned NAME`.
+        near_groups: paths of images that look alike, by group, the largest groups first.
+        rows: path → path, label, reason, detail, of those and of the first of the near groups.
+    """
+
+    chosen: Mapping[str, Sequence[str]]
+    near_groups: Sequence[Sequence[str]]
+    rows: Mapping[str, Mapping[str, Any]]
+
+
+def shown_of(facts: DataFrame, near_groups: Sequence[Sequence[str]]) -> Shown:
+    """Choose what the quality page shows; runs Spark jobs.
+
+    Args:
+        facts: all rows without their bytes: path, label, sha256, reason, detail, warnings.
+        near_groups: paths of images that look alike, by group.
+    """
+    chosen, rows = _chosen(facts)
+    alike = sorted({path for path, _ in _first_of(near_groups)} - rows.keys())
+    if alike:
+        found = facts.where(F.col("path").isin(alike)).select(*_SAID).collect()
+        rows |= {row["path"]: row.asDict() for row in found}
+    return Shown(chosen=chosen, near_groups=near_groups, rows=rows)
+
+
+def pictures_of(batch: pa.RecordBatch, *, paths: frozenset[str], raw: bool) -> dict[str, bytes]:
+    """Return PNGs of at most 64 × 64 pixels of those rows of an inspection that have these paths, where one can be had."""
+    found = {}
+    for row, path in enumerate(batch.column("path").to_pylist()):
+        if path in paths:
+            # Row by row: a content can be 50 MB.
+            picture = thumbnail_of(batch.slice(row, 1).select(_CONTENT).to_pylist()[0], raw=raw)
+            if picture is not None:
+                found[path] = picture
+    return found
+
+
 def image_quality(
     *,
     dataset_url: str,
     contract: Contract,
     splits: Mapping[str, int],
-    facts: DataFrame,
-    judged: DataFrame,
-    near_groups: Sequence[Sequence[str]],
-    raw: bool,
+    shown: Shown,
+    pictures: Mapping[str, bytes],
     more_sections: Sequence[Section] = (),
     more_numbers: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, bytes]:
-    """Return the quality page and its numbers by path; runs Spark jobs.
+    """Return the quality page and its numbers by path.
 
     Args:
         dataset_url: where the dataset is published.
         contract: the dataset's.
         splits: rows by split.
-        facts: all rows without their bytes: path, label, sha256, reason, warnings.
-        judged: the same rows with content and thumbnail.
-        near_groups: paths of images that look alike, by group.
-        raw: whether content is pixels.
+        shown: the files that the page shows.
+        pictures: by path, of those of which one can be had.
         more_sections, more_numbers: as for `quality_page`.
     """
-    chosen = _chosen(facts)
-    alike = [
-        (path, f"group {index + 1}: ")
-        for index, group in enumerate(near_groups[:_GROUPS_SHOWN])
-        for path in group[:_MEMBERS_SHOWN]
-    ]
-    wanted = sorted({path for paths in chosen.values() for path in paths} | {path for path, _ in alike})
-    # Made small where the images lie: two dozen whole ones may be more than the driver holds.
-    pictured = judged.where(F.col("path").isin(wanted)).select(*_PICTURED).mapInArrow(partial(_made_small, raw=raw), _SHOWN)
-    shown = {row["path"]: row.asDict() for row in pictured.collect()}
+    rows = {path: {**row, "thumbnail": pictures.get(path)} for path, row in shown.rows.items()}
     warned = [
         (path, f"{what.removeprefix('warned ')}: ")
-        for what, paths in chosen.items()
+        for what, paths in shown.chosen.items()
         if what.startswith("warned ")
         for path in paths
     ]
+    alike = list(_first_of(shown.near_groups))
     galleries = [
-        Gallery(pictures, caption)
-        for pictures, caption in (
-            (_pictures(shown, warned), "Noticed and let pass: examples"),
-            (_pictures(shown, alike), f"Near duplicates: the largest of {len(near_groups)} groups"),
+        Gallery(some, caption)
+        for some, caption in (
+            (_pictures(rows, warned), "Noticed and let pass: examples"),
+            (_pictures(rows, alike), f"Near duplicates: the largest of {len(shown.near_groups)} groups"),
         )
-        if pictures
+        if some
     ]
     html, numbers = quality_page(
         dataset_url=dataset_url,
@@ -170,11 +200,11 @@ def image_quality(
         statistics=contract.statistics,
         joins=(),
         refused_samples=_quarantined(
-            [shown[path] for what, paths in chosen.items() if what.startswith("refused ") for path in paths]
+            [rows[path] for what, paths in shown.chosen.items() if what.startswith("refused ") for path in paths]
         ),
-        kept_samples=_pictures(shown, [(path, "") for path in chosen.get("kept", [])]),
+        kept_samples=_pictures(rows, [(path, "") for path in shown.chosen.get("kept", [])]),
         galleries=galleries,
-        near_groups=near_groups,
+        near_groups=shown.near_groups,
         provenance=contract.provenance,
         more_sections=more_sections,
         more_numbers=more_numbers,
@@ -182,44 +212,40 @@ def image_quality(
     return {QUALITY: html, QUALITY_NUMBERS: numbers}
 
 
-_SHOWN = "path string, label string, reason string, detail string, thumbnail binary"
+_SAID = ("path", "label", "reason", "detail")
 _CONTENT = ["thumbnail", "content", "height", "width", "channels"]
-_PICTURED = ("path", "label", "reason", "detail", *_CONTENT)
 
 
-def _made_small(batches: Iterator[pa.RecordBatch], *, raw: bool) -> Iterator[pa.RecordBatch]:
-    """Return rows without their content, each with a thumbnail if one can be had."""
-    for batch in batches:
-        # Row by row, so that no two contents are held beside the batch.
-        for one in (batch.slice(row, 1) for row in range(batch.num_rows)):
-            picture = pa.array([thumbnail_of(one.select(_CONTENT).to_pylist()[0], raw=raw)], pa.binary())
-            yield pa.RecordBatch.from_arrays([*(one.column(name) for name in _PICTURED[:4]), picture], names=list(_PICTURED[:5]))
+def _first_of(near_groups: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
+    for index, group in enumerate(near_groups[:_GROUPS_SHOWN]):
+        for path in group[:_MEMBERS_SHOWN]:
+            yield path, f"group {index + 1}: "
 
 
-def _chosen(facts: DataFrame) -> dict[str, list[str]]:
-    """Return paths of some rows by what became of them: `kept`, `refused REASON`, `warned NAME`."""
+def _chosen(facts: DataFrame) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
+    """Return paths of some rows by what became of them: `kept`, `refused REASON`, `warned NAME`; and by path what is said."""
     refused = F.col("reason").isNotNull()
     what = F.when(refused, F.array(F.concat(F.lit("refused "), "reason"))).otherwise(
         F.concat(F.array(F.lit("kept")), F.transform("warnings", lambda name: F.concat(F.lit("warned "), name)))
     )
-    named = facts.select("path", "sha256", F.explode(what).alias("what"))
+    named = facts.select(*_SAID, "sha256", F.explode(what).alias("what"))
     place = F.row_number().over(Window.partitionBy("what").orderBy("sha256", "path"))
     # The first condition is one that Spark can apply before it sorts.
     first = named.withColumn("place", place).where(F.col("place") <= _SAMPLES)
     rows = first.where((F.col("what") == "kept") | (F.col("place") <= _SAMPLES_A_NAME)).orderBy("what", "place").collect()
-    found: dict[str, list[str]] = {}
+    paths: dict[str, list[str]] = {}
     for row in rows:
-        found.setdefault(row["what"], []).append(row["path"])
-    return found
+        paths.setdefault(row["what"], []).append(row["path"])
+    return paths, {row["path"]: {name: row[name] for name in _SAID} for row in rows}
 
 
-def _quarantined(rows: Sequence[dict[str, Any]]) -> pa.Table:
+def _quarantined(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     columns = {"source": "path", "reason": "reason", "detail": "detail", "thumbnail": "thumbnail"}
     return pa.Table.from_pylist([{name: row[one] for name, one in columns.items()} for row in rows], QUARANTINE_SCHEMA)
 
 
-def _pictures(shown: Mapping[str, dict[str, Any]], captions: Sequence[tuple[str, str]]) -> list[Picture]:
-    found = [(shown[path]["thumbnail"], f"{text}{_named(shown[path]['label'], path)}") for path, text in captions]
+def _pictures(rows: Mapping[str, Mapping[str, Any]], captions: Sequence[tuple[str, str]]) -> list[Picture]:
+    found = [(rows[path]["thumbnail"], f"{text}{_named(rows[path]['label'], path)}") for path, text in captions]
     return [Picture(png=bytes(png), caption=caption) for png, caption in found if png is not None]
 
 

@@ -64,9 +64,11 @@ def judge_bytes(together: DataFrame, *, labels: bool, conflicts: ConflictPolicy)
     """Return everything about the files but their bytes, judged as far as equal bytes tell.
 
     Without `labels` none is missing and none contradicts another. `inspected` keeps reason, detail and warnings as they were;
-    `voting` says that a file is not refused by itself, whatever others make of it; `number` counts files of one path and content.
+    `voting` says that a file is not refused by itself, whatever others make of it; `number` counts files of one path and content;
+    `missing` says that the bytes are not to be had.
     """
-    facts = together.drop("content", "thumbnail").withColumn("inspected", F.struct("reason", "detail", "warnings"))
+    facts = together.withColumn("missing", F.col("content").isNull()).drop("content", "thumbnail")
+    facts = facts.withColumn("inspected", F.struct("reason", "detail", "warnings"))
     facts = facts.withColumn("number", _number())
     facts = (facts.transform(refuse_unlabelled) if labels else facts).withColumn("voting", F.col("reason").isNull())
     if labels:
@@ -112,13 +114,12 @@ def divide(
     """
     kept = F.col("reason").isNull()
     bounds = class_bounds(judged.where(kept), rule, label="label", known=known) if stratify or known is not None else None
-    voting = judged.where(F.col("voting"))
     own_groups = rule.key != ("sha256",)
-    split = assign_grouped_split(voting, rule, linked_by="linked", own_groups=own_groups, label="label", bounds=bounds)
+    split = assign_grouped_split(
+        judged, rule, linked_by="linked", own_groups=own_groups, voting="voting", label="label", bounds=bounds
+    )
     warnings = F.concat("warnings", _noticed(kept & F.col("moved"), "moved_with_group"))
-    split = split.withColumns({"split": F.when(kept, F.col("split")), "warnings": warnings}).drop("moved")
-    refused = judged.where(~F.col("voting")).withColumn("split", F.lit(None).cast("string"))
-    return split.unionByName(refused), bounds
+    return split.withColumns({"split": F.when(kept, F.col("split")), "warnings": warnings}).drop("moved"), bounds
 
 
 def with_verdicts(together: DataFrame, divided: DataFrame, *, partitions: int, repeated: bool) -> DataFrame:

@@ -18,7 +18,7 @@ from bigdata_ml.prepare.image_checks import LEAST_SIDE, ImageChecks, looks_of
 from bigdata_ml.prepare.perceptual_hash import perceptual_hash
 from bigdata_ml.prepare.picture import ENDINGS, ImageRefused, PictureRules, decode_picture, partial_picture
 from bigdata_ml.prepare.sources.packed import Packs
-from bigdata_ml.prepare.stored_picture import PictureStorage, in_channels, pixels_of_file, thumbnail
+from bigdata_ml.prepare.stored_picture import PictureStorage, in_channels, pixels_of_file, thumbnail, thumbnail_of_file
 from bigdata_ml.schema.codec import tensor_column
 
 __all__ = ["Inspection", "inspect_images", "inspect_packs", "pixels_of", "refuse_unlabelled", "refused_where", "thumbnail_of"]
@@ -108,7 +108,9 @@ def thumbnail_of(row: dict[str, Any], *, raw: bool) -> bytes | None:
         return bytes(row["thumbnail"])
     if row["height"] is None:
         return None
-    pixels = _pixels(row, row["channels"], raw=raw)
+    if not raw:
+        return thumbnail_of_file(bytes(row["content"]), row["channels"])
+    pixels = _pixels(row, row["channels"], raw=True)
     return thumbnail(Image.fromarray(pixels[:, :, 0] if row["channels"] == 1 else pixels))
 
 

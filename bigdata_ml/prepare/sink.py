@@ -3,6 +3,7 @@
 The driver publishes only what successful attempts returned, so the counts are right under retries and speculation.
 """
 
+import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -28,11 +29,12 @@ _FILE_BYTES = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What the successful tasks wrote: data files, quarantine files, and the train split's moments by column."""
+    """What the successful tasks wrote: data files, quarantine files, the train split's moments by column, and their samples."""
 
     files: tuple[PartFile, ...]
     quarantine: tuple[str, ...]
     moments: Mapping[str, Moments]
+    samples: Mapping[str, bytes]
 
     def rows_by_split(self) -> dict[str, int]:
         """Return the rows written by split."""
@@ -49,6 +51,7 @@ class _TaskReport:
     files: list[PartFile] = field(default_factory=list)
     quarantine: list[str] = field(default_factory=list)
     moments: dict[str, Moments] = field(default_factory=dict)
+    samples: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> "_TaskReport":
@@ -56,7 +59,12 @@ class _TaskReport:
             files=[PartFile(**{**file, "records": tuple(file["records"])}) for file in written["files"]],
             quarantine=written["quarantine"],
             moments={name: Moments(**one) for name, one in written["moments"].items()},
+            samples=written["samples"],
         )
+
+
+def _no_samples(_: pa.RecordBatch) -> Mapping[str, bytes]:
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +77,7 @@ class Sink:
         encode: makes, on the executors, a batch with the schema's columns of a batch of the DataFrame's.
         refuse: makes a batch with the quarantine's columns of one.
         reason: column that is null for rows to keep.
+        sample: makes of a batch what is to be seen of some of its rows, by their names: a few hundred of some KB in all.
     """
 
     schema: Schema
@@ -76,6 +85,7 @@ class Sink:
     encode: Callable[[pa.RecordBatch], pa.RecordBatch]
     refuse: Callable[[pa.RecordBatch], pa.RecordBatch]
     reason: str
+    sample: Callable[[pa.RecordBatch], Mapping[str, bytes]] = _no_samples
 
     def write(self, rows: DataFrame, staging: Staging) -> Written:
         """Write the rows, which have a column `split`, each partition in the order it has.
@@ -92,6 +102,7 @@ class Sink:
             files=tuple(file for report in reports for file in report.files),
             quarantine=tuple(path for report in reports for path in report.quarantine),
             moments={name: merged([one.moments[name] for one in reports if name in one.moments]) for name in names},
+            samples={name: base64.b64decode(one) for report in reports for name, one in report.samples.items()},
         )
 
 
@@ -139,6 +150,7 @@ class _Task:
                     if quarantine is None:
                         quarantine = undo.enter_context(QuarantineWriter(root, f"{name}.arrow"))
                     quarantine.write(self.sink.refuse(refused))
+                report.samples.update((name, base64.b64encode(one).decode()) for name, one in self.sink.sample(batch).items())
             report.files.extend(writers[split].close() for split in sorted(writers))
             if quarantine is not None:
                 quarantine.close()

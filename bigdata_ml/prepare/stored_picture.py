@@ -11,7 +11,7 @@ from PIL import Image
 
 from bigdata_ml.prepare.picture import Decoded
 
-__all__ = ["RAW_BYTES", "PictureStorage", "pixels_of_file", "thumbnail"]
+__all__ = ["RAW_BYTES", "PictureStorage", "pixels_of_file", "thumbnail", "thumbnail_of_file"]
 
 # Below this an image is kept as pixels: decoding would cost more than reading.
 RAW_BYTES = 16 << 10
@@ -88,6 +88,13 @@ def pixels_of_file(content: bytes, channels: int) -> np.ndarray:
         return in_channels(np.asarray(image.convert("L" if channels == 1 else "RGB")), channels)
 
 
+def thumbnail_of_file(content: bytes, channels: int) -> bytes:
+    """Return an image that is kept as a file, 1 or 3 channels, as a PNG of at most 64 × 64 pixels."""
+    mode = "L" if channels == 1 else "RGB"
+    with Image.open(io.BytesIO(content)) as image:
+        return thumbnail(image if image.mode == mode else image.convert(mode))
+
+
 def in_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     """Return pixels [height, width] or [height, width, 1 or 3] with that many channels; grey is repeated, or taken once."""
     pixels = pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels[:, :, :channels]
@@ -95,10 +102,11 @@ def in_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
 
 
 def thumbnail(image: Image.Image) -> bytes:
-    """Return the image as a PNG of at most 64 × 64 pixels."""
-    small = image.copy()
-    small.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
-    return _png(small)
+    """Return the image as a PNG of at most 64 × 64 pixels; it is made small itself, since a copy may be 64 MiB."""
+    image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS))
+    stream = io.BytesIO()
+    image.save(stream, "PNG", icc_profile=None)
+    return stream.getvalue()
 
 
 def _png(image: Image.Image) -> bytes:

@@ -77,6 +77,20 @@ def test_rows_that_their_company_moved_are_told(spark: SparkSession) -> None:
     assert any(row["moved"] for row in paired.values())
 
 
+@pytest.mark.parametrize("own_groups", [True, False])
+def test_rows_that_do_not_vote_get_no_split_and_move_none(spark: SparkSession, own_groups: bool) -> None:
+    keys = 150 if own_groups else 10_000_000
+    rows, silent = made(1, 200, keys=keys, links=40), made(2, 200, keys=keys, links=40)
+    alone = divided(spark, rows, own_groups=own_groups)
+    schema = "id long, key string, link long, label string, votes boolean"
+    frame = spark.createDataFrame([(*one, True) for one in rows] + [(one[0] + 1000, *one[1:], False) for one in silent], schema)
+    split = assign_grouped_split(frame, RULE, linked_by="link", own_groups=own_groups, voting="votes")
+    found = {row["id"]: (row["split"], row["moved"]) for row in split.collect()}
+    assert {one: found.pop(one) for one in alone} == {one: (row["split"], row["moved"]) for one, row in alone.items()}
+    assert len(found) == 200
+    assert {*found.values()} == {(None, False)}
+
+
 def bounds_of(spark: SparkSession, rows: list[Row], known: Bounds | None = None) -> dict[str, tuple[int, ...]]:
     frame = spark.createDataFrame(rows, "id long, key string, link long, label string").repartition(3)
     return class_bounds(frame, RULE, label="label", known=known)

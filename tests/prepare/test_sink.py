@@ -33,6 +33,9 @@ def write(spark: SparkSession, staging: Staging, marker: Path) -> Written:
         nothing = pa.nulls(batch.num_rows)
         return quarantine_batch(source=batch["id"], reason=batch["reason"], detail=nothing, row=nothing, thumbnail=nothing)
 
+    def sample(batch: pa.RecordBatch) -> dict[str, bytes]:
+        return {str(one): one.to_bytes(2) + b"\xff" for one in batch["id"].to_pylist() if one % 100 == 1 or one == 300}
+
     rows = spark.range(ROWS, numPartitions=2).select(
         "id",
         F.when(F.col("id") % 10 == 0, F.lit("round")).alias("reason"),
@@ -40,7 +43,8 @@ def write(spark: SparkSession, staging: Staging, marker: Path) -> Written:
     )
     # Row groups of 128 rows: the attempt that fails has written some of them.
     options = WriteOptions(row_group_bytes=1024)
-    return Sink(schema=SCHEMA, options=options, encode=encode, refuse=refuse, reason="reason").write(rows, staging)
+    sink = Sink(schema=SCHEMA, options=options, encode=encode, refuse=refuse, reason="reason", sample=sample)
+    return sink.write(rows, staging)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +100,10 @@ def test_the_moments_count_each_train_row_once(published: tuple[Dataset, Written
     assert (found.count, found.mean[0], found.least, found.greatest) == (
         len(train), pytest.approx(sum(train) / len(train), rel=1e-11), min(train), max(train),
     )  # fmt: skip
+
+
+def test_samples_come_of_kept_and_of_refused_rows(published: tuple[Dataset, Written, int]) -> None:
+    assert published[1].samples == {str(one): one.to_bytes(2) + b"\xff" for one in (1, 101, 201, 300, 301)}
 
 
 @pytest.mark.parametrize("values", [[0.1] * 30, [-0.3, 0.1, 0.2] * 20, [1e9 + 0.1, 1e9 + 0.2] * 20])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bigdata_ml.prepare.picture import Decoded
-from bigdata_ml.prepare.stored_picture import PictureStorage, in_channels, pixels_of_file, thumbnail
+from bigdata_ml.prepare.stored_picture import PictureStorage, in_channels, pixels_of_file, thumbnail, thumbnail_of_file
 
 WIDE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (60, 120, 3), np.uint8))
 OWN = b"the file's own bytes"
@@ -83,7 +83,18 @@ def test_grey_is_repeated_where_others_have_colour() -> None:
 
 
 def test_a_thumbnail_has_at_most_64_pixels_a_side() -> None:
-    assert opened(thumbnail(WIDE)).size == (64, 32)
+    assert opened(thumbnail(WIDE.copy())).size == (64, 32)
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGB"), ("JPEG", "RGB"), ("PNG", "L"), ("JPEG", "L")])
+def test_a_thumbnail_of_a_file_shows_it_in_its_mode_and_without_its_profile(kind: str, mode: str) -> None:
+    stream = io.BytesIO()
+    WIDE.convert(mode).save(stream, kind, icc_profile=bytes(3000))
+    small = opened(thumbnail_of_file(stream.getvalue(), len(mode)))
+    assert (small.mode, small.size) == (mode, (64, 32))
+    assert "icc_profile" not in small.info
+    whole = np.asarray(opened(thumbnail(opened(stream.getvalue()).copy())), np.int16)
+    assert np.abs(np.asarray(small, np.int16) - whole).mean() < 4
 
 
 @pytest.mark.parametrize(

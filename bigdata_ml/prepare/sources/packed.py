@@ -123,8 +123,16 @@ class Packs:
 
 def packs_of(spark: SparkSession, found: Iterable[Sequence[Stretch]]) -> Packs:
     """Return the packs as rows; one pack at a time is held unpacked."""
-    blobs = [(packed(pack),) for pack in found]
-    return Packs(spark.createDataFrame(spark.sparkContext.parallelize(blobs, max(1, len(blobs))), "pack binary"))
+    schema = pa.schema([pa.field("pack", pa.binary())])
+    rows = [pa.record_batch([pa.array([packed(pack)], pa.binary())], schema=schema) for pack in found]
+    limit = "spark.sql.execution.arrow.localRelationThreshold"
+    before = str(spark.conf.get(limit))
+    # Then each batch is a partition, made without Python; a local table would be dealt out anew.
+    spark.conf.set(limit, "0")
+    try:
+        return Packs(spark.createDataFrame(pa.Table.from_batches(rows, schema)))
+    finally:
+        spark.conf.set(limit, before)
 
 
 @dataclass(frozen=True, slots=True)
