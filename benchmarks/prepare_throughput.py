@@ -111,7 +111,7 @@ def compare_images(
     write_images(folder, count, pixels)
     size = sum(file.stat().st_size for file in folder.rglob("*.jpg"))
     print(f"\n{count} {name}, {size / count / 1000:.0f} kB each; images a second and core, load {os.getloadavg()[0]:.1f}")
-    found: dict[str, list[dict[str, float]]] = {"spark": [], "spark, simple compiler": [], "by hand": []}
+    found: dict[str, list[dict[str, float]]] = {"spark": [], "spark, bare": [], "by hand": []}
     for number in range(runs):
         for stack, done in found.items():
             done.append(run(python, "prepare_images", stack, str(folder), str(root / f"{stack}-{count}-{number}")))
@@ -124,7 +124,7 @@ def compare_images(
         for stack, done in found.items():
             rates = [one["files"] / one[key] / 2 for one in done]
             figures[f"{count} {name}: {stack}: {key}"] = shown(f"{stack}, {key}", rates, "images/s/core")
-        for stack in ("spark", "spark, simple compiler"):
+        for stack in ("spark", "spark, bare"):
             ratios = [hand[key] / ours[key] for ours, hand in zip(found[stack], found["by hand"], strict=True)]
             figures[f"{count} {name}: {stack} / by hand: {key}"] = shown(f"{stack} / by hand, {key}", ratios, "×")
     return figures, {stack: statistics.median(one["job"] for one in done) for stack, done in found.items()}

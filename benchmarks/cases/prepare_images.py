@@ -1,6 +1,6 @@
 """One case of benchmarks/prepare_throughput.py, in a process of its own: STACK FOLDER DATASET; it prints JSON.
 
-STACK is `spark`, the image job on two cores; `spark, simple compiler`, the same with Java's first compiler alone; `by hand`, a
+STACK is `spark`, the image job on two cores with the settings of conf/; `spark, bare`, the same without them; `by hand`, a
 script with two processes that does the same checks by the same functions and libraries, in memory, and writes Parquet; or
 `steps`, the parts of the Spark job one after the other, each with what comes before it. `job` are the seconds without the start
 of Spark or the processes, `whole` with it; `files` those found, `kept` the rows written.
@@ -8,6 +8,7 @@ of Spark or the processes, `whole` with it; `files` those found, `kept` the rows
 
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,23 +31,25 @@ DISTANCE = 6
 SPLITS = (("train", 0.8), ("validation", 0.9), ("test", 1.0))
 
 
-def spark_session(java_options: str = ""):
-    """Return Spark on two cores."""
+def spark_session(*, bare: bool = False):
+    """Return Spark on two cores, with the settings of conf/ unless it is `bare`."""
     from pyspark.sql import SparkSession
 
     from bigdata_ml.prepare.session import spark_session as session
 
-    builder = SparkSession.builder.master("local[2]").config("spark.driver.extraJavaOptions", java_options)
+    if not bare:
+        os.environ["SPARK_CONF_DIR"] = str(Path(__file__).parents[2] / "conf")
+    builder = SparkSession.builder.master("local[2]")
     builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false").getOrCreate()
     return session("benchmark")
 
 
-def by_spark(folder: str, dataset: str, *, java_options: str = "") -> dict[str, float]:
+def by_spark(folder: str, dataset: str, *, bare: bool = False) -> dict[str, float]:
     """Run the image job."""
     from bigdata_ml.prepare import ImageJob, prepare_images
 
     begin = time.perf_counter()
-    spark = spark_session(java_options)
+    spark = spark_session(bare=bare)
     started = time.perf_counter()
     manifest = prepare_images(spark, ImageJob(source=folder, dataset=dataset, encoding="source"))
     end = time.perf_counter()
@@ -179,6 +182,5 @@ def _runs(keys: np.ndarray) -> tuple[list[int], list[int]]:
 
 if __name__ == "__main__":
     _, stack, folder, dataset = sys.argv
-    simple = partial(by_spark, java_options="-XX:TieredStopAtLevel=1 -XX:+UseParallelGC")
-    stacks = {"spark": by_spark, "spark, simple compiler": simple, "by hand": by_hand, "steps": by_steps}
+    stacks = {"spark": by_spark, "spark, bare": partial(by_spark, bare=True), "by hand": by_hand, "steps": by_steps}
     print(json.dumps(stacks[stack](folder, dataset)))

@@ -28,7 +28,8 @@ def spark_session() -> SparkSession:
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.memory", "4g")
     )
-    spark = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", "2048").getOrCreate()
+    builder = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", "2048")
+    spark = builder.config("spark.sql.execution.arrow.maxBytesPerBatch", str(2 << 20)).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
 
