@@ -83,11 +83,12 @@ def prepare(disk: SmallDisk, source: Path, *settings: str) -> "subprocess.Comple
 def assert_refused(done: "subprocess.CompletedProcess[str]", error: str) -> None:
     """Hold a job that ended against the pattern of its one error."""
     assert done.returncode == 2, done.stdout[-6000:]
-    said = [line for line in done.stdout.splitlines() if re.match(r"\w+: .*No space left on device", line)]
+    lines = done.stdout.splitlines()
+    said = [line for line in lines if re.match(r"\w+: .*No space left on device", line)]
     assert len(said) == 1, done.stdout[-6000:]
     assert re.match(error, said[0]), said[0]
     # Before it come Spark's own words on the tasks that failed; after it, at most those of a worker whose task it ended.
-    after = done.stdout.partition(said[0])[2].strip()
+    after = "\n".join(lines[lines.index(said[0]) + 1 :])
     assert not after or "pyspark/daemon.py" in after, after
 
 
