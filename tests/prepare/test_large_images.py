@@ -24,7 +24,7 @@ SIDE = 4096
 # The pixels of one image, and, since noise does not compress, nearly its file.
 IMAGE = SIDE * SIDE * 3
 MIB = 1 << 20
-# Measured were 558 MB and 2,174 MB with eight images (docs/images.md).
+# Measured were 512 MB and 2,174 to 2,817 MB with eight images (docs/images.md).
 WORKER_BYTES, JVM_BYTES = 14 * IMAGE, 2800 * MIB
 
 
