@@ -1,10 +1,11 @@
 """Preparation by Spark against what else one could do: images by a script of one's own, datasets by other writers.
 
 Usage: python benchmarks/prepare_throughput.py [--runs 3] [--images 20000 60000] [--photographs 20000] [--mosaic PYTHON]
-       [--cases images photographs pixels …]
+       [--bare] [--cases images photographs pixels …]
 
 `images`: JPEG files of 320 × 240 pixels, some of them broken, empty or there twice, cleaned and written by the image job at
-local[2] and by a script with two processes; `photographs`: the same of 1024 × 768. `steps`: what the Spark job's time consists
+local[2] with the settings of conf/ (`--bare`: without them, too) and by a script with two processes; `photographs`: the same of
+1024 × 768. `steps`: what the Spark job's time consists
 of. `pixels`, `table`: the same Parquet files (100,000 pictures of 64 × 64 × 3 bytes; 100,000 rows of 20 columns) written as a
 dataset by our sink, by Petastorm's materialize_dataset and, where `--mosaic` names an interpreter that has mosaicml-streaming
 and pyspark, by its dataframe_to_mds; by the last and by ours both compressed and not.
@@ -104,17 +105,17 @@ def shown(name: str, values: list[float], unit: str) -> Measured:
 
 
 def compare_images(
-    root: Path, name: str, count: int, runs: int, python: str, *, pixels: tuple[int, int]
+    root: Path, name: str, count: int, runs: int, stacks: Sequence[str], *, pixels: tuple[int, int]
 ) -> tuple[dict[str, object], dict[str, float]]:
-    """Measure the image job against a script; return the figures, and the median seconds of both."""
+    """Measure the image job, one of `stacks` or two, against a script; return the figures, and the median seconds of each."""
     folder = root / f"{name}-{count}"
     write_images(folder, count, pixels)
     size = sum(file.stat().st_size for file in folder.rglob("*.jpg"))
     print(f"\n{count} {name}, {size / count / 1000:.0f} kB each; images a second and core, load {os.getloadavg()[0]:.1f}")
-    found: dict[str, list[dict[str, float]]] = {"spark": [], "spark, bare": [], "by hand": []}
+    found: dict[str, list[dict[str, float]]] = {stack: [] for stack in (*stacks, "by hand")}
     for number in range(runs):
         for stack, done in found.items():
-            done.append(run(python, "prepare_images", stack, str(folder), str(root / f"{stack}-{count}-{number}")))
+            done.append(run(sys.executable, "prepare_images", stack, str(folder), str(root / f"{stack}-{count}-{number}")))
             shutil.rmtree(root / f"{stack}-{count}-{number}")
     kept = {(one["files"], one["kept"]) for done in found.values() for one in done}
     if len(kept) > 1:
@@ -124,18 +125,18 @@ def compare_images(
         for stack, done in found.items():
             rates = [one["files"] / one[key] / 2 for one in done]
             figures[f"{count} {name}: {stack}: {key}"] = shown(f"{stack}, {key}", rates, "images/s/core")
-        for stack in ("spark", "spark, bare"):
+        for stack in stacks:
             ratios = [hand[key] / ours[key] for ours, hand in zip(found[stack], found["by hand"], strict=True)]
             figures[f"{count} {name}: {stack} / by hand: {key}"] = shown(f"{stack} / by hand, {key}", ratios, "×")
     return figures, {stack: statistics.median(one["job"] for one in done) for stack, done in found.items()}
 
 
-def compare_sizes(root: Path, counts: Sequence[int], runs: int, python: str) -> dict[str, object]:
+def compare_sizes(root: Path, counts: Sequence[int], runs: int, stacks: Sequence[str]) -> dict[str, object]:
     """Measure both at each size; from the least to the greatest the start of Spark and of its Java code cancels out."""
     figures: dict[str, object] = {}
     seconds: list[tuple[int, dict[str, float]]] = []
     for count in sorted(counts):
-        found, medians = compare_images(root, "images", count, runs, python, pixels=SMALL)
+        found, medians = compare_images(root, "images", count, runs, stacks, pixels=SMALL)
         figures |= found
         seconds.append((count, medians))
     (few, before), (many, after) = seconds[0], seconds[-1]
@@ -184,20 +185,22 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--images", type=int, nargs="+", default=[20_000, 60_000], help="multiples of 1000")
     parser.add_argument("--photographs", type=int, default=20_000, help="a multiple of 1000")
+    parser.add_argument("--bare", action="store_true", help="images and photographs without the settings of conf/, too")
     parser.add_argument("--mosaic", help="interpreter with mosaicml-streaming and pyspark")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
     options = parser.parse_args()
     stacks = {"ours": sys.executable, "ours uncompressed": sys.executable, "petastorm": sys.executable}
     if options.mosaic:
         stacks |= {"mosaic": options.mosaic, "mosaic zstd": options.mosaic}
+    cleaning = ("spark", "spark, bare") if options.bare else ("spark",)
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         if {"images", "steps"} & {*options.cases}:
-            figures |= compare_sizes(root, options.images, options.runs, sys.executable)
+            figures |= compare_sizes(root, options.images, options.runs, cleaning)
         if "photographs" in options.cases:
             count, runs = options.photographs, options.runs
-            figures |= compare_images(root, "photographs", count, runs, sys.executable, pixels=PHOTOGRAPH)[0]
+            figures |= compare_images(root, "photographs", count, runs, cleaning, pixels=PHOTOGRAPH)[0]
             shutil.rmtree(root / f"photographs-{count}")
         if "steps" in options.cases:
             figures["steps"] = take_apart(root, min(options.images), options.runs, sys.executable)

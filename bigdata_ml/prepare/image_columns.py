@@ -21,12 +21,11 @@ def image_schema(judgement: Judgement, *, encoding: str, labels: bool, source: s
         JobRefused: `raw` is asked for and images of the source have several sizes.
     """
     (height, width), channels = judgement.most, judgement.channels
-    small = judgement.sizes == 1 and height * width * channels <= RAW_BYTES
-    if encoding == "raw" and judgement.sizes > 1:
+    small = judgement.one_size and height * width * channels <= RAW_BYTES
+    if encoding == "raw" and not judgement.one_size:
         raise JobRefused(
-            f"{source}: --encoding raw needs images of one size, there are {judgement.sizes}, "
-            f"{judgement.least} and {judgement.most} "
-            "among them; give --size HEIGHTxWIDTH, or use --encoding source and give the size when training"
+            f"{source}: --encoding raw needs images of one size, and there are {judgement.least} and {judgement.most}, "
+            "perhaps others; give --size HEIGHTxWIDTH, or use --encoding source and give the size when training"
         )
     if encoding == "raw" or (encoding == "auto" and small):
         kind = pa.fixed_shape_tensor(pa.uint8(), (height, width, channels))

@@ -233,7 +233,11 @@ def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bound
             )
         with stage_progress(spark.sparkContext, "find duplicates and near ones, split", rows=work.files.files):
             judged, crowds = judge_looks(
-                facts, policy=job.near_duplicates, distance=job.near_distance, conflicts=job.label_conflict
+                facts,
+                policy=job.near_duplicates,
+                distance=job.near_distance,
+                conflicts=job.label_conflict,
+                count=work.files.files,
             )
             divided, bounds = divide(with_group(judged, job.split_key), job.rule, stratify=job.stratify, known=known_bounds)
         with _kept(divided, StorageLevel.MEMORY_AND_DISK):
@@ -361,7 +365,7 @@ def _check(job: ImageJob, work: Work, judgement: Judgement, warned: Mapping[str,
     if not judgement.kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in refused.items())
         raise JobRefused(f"{job.source}: no image is left; refused were {reasons}")
-    if job.has_labels and judgement.classes < 2:
+    if job.has_labels and not judgement.several_classes:
         raise JobRefused(
             f"{job.source}: the kept images have one class, and nothing can be learned from one; "
             "put images into a folder per class, or give --label-from a file of labels, or none for a dataset without labels"

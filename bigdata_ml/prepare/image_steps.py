@@ -27,13 +27,12 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What was found: rows by reason (None: kept), whether several have one path and content, and of the kept: rows by warning,
-    classes, sizes (height, width), channels.
+    whether they have several classes, the least and the greatest size (height, width), channels.
     """
 
     tally: dict[str | None, int]
     warned: dict[str, int]
-    classes: int
-    sizes: int
+    several_classes: bool
     least: tuple[int, int]
     most: tuple[int, int]
     channels: int
@@ -43,6 +42,11 @@ class Judgement:
     def kept(self) -> int:
         """Rows to publish."""
         return self.tally.get(None, 0)
+
+    @property
+    def one_size(self) -> bool:
+        """Whether all kept images have the same size."""
+        return self.least == self.most
 
 
 def bring_together(inspected: DataFrame, *, seed: int, partitions: int) -> DataFrame:
@@ -78,14 +82,16 @@ def judge_bytes(together: DataFrame, *, labels: bool, conflicts: ConflictPolicy)
     return facts.transform(refuse_duplicates, key="sha256", order="path", then="number", among=among)
 
 
-def judge_looks(facts: DataFrame, *, policy: NearPolicy, distance: int, conflicts: ConflictPolicy) -> tuple[DataFrame, int]:
-    """Return the facts judged by looks, with `linked` and `near`, and how many crowds were not compared in full.
+def judge_looks(
+    facts: DataFrame, *, policy: NearPolicy, distance: int, conflicts: ConflictPolicy, count: int
+) -> tuple[DataFrame, int]:
+    """Return the facts, about `count`, judged by looks, with `linked` and `near`, and how many crowds were not compared in full.
 
     Runs Spark jobs.
     """
     if policy == "ignore":
         return facts.withColumns(dict.fromkeys(("linked", "near"), F.lit(None).cast("long"))), 0
-    grouped, crowds = with_near_groups(facts, distance=distance)
+    grouped, crowds = with_near_groups(facts, distance=distance, count=count)
     return judge_near_duplicates(grouped, policy=policy, conflicts=conflicts), crowds
 
 
@@ -147,24 +153,31 @@ def sum_up(divided: DataFrame) -> Judgement:
     size = F.struct("height", "width")
     found = divided.groupBy("reason").agg(
         F.count(F.lit(1)).alias("rows"),
-        F.count_distinct("label").alias("classes"),
-        F.count_distinct(size).alias("sizes"),
+        # Not counted: Spark would send every row on once for each such number.
+        (F.min("label") != F.max("label")).alias("several_classes"),
         F.min(size).alias("least"),
         F.max(size).alias("most"),
         F.max("channels").alias("channels"),
         F.count_if(F.col("looks_like").isNull()).alias("not_compared"),
         F.max("number").alias("number"),
     )
-    by_reason = {row["reason"]: row for row in found.orderBy("reason").collect()}
+    by_reason = {row["reason"]: row for row in sorted(found.collect(), key=lambda row: row["reason"] or "")}
     tally = {reason: row["rows"] for reason, row in by_reason.items()}
     repeated = any(row["number"] > 1 for row in by_reason.values())
     kept = by_reason.get(None)
     if kept is None:
-        return Judgement(tally, {}, classes=0, sizes=0, least=(0, 0), most=(0, 0), channels=0, repeated=repeated)
+        return Judgement(tally, {}, several_classes=False, least=(0, 0), most=(0, 0), channels=0, repeated=repeated)
     names = divided.where(F.col("reason").isNull()).select(F.explode("warnings").alias("name")).groupBy("name").count().collect()
     warned = {**{row["name"]: row["count"] for row in names}, "not_compared": kept["not_compared"]}
-    classes, sizes, channels = kept["classes"], kept["sizes"], kept["channels"]
-    return Judgement(tally, warned, classes, sizes, tuple(kept["least"]), tuple(kept["most"]), channels, repeated)
+    return Judgement(
+        tally,
+        warned,
+        several_classes=bool(kept["several_classes"]),
+        least=tuple(kept["least"]),
+        most=tuple(kept["most"]),
+        channels=kept["channels"],
+        repeated=repeated,
+    )
 
 
 def _noticed(condition: Column, name: str) -> Column:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from bigdata_ml.prepare.batches import cut_by_bytes
+from bigdata_ml.prepare.freed_memory import keep_freed_memory
 from bigdata_ml.prepare.image_checks import LEAST_SIDE, ImageChecks, looks_of
 from bigdata_ml.prepare.perceptual_hash import perceptual_hash
 from bigdata_ml.prepare.picture import ENDINGS, ImageRefused, PictureRules, decode_picture, partial_picture
@@ -129,6 +130,7 @@ def _pixels(row: dict[str, Any], channels: int, *, raw: bool) -> np.ndarray:
 
 
 def _inspect_batches(batches: Iterator[pa.RecordBatch], inspection: Inspection) -> Iterator[pa.RecordBatch]:
+    keep_freed_memory()
     names = [one.name for one in INSPECTED.fields]
     for batch in (piece for whole in batches for piece in cut_by_bytes(whole)):
         files = (batch.slice(row, 1).to_pylist()[0] for row in range(batch.num_rows))

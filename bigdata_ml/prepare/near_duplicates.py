@@ -24,11 +24,15 @@ _REACH = 512
 # More blocks in a key are more keys a hash and fewer hashes a key.
 _MOST_AGREEING = 4
 _HASHES_A_KEY = 64
+# So many rows, one a hash and key, one task sorts and compares in seconds; to deal them out takes Spark's tasks longer.
+_FEW_FILED = 1 << 24
+# At once, by that one task: a crowd's pairs are so many times the reach.
+_COMPARED_ROWS = 8192
 _FILED = "choice short, key long, hash long"
 _PAIRS = "a long, b long"
 
 
-def near_pairs(hashes: DataFrame, *, distance: int, count: int, reach: int = _REACH) -> DataFrame:
+def near_pairs(hashes: DataFrame, *, distance: int, count: int, reach: int = _REACH, few: int = _FEW_FILED) -> DataFrame:
     """Return the pairs of distinct hashes (`hash`: long) that differ in at most `distance` bits: `a` < `b`, each once.
 
     A row whose `b` is null says that more than `reach` + 1 hashes are filed under a key of `a`: of these, each was compared
@@ -39,10 +43,15 @@ def near_pairs(hashes: DataFrame, *, distance: int, count: int, reach: int = _RE
         distance: 0 … 12 bits.
         count: about how many hashes there are, which decides how they are filed, not what is found.
         reach: see above.
+        few: where hashes are filed under no more keys together, one task compares them all.
     """
     if not 0 <= distance <= MOST_DISTANCE:
         raise ValueError(f"the distance of near duplicates must lie in [0, {MOST_DISTANCE}] bits, got {distance}")
-    filed = hashes.select("hash").mapInArrow(partial(_filed, choices=_choices(distance, count)), _FILED)
+    choices = _choices(distance, count)
+    if count * len(choices) <= few:
+        alone = partial(_filed_and_compared, choices=choices, distance=distance, reach=reach)
+        return hashes.select("hash").coalesce(1).mapInArrow(alone, _PAIRS).distinct()
+    filed = hashes.select("hash").mapInArrow(partial(_filed, choices=choices), _FILED)
     sorted_by_key = filed.repartition("choice", "key").sortWithinPartitions("choice", "key", "hash")
     return sorted_by_key.mapInArrow(partial(_compared, distance=distance, reach=reach), _PAIRS).distinct()
 
@@ -58,6 +67,17 @@ def _choices(distance: int, count: int) -> tuple[tuple[int, ...], ...]:
     # Bits are dealt to blocks by turns: neighbouring frequencies go together in real images, and would crowd a block.
     masks = [sum(1 << bit for bit in range(block, BITS, blocks)) for block in range(blocks)]
     return tuple(combinations(masks, agreeing))
+
+
+def _filed_and_compared(
+    batches: Iterator[pa.RecordBatch], choices: tuple[tuple[int, ...], ...], distance: int, reach: int
+) -> Iterator[pa.RecordBatch]:
+    """Do in one task, a choice at a time, what `_filed`, Spark's sorting and `_compared` do in many."""
+    hashes = np.sort(np.concatenate([np.zeros(0, np.int64), *(batch.column(0).to_numpy() for batch in batches)]))
+    for filed in _filed(iter([pa.RecordBatch.from_arrays([pa.array(hashes)], ["hash"])]), choices):
+        by_key = np.argsort(filed.column("key").to_numpy(), kind="stable")
+        parts = (by_key[begin : begin + _COMPARED_ROWS] for begin in range(0, len(by_key), _COMPARED_ROWS))
+        yield from _compared((filed.take(pa.array(part)) for part in parts), distance, reach)
 
 
 def _filed(batches: Iterator[pa.RecordBatch], choices: tuple[tuple[int, ...], ...]) -> Iterator[pa.RecordBatch]:

@@ -15,15 +15,16 @@ __all__ = ["NearPolicy", "judge_near_duplicates", "largest_near_groups", "with_n
 NearPolicy = Literal["group", "refuse", "ignore"]
 
 
-def with_near_groups(images: DataFrame, *, distance: int) -> tuple[DataFrame, int]:
+def with_near_groups(images: DataFrame, *, distance: int, count: int) -> tuple[DataFrame, int]:
     """Return the images with `linked` and `near`, and how many crowds of hashes were not compared in full; runs Spark jobs.
 
     `linked` (long) is equal for images that look alike: those that a chain of pairs connects, each differing in at most
     `distance` of 64 bits. `near` is the same of those that are not refused, and null for images like which there is no other
-    such one. `images` has `looks_like` (long or null), `reason`, and `voting`: whether a row counts, be it refused.
+    such one. `images` has `looks_like` (long or null), `reason`, and `voting`: whether a row counts, be it refused; `count` says
+    about how many images there are.
     """
-    hashes = images.where(_has_looks()).select(F.col("looks_like").alias("hash")).distinct().persist(StorageLevel.MEMORY_AND_DISK)
-    pairs = near_pairs(hashes, distance=distance, count=hashes.count()).persist(StorageLevel.MEMORY_AND_DISK)
+    hashes = images.where(_has_looks()).select(F.col("looks_like").alias("hash")).distinct()
+    pairs = near_pairs(hashes, distance=distance, count=count).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         counts = pairs.agg(F.count(F.lit(1)).alias("rows"), F.count("b").alias("pairs")).collect()[0]
         linked = F.col("looks_like")
@@ -40,7 +41,6 @@ def with_near_groups(images: DataFrame, *, distance: int) -> tuple[DataFrame, in
         return grouped.drop("component", "vertex"), counts["rows"] - counts["pairs"]
     finally:
         pairs.unpersist()
-        hashes.unpersist()
 
 
 def judge_near_duplicates(images: DataFrame, *, policy: NearPolicy, conflicts: ConflictPolicy) -> DataFrame:

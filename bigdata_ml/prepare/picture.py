@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageCms, ImageColor
+from PIL import Image, ImageCms, ImageColor, ImageFile
 
 __all__ = ["ENDINGS", "Decoded", "ImageRefused", "PictureRules", "decode_picture", "kind_of", "partial_picture"]
 
@@ -230,6 +230,9 @@ def _flattened(image: Image.Image, info: dict, background: tuple[int, int, int])
         return _from_cmyk(image, info.get("icc_profile")), True
     if image.has_transparency_data:
         return _on_background(image, background)
+    if image.mode in ("L", "RGB") and not isinstance(image, ImageFile.ImageFile):
+        # What came of an array; to convert would be to copy.
+        return image, False
     return image.convert("L" if image.mode in ("1", "L") else "RGB"), False
 
 
