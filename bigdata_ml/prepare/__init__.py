@@ -4,7 +4,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bigdata_ml.prepare.image_job import ImageJob, prepare_images
+    from bigdata_ml.prepare.image_job import prepare_images
+    from bigdata_ml.prepare.image_options import ImageJob
     from bigdata_ml.prepare.profile import TableProfile, profile_table
     from bigdata_ml.prepare.rules import TableRules
     from bigdata_ml.prepare.rules_file import parse_rules, read_rules
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 # Imported when they are asked for: each of Spark's Python workers imports this module, and none of the jobs, pages and charts.
 _MODULES = {
-    "ImageJob": "image_job",
+    "ImageJob": "image_options",
     "SplitRule": "split",
     "TableJob": "table_job",
     "TableProfile": "profile",

@@ -1,11 +1,10 @@
 """The image job: a folder of image files in, a published dataset out."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyspark
@@ -19,14 +18,13 @@ from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.before_after import change_numbers, change_section, image_changes
 from bigdata_ml.prepare.drift import as_numbers, drift_section, find_shifts, history_with, manifest_before
-from bigdata_ml.prepare.duplicates import ConflictPolicy
 from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.features import label_vocabulary
-from bigdata_ml.prepare.gate import Limit, check_limits, check_reasons
+from bigdata_ml.prepare.gate import check_limits, check_reasons
 from bigdata_ml.prepare.grouped_split import Bounds, bounds_from_json
-from bigdata_ml.prepare.image_checks import ImageChecks
 from bigdata_ml.prepare.image_columns import columns_of, image_schema
-from bigdata_ml.prepare.image_report import Shown, asked_for, image_quality, pictures_of, refused_rows, shown_of, verdict
+from bigdata_ml.prepare.image_options import ImageJob
+from bigdata_ml.prepare.image_report import Shown, image_quality, pictures_of, refused_rows, shown_of, verdict
 from bigdata_ml.prepare.image_steps import (
     Judgement,
     bring_together,
@@ -39,138 +37,20 @@ from bigdata_ml.prepare.image_steps import (
     with_verdicts,
 )
 from bigdata_ml.prepare.image_work import Work, incremental_work, whole_work
-from bigdata_ml.prepare.images import Inspection
 from bigdata_ml.prepare.known_files import about_inspection
 from bigdata_ml.prepare.ledger_sink import write_ledger
-from bigdata_ml.prepare.near_duplicates import MOST_DISTANCE
-from bigdata_ml.prepare.near_groups import NearPolicy, largest_near_groups
-from bigdata_ml.prepare.picture import PictureRules
+from bigdata_ml.prepare.near_groups import largest_near_groups
 from bigdata_ml.prepare.progress import say, stage_progress
 from bigdata_ml.prepare.sink import Sink, partitions_for
 from bigdata_ml.prepare.sources import any_images
-from bigdata_ml.prepare.sources.any_source import ImageFormat
-from bigdata_ml.prepare.split import SplitRule
 from bigdata_ml.prepare.statistics import image_statistics
-from bigdata_ml.prepare.stored_picture import PictureStorage
 from bigdata_ml.schema import Codec
 from bigdata_ml.storage import locate
 
-__all__ = ["ImageJob", "prepare_images"]
+__all__ = ["prepare_images"]
 
 # Groups of near duplicates that quality.json lists, and members of each.
 _GROUPS, _MEMBERS = 100, 50
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageJob:
-    """Turn a folder of images into a dataset: refuse what is broken or there twice, split, publish.
-
-    Attributes:
-        source: URL of the folder, a glob, or what source_format says; the folder a file lies in is its class, at any depth.
-        dataset: URL of the dataset to publish; nothing may be there yet, but for `replace`.
-        incremental: read new and changed files alone, and take what is known of the others from the version that is there; the
-            content is that of a full run. Needs `replace`, and files that are no members of others.
-        source_format: what the source is: `files` in folders or named by a glob, `archives` (tar, zip), `sequence-files` of
-            Hadoop, `idx` (MNIST) or `cifar` files; `auto` tells files from an archive.
-        replace: publish a new version of a dataset that is there; readers see the old one or the new one.
-        max_refused: how many files may be refused, `[REASON=]NUMBER[%]`, the reason being one of the verdict's; of one that is
-            only warned of, how many may be noticed. More end the job before anything is published.
-        label_from: `folder`, the URL of a CSV or JSON file with the columns path,label, or `none` for a dataset without labels.
-        rules: how files become pixels.
-        checks: what is noticed about images, and refused.
-        label_conflict: what becomes of one picture under different labels: `refuse` all, keep the `first` by path, or `warn`.
-        near_duplicates: what becomes of images that look alike: `group` keeps them in one split, `refuse` keeps the one with
-            the most pixels, `ignore` does not look for them.
-        near_distance: bits of 64 in which the perceptual hashes of near duplicates differ at most, 0 … 12.
-        encoding: `raw` keeps pixels (all images must have one size), `source` the files' own bytes where they decode to the
-            right pixels, `jpeg` and `png` write every image anew; `auto` takes raw where all images have one size of at most
-            16 KiB, else source.
-        jpeg_quality: of the JPEGs that are written, 1 … 100.
-        shorter_side: images whose shorter side has more pixels are reduced to it.
-        size: HEIGHTxWIDTH in pixels that every image gets.
-        fit: how they get `size`: `crop` keeps the aspect and cuts off what stands out, `stretch` gives it up.
-        split: shares of the splits; name train first.
-        split_key: what is never separated: `content`, the `folder` a file lies in, or `path:REGEX`, whose first group is the
-            key (files that do not match are groups of their own).
-        stratify: divide each class by the shares to the row, not on average.
-        stratify_like: URL of an earlier dataset published with stratify: no row of its classes moves.
-        seed: of the split and of the order in the files.
-        row_group_bytes: bytes of images a row group aims at.
-    """
-
-    source: str
-    dataset: str
-    source_format: ImageFormat = "auto"
-    replace: bool = False
-    incremental: bool = False
-    max_refused: tuple[str, ...] = ()
-    label_from: str = "folder"
-    rules: PictureRules = field(default_factory=PictureRules)
-    checks: ImageChecks = field(default_factory=ImageChecks)
-    label_conflict: ConflictPolicy = "refuse"
-    near_duplicates: NearPolicy = "group"
-    near_distance: int = 6
-    encoding: Literal["auto", "raw", "source", "jpeg", "png"] = "auto"
-    jpeg_quality: int = 95
-    shorter_side: int | None = None
-    size: str | None = None
-    fit: Literal["crop", "stretch"] = "crop"
-    split: str = "train=0.8,validation=0.1,test=0.1"
-    split_key: str = "content"
-    stratify: bool = False
-    stratify_like: str | None = None
-    seed: int = 0
-    row_group_bytes: int = 8 << 20
-
-    def __post_init__(self) -> None:
-        if self.incremental and not self.replace:
-            raise ValueError("incremental makes a new version of a dataset that is there, so replace must be given, too")
-        if not 0 <= self.near_distance <= MOST_DISTANCE:
-            raise ValueError(f"near_distance must lie in [0, {MOST_DISTANCE}] bits, got {self.near_distance}")
-        if self.split_key not in ("content", "folder") and not _is_pattern(self.split_key):
-            raise ValueError(
-                f"split_key is content, folder, or path:REGEX with a group in parentheses that is the key, got {self.split_key!r}"
-            )
-        if not self.has_labels and (self.stratify or self.stratify_like is not None):
-            name = "stratify" if self.stratify else "stratify_like"
-            raise ValueError(f"{name} divides each class, and with label_from none there are no classes; leave one of them out")
-        # Says by itself what is wrong with the others.
-        _ = self.inspection, self.rule, self.limits
-
-    @property
-    def has_labels(self) -> bool:
-        """Whether the dataset gets a label."""
-        return self.label_from != "none"
-
-    @property
-    def inspection(self) -> Inspection:
-        """What is asked of each image, and how it is kept."""
-        storage = PictureStorage(
-            encoding=self.encoding, jpeg_quality=self.jpeg_quality, shorter_side=self.shorter_side, size=self.size, fit=self.fit
-        )
-        return Inspection(rules=self.rules, checks=self.checks, storage=storage)
-
-    @property
-    def limits(self) -> list[Limit]:
-        """How many files may be refused."""
-        return [Limit.parse(text) for text in self.max_refused]
-
-    @property
-    def asked(self) -> Mapping[str, str]:
-        """What files are held against, in words."""
-        return asked_for(self.checks, labels=self.has_labels, looks=self.near_duplicates != "ignore")
-
-    @property
-    def rule(self) -> SplitRule:
-        """How rows are divided."""
-        return SplitRule.parse(self.split, key=["sha256" if self.split_key == "content" else "group"], seed=self.seed)
-
-
-def _is_pattern(text: str) -> bool:
-    try:
-        return text.startswith("path:") and re.compile(text.removeprefix("path:")).groups > 0
-    except re.error:
-        return False
 
 
 def prepare_images(spark: SparkSession, job: ImageJob) -> Manifest:

@@ -3,6 +3,7 @@
 A hash is cut into `distance` + k blocks; two hashes that differ in at most `distance` bits agree in at least k whole blocks. So
 each hash is filed under every choice of k blocks, and only hashes filed under the same one are compared (the tables of Manku,
 Jain, Das Sarma 2007, "Detecting near-duplicates for web crawling"). No pair is missed, except in a file of very many.
+One task does it while hashes are few, else each key's hashes meet in one of many.
 """
 
 from collections.abc import Iterator
