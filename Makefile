@@ -82,7 +82,7 @@ bench-tiny-files: ## Measure the image job over tiny files: on HDFS, in a tar, i
 	$(IN_VENV) python cluster/jars.py
 	$(IN_VENV) python benchmarks/tiny_files.py
 
-bench-prepare: ## Measure image cleaning, writing, and a large table in a small heap (an hour; MOSAIC_PYTHON adds Mosaic's writer)
+bench-prepare: ## Measure image cleaning, writing, and a large table in a small heap (two hours; MOSAIC_PYTHON adds Mosaic's writer)
 	@scripts/check-java.sh
 	@scripts/install.sh dev
 	$(IN_VENV) python benchmarks/prepare_throughput.py $(if $(MOSAIC_PYTHON),--mosaic "$(MOSAIC_PYTHON)")

@@ -1,14 +1,14 @@
 """Preparation by Spark against what else one could do: images by a script of one's own, datasets by other writers.
 
-Usage: python benchmarks/prepare_throughput.py [--runs 3] [--images 20000 60000] [--photographs 20000] [--mosaic PYTHON]
+Usage: python benchmarks/prepare_throughput.py [--runs 3] [--images 20000 100000] [--photographs 20000] [--mosaic PYTHON]
        [--bare] [--cases images photographs pixels …]
 
 `images`: JPEG files of 320 × 240 pixels, some of them broken, empty or there twice, cleaned and written by the image job at
 local[2] with the settings of conf/ (`--bare`: without them, too) and by a script with two processes; `photographs`: the same of
-1024 × 768. `steps`: what the Spark job's time consists
-of. `pixels`, `table`: the same Parquet files (100,000 pictures of 64 × 64 × 3 bytes; 100,000 rows of 20 columns) written as a
-dataset by our sink, by Petastorm's materialize_dataset and, where `--mosaic` names an interpreter that has mosaicml-streaming
-and pyspark, by its dataframe_to_mds; by the last and by ours both compressed and not.
+1024 × 768. `steps`: what the Spark job's time consists of. `pixels`, `table`: the same Parquet files (100,000 pictures of
+64 × 64 × 3 bytes; 100,000 rows of 20 columns) written as a dataset by our sink, by Petastorm's materialize_dataset and, where
+`--mosaic` names an interpreter that has mosaicml-streaming and pyspark, by its dataframe_to_mds; by the last and by ours both
+compressed and not.
 Each run is a process of its own, and all take turns. What was kept and refused must be the same, or it is an error.
 """
 
@@ -183,7 +183,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--images", type=int, nargs="+", default=[20_000, 60_000], help="multiples of 1000")
+    parser.add_argument("--images", type=int, nargs="+", default=[20_000, 100_000], help="multiples of 1000")
     parser.add_argument("--photographs", type=int, default=20_000, help="a multiple of 1000")
     parser.add_argument("--bare", action="store_true", help="images and photographs without the settings of conf/, too")
     parser.add_argument("--mosaic", help="interpreter with mosaicml-streaming and pyspark")
