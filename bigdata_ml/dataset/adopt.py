@@ -28,10 +28,11 @@ __all__ = ["adopt"]
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read of a row group: the checksum of its bytes and the sum of its rows' hashes."""
+    """What was read of a row group: the checksum of its bytes, the sum of its rows' hashes, its bytes as Arrow arrays."""
 
     checksum: str
     content: int
+    memory: int
 
 
 def adopt(
@@ -71,9 +72,8 @@ def adopt(
     read = list(_files_read(dataset, threads, on_file))
     if open_plain(root, use_unischema=use_unischema).fingerprint != dataset.fingerprint:
         raise DatasetInvalid(f"{root.url}: files came, went or changed while they were read; adopt it when nobody writes to it")
-    checksums = pa.array([one.checksum for one in read], pa.string())
-    place = dataset.row_groups.table.schema.get_field_index("checksum")
-    table = RowGroups(dataset.row_groups.table.set_column(place, "checksum", checksums))
+    table = dataset.row_groups.with_column("checksum", [one.checksum for one in read])
+    table = table.with_column("memory_bytes", [one.memory for one in read])
     manifest = _manifest(dataset, table, combine([one.content for one in read]), beside=before > 0)
     try:
         (root / manifest.row_groups.path).write_bytes(table.to_bytes())
@@ -134,7 +134,7 @@ def _read_group(dataset: Dataset, stream: pa.NativeFile, metadata: pq.FileMetaDa
     with pq.ParquetFile(part, metadata=metadata, pre_buffer=False) as file:
         rows = _with_keys(file.read_row_group(record["row_group"], use_threads=False), dataset, record)
     content = sum_of_rows(hash_rows(rows, split=record["split"])) if rows.num_rows else 0
-    return _Read(xxhash.xxh3_128_hexdigest(data), content)
+    return _Read(xxhash.xxh3_128_hexdigest(data), content, rows.nbytes)
 
 
 def _with_keys(rows: pa.Table, dataset: Dataset, record: dict[str, Any]) -> pa.Table:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from bigdata_ml.dataset.arrow_bytes import arrow_bytes, leaf_types
 from bigdata_ml.dataset.layout import split_of
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.storage import Location
@@ -111,6 +112,7 @@ def _read_footer(root: Location, path: str) -> Footer:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
     records = []
+    leaves = leaf_types(schema)
     with_nulls: set[str] = set()
     counted_nulls: set[str] = set()
     for index in range(metadata.num_row_groups):
@@ -130,6 +132,7 @@ def _read_footer(root: Location, path: str) -> Footer:
                 "checksum": None,
                 "file_bytes": size,
                 "file_checksum": outside,
+                "memory_bytes": arrow_bytes(group, leaves),
                 "min": least,
                 "max": most,
             }

@@ -1,6 +1,6 @@
 """The row-group table: one row per row group, so that a reader starts from two small reads."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,11 @@ _COLUMNS = pa.schema(
         pa.field("checksum", pa.string()),
         pa.field("file_bytes", pa.int64(), nullable=False),
         pa.field("file_checksum", pa.string()),
+        pa.field("memory_bytes", pa.int64()),
     ]
 )
+# Tables that were written before lack it.
+_ADDED = "memory_bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class RowGroups:
     Attributes:
         table: columns path, split, row_group (index in its file), rows, offset and length (bytes of the group in its
             file), checksum (xxh3-128 of those bytes, hexadecimal; null where unknown), file_bytes, file_checksum (of the
-            file's bytes outside its row groups), and `min.NAME`, `max.NAME` for key columns.
+            file's bytes outside its row groups), memory_bytes (of the group's rows as Arrow arrays; null where unknown), and
+            `min.NAME`, `max.NAME` for key columns.
     """
 
     table: pa.Table
@@ -73,6 +77,11 @@ class RowGroups:
         """Return the groups of one split."""
         return RowGroups(self.table.filter(pa.compute.equal(self.table["split"], name)))
 
+    def with_column(self, name: str, values: Sequence[Any]) -> "RowGroups":
+        """Return the table with other values in one of its columns."""
+        place = self.table.schema.get_field_index(name)
+        return RowGroups(self.table.set_column(place, _COLUMNS.field(name), pa.array(values, _COLUMNS.field(name).type)))
+
     def layout_fingerprint(self) -> str:
         """Return a digest of files, row groups, their places and checksums: equal only for the same bytes in the same files."""
         digest = xxhash.xxh3_128()
@@ -97,18 +106,20 @@ class RowGroups:
         """
         try:
             table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
-            missing = [name for name in _COLUMNS.names if name not in table.column_names]
+            missing = [name for name in _COLUMNS.names if name not in table.column_names and name != _ADDED]
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise MetadataUnreadable(f"{url}: the row-group table cannot be read: {error}") from error
         if missing:
             raise MetadataUnreadable(f"{url}: the row-group table lacks the columns {', '.join(missing)}")
+        if _ADDED not in table.column_names:
+            table = table.append_column(_COLUMNS.field(_ADDED), pa.nulls(table.num_rows, pa.int64()))
         return cls(table)
 
     @classmethod
     def from_records(cls, records: Iterable[Mapping[str, Any]], *, keys: pa.Schema) -> "RowGroups":
         """Return the table of records with the columns above, and `min`, `max` mappings for the columns `keys`."""
         records = list(records)
-        columns = [pa.array([row[field.name] for row in records], field.type) for field in _COLUMNS]
+        columns = [pa.array([row.get(field.name) for row in records], field.type) for field in _COLUMNS]
         fields = list(_COLUMNS)
         for key in keys:
             for side in ("min", "max"):

@@ -81,6 +81,7 @@ class PartWriter:
         self._held_rows = 0
         self._content: list[int] = []
         self._checksums: list[str] = []
+        self._memory: list[int] = []
         with writing(self._place):
             root.filesystem.create_dir(self._place.parent.path, recursive=True)
             self._sink = _HashingSink(root.filesystem.open_output_stream(self._place.path))
@@ -170,6 +171,7 @@ class PartWriter:
         with writing(self._place):
             self._writer.write_table(stored_table(table, self._fields), row_group_size=table.num_rows)
         self._checksums.append(self._sink.end_group())
+        self._memory.append(table.nbytes)
         self._held, self._held_bytes, self._held_rows = [], 0, 0
 
     def _group(self, index: int) -> pq.RowGroupMetaData:
@@ -190,6 +192,7 @@ class PartWriter:
             "checksum": self._checksums[index],
             "file_bytes": size,
             "file_checksum": self._sink.outside.hexdigest(),
+            "memory_bytes": self._memory[index],
         }
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tiny import publish_columns
 
 from bigdata_ml.dataset import Dataset, RowGroups
 from bigdata_ml.errors import MetadataUnreadable
 from bigdata_ml.reader import ReadOptions, open_reader
-from bigdata_ml.schema import Field, NullPolicy, Schema
+from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 
 KINDS = {
     pa.int8(): [-128, 0, 127],
@@ -78,3 +79,26 @@ def test_a_table_that_lacks_columns_is_refused(tiny: Dataset) -> None:
     short = RowGroups(tiny.row_groups.table.drop_columns(["rows", "checksum"]))
     with pytest.raises(MetadataUnreadable, match="lacks the columns rows, checksum"):
         RowGroups.from_bytes(short.to_bytes(), url="here")
+
+
+def test_the_table_says_what_each_group_takes_in_memory(tmp_path: Path) -> None:
+    text = Schema((Field(name="x", type=pa.string()), Field(name="y", type=pa.list_(pa.int16()), codec=Codec.LIST)))
+    columns = {"x": ["a long text that is there again and again"] * 500, "y": [[1, 2, 3]] * 500}
+    dataset = publish_columns(tmp_path / "d", text, columns)
+    sizes = [batch.nbytes for batch in open_reader(dataset, ReadOptions(shuffle=False), global_batch_size=5)]
+    assert sum(dataset.row_groups.table["memory_bytes"].to_pylist()) == pytest.approx(sum(sizes), rel=0.05)
+
+
+def test_a_table_without_bytes_in_memory_opens_and_keeps_its_fingerprint(tiny: Dataset) -> None:
+    table = tiny.row_groups.table
+    older = RowGroups(table.drop_columns("memory_bytes"))
+    opened = RowGroups.from_bytes(older.to_bytes(), url="u")
+    assert opened.table["memory_bytes"].null_count == len(opened)
+    assert opened.layout_fingerprint() == tiny.row_groups.layout_fingerprint()
+
+
+def test_footers_say_the_bytes_of_numbers_and_plain_text(tmp_path: Path) -> None:
+    rows = pa.table({"n": pa.array([1, None] * 50, pa.int8()), "t": ["some text"] * 100, "l": [[1.5, 2.5]] * 100})
+    pq.write_table(rows, tmp_path / "x.parquet", use_dictionary=False)
+    (found,) = Dataset.open(tmp_path).row_groups.table["memory_bytes"].to_pylist()
+    assert rows.nbytes <= found <= rows.nbytes * 1.5
