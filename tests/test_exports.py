@@ -16,7 +16,9 @@ ROOMS = {
         "writing",
     ],
     "schema": [
-        "Codec", "Field", "NullPolicy", "Schema", "from_stored", "stored_schema", "stored_table", "type_from_text",
+        "Codec", "Field", "NullPolicy", "Schema", "common_type",
+        "from_stored",
+        "plain_type", "stored_schema", "stored_table", "type_from_text",
         "type_to_text",
     ],
     "petastorm_bridge": ["install", "send_to_workers"],
