@@ -107,6 +107,7 @@ class Loader(Positioned, IterableDataset[Batch]):
             # A transform is given rows that cannot be written to, whatever the order.
             numbers={} if self._transform else gathered.columns.numbers,
             image_size=read.image_size,
+            max_pixels=read.max_pixels,
             place=lambda row: gathering.source.place(int(rows.groups[row // steps]), int(rows.rows[row // steps]) + row % steps),
             on_bad_row=on_bad_row,
         )

@@ -1,11 +1,7 @@
 """One image file to pixels: judged by its header before it is decoded, and brought to grey or RGB of 8 bits."""
 
 import io
-import struct
 import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,21 +9,19 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms, ImageColor, ImageFile
 
-__all__ = ["ENDINGS", "Decoded", "ImageRefused", "PictureRules", "decode_picture", "kind_of", "partial_picture"]
-
-# Beyond this Pillow refuses by itself, whatever is asked for.
-_PILLOWS_LIMIT = 2 * 89_478_485
-
-# How files of the formats we decode begin (at most the first 12 bytes), and what Pillow calls them.
-_SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"BM", "BMP"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
+from bigdata_ml.schema.picture_file import (
+    MOST_PIXELS,
+    ImageRefused,
+    check_jpeg,
+    check_most_pixels,
+    has_frames,
+    kind_of,
+    opened_picture,
+    refusing_broken,
 )
+
+__all__ = ["ENDINGS", "Decoded", "ImageRefused", "PictureRules", "decode_picture", "partial_picture"]
+
 # What the name of a file says it is; other endings say nothing.
 ENDINGS = {
     **dict.fromkeys(("jpg", "jpeg", "jpe", "jfif"), "JPEG"),
@@ -49,22 +43,8 @@ _TURNS = {
     7: (Image.Transpose.TRANSVERSE,),
     8: (Image.Transpose.ROTATE_90,),
 }
-# What Pillow raises for broken data: its own errors are OSErrors, its PNG reader raises SyntaxError, header fields the rest.
-_BROKEN = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, AttributeError, RuntimeError,
-    struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
-# What simplejpeg raises: a colour space or sampling that it has no name for is a KeyError.
+# What simplejpeg raises for what Pillow may still read: a colour space or sampling that it has no name for is a KeyError.
 _BROKEN_JPEG = (ValueError, KeyError)
-
-
-class ImageRefused(Exception):
-    """An image that is not decoded, or not to its end: `reason` is the tally's, `detail` says what was found."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,13 +58,12 @@ class PictureRules:
         background: what shines through transparent pixels: a colour by name or as #rrggbb.
     """
 
-    max_pixels: int = 89_478_485
+    max_pixels: int = MOST_PIXELS
     frames: Literal["refuse", "first"] = "refuse"
     background: str = "white"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.max_pixels <= _PILLOWS_LIMIT:
-            raise ValueError(f"max_pixels must lie in [1, {_PILLOWS_LIMIT}], got {self.max_pixels}")
+        check_most_pixels(self.max_pixels)
         ImageColor.getrgb(self.background)
 
     @property
@@ -111,27 +90,22 @@ class Decoded:
     notes: tuple[str, ...] = ()
 
 
-def kind_of(content: bytes) -> str | None:
-    """Return the format that the first bytes are of, or None if it is none that is decoded here."""
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "WEBP"
-    return next((kind for begin, kind in _SIGNATURES if content.startswith(begin)), None)
-
-
 def decode_picture(content: bytes, rules: PictureRules) -> Decoded:
     """Return the file's image.
 
     Raises:
         ImageRefused: `empty`, `wrong_type`, `too_many_pixels`, `metadata_bomb`, `multi_frame`, `truncated` or `undecodable`.
     """
-    if not content:
-        raise ImageRefused("empty", "the file has no bytes")
     kind = kind_of(content)
-    if kind is None:
-        raise ImageRefused("wrong_type", f"no image format begins like this: its first bytes are {content[:12]!r}")
-    with _refusing(content, kind), _opened(content, kind) as opened:
-        _check_header(opened, rules)
-        frames = _has_frames(opened)
+    with warnings.catch_warnings():
+        # What Pillow warns of in EXIF data does not change pixels.
+        warnings.simplefilter("ignore")
+        return _decoded(content, kind, rules)
+
+
+def _decoded(content: bytes, kind: str, rules: PictureRules) -> Decoded:
+    with opened_picture(content, kind, rules.max_pixels) as opened:
+        frames = has_frames(opened)
         if frames and rules.frames == "refuse":
             raise ImageRefused("multi_frame", f"the {kind} holds more than one frame; --frames first would take the first")
         image, damaged = _loaded(opened, content, kind)
@@ -145,51 +119,14 @@ def decode_picture(content: bytes, rules: PictureRules) -> Decoded:
 
 def partial_picture(content: bytes, rules: PictureRules) -> Image.Image | None:
     """Return what can be seen of a JPEG that is broken, its header being within the limits; None for others."""
-    if kind_of(content) != "JPEG":
-        return None
     try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(content, strict=False)
-        if height * width > rules.max_pixels:
+        if kind_of(content) != "JPEG":
             return None
-        return Image.fromarray(simplejpeg.decode_jpeg(content, strict=False, min_height=64, min_width=64, min_factor=1))
-    except _BROKEN_JPEG:
+        check_jpeg(content, rules.max_pixels)
+        with refusing_broken(content, "JPEG"):
+            return Image.fromarray(simplejpeg.decode_jpeg(content, strict=False, min_height=64, min_width=64, min_factor=1))
+    except ImageRefused:
         return None
-
-
-@contextmanager
-def _opened(content: bytes, kind: str) -> Iterator[Image.Image]:
-    with warnings.catch_warnings():
-        # Limits are ours, and what Pillow warns of in EXIF data does not change pixels.
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(content), formats=(kind,)) as image:
-            yield image
-
-
-@contextmanager
-def _refusing(content: bytes, kind: str) -> Iterator[None]:
-    """Turn what Pillow raises into the reason it stands for."""
-    try:
-        yield
-    except Image.DecompressionBombError as error:
-        raise ImageRefused("too_many_pixels", str(error)) from error
-    except _BROKEN as error:
-        text = str(error) or type(error).__name__
-        if kind == "PNG" and ("Decompressed data too large" in text or "Too much memory used in text chunks" in text):
-            raise ImageRefused("metadata_bomb", f"a compressed text or profile inflates beyond its limit: {text}") from error
-        cut = "truncated" in text.lower() or _is_cut(content, kind)
-        raise ImageRefused("truncated" if cut else "undecodable", text) from error
-
-
-def _check_header(image: Image.Image, rules: PictureRules) -> None:
-    width, height = image.size
-    if width * height > rules.max_pixels:
-        text = f"its header says {height} × {width}, which is more than the {rules.max_pixels} pixels of --max-pixels"
-        raise ImageRefused("too_many_pixels", text)
-
-
-def _has_frames(image: Image.Image) -> bool:
-    # An MPO is a photograph with a second one for depth or brightness beside it: phones write them, the first is the picture.
-    return image.format != "MPO" and bool(getattr(image, "is_animated", False))
 
 
 def _loaded(opened: Image.Image, content: bytes, kind: str) -> tuple[Image.Image, bool]:
@@ -209,8 +146,9 @@ def _loaded(opened: Image.Image, content: bytes, kind: str) -> tuple[Image.Image
 def _upright(image: Image.Image, opened: Image.Image) -> tuple[Image.Image, bool]:
     """Return the image turned as its EXIF orientation (1 … 8) says, and whether it was."""
     try:
-        turns = _TURNS.get(opened.getexif().get(_ORIENTATION, 1), ())
-    except _BROKEN:
+        with refusing_broken(b"", "EXIF"):
+            turns = _TURNS.get(opened.getexif().get(_ORIENTATION, 1), ())
+    except ImageRefused:
         # EXIF data that cannot be read say nothing.
         return image, False
     for turn in turns:
@@ -268,27 +206,3 @@ def _on_background(image: Image.Image, background: tuple[int, int, int]) -> tupl
     composed.paste(rgba.convert("RGB"), mask=alpha)
     # Grey on grey stays grey.
     return (composed.convert("L") if grey and len(set(background)) == 1 else composed), True
-
-
-def _is_cut(content: bytes, kind: str) -> bool:
-    """Whether the file ends before its format says it does."""
-    if kind == "PNG":
-        return not _ends_png(content)
-    if kind == "JPEG":
-        scan = content.find(b"\xff\xda")
-        return scan < 0 or content.find(b"\xff\xd9", scan) < 0
-    if kind == "GIF":
-        return not content.rstrip(b"\x00").endswith(b";")
-    if kind in ("WEBP", "BMP"):
-        place, more = (4, 8) if kind == "WEBP" else (2, 0)
-        return len(content) < int.from_bytes(content[place : place + 4], "little") + more
-    return False
-
-
-def _ends_png(content: bytes) -> bool:
-    place = 8
-    while place + 12 <= len(content):
-        if content[place + 4 : place + 8] == b"IEND":
-            return True
-        place += 12 + int.from_bytes(content[place : place + 4], "big")
-    return False

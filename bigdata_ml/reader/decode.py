@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from math import prod
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from bigdata_ml.reader.arrays import fits, read_npy, read_npz
 from bigdata_ml.reader.images import decode_image, decode_image16, resize_raw
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 from bigdata_ml.schema.codec import ARRAYS
+from bigdata_ml.schema.picture_file import MOST_PIXELS, ImageRefused
 
 __all__ = ["Columns", "HasColumns", "OnBadRow", "decode_batch", "raise_it"]
 
@@ -41,6 +42,7 @@ def decode_batch(
     *,
     numbers: Mapping[str, np.ndarray] = MappingProxyType({}),
     image_size: tuple[int, int] | None = None,
+    max_pixels: int = MOST_PIXELS,
     place: Callable[[int], str] = lambda row: f"row {row}",
     on_bad_row: OnBadRow = raise_it,
 ) -> Columns:
@@ -60,6 +62,7 @@ def decode_batch(
         numbers: columns of `batch` that lie in memory as numpy has them, without nulls: handed on as they are, not asked of
             `batch`, where the field says nothing else.
         image_size: (height, width) that images are resized to; None keeps each one's own.
+        max_pixels: height × width that an encoded image may have by its header; more is not decoded.
         place: says where row i of the batch lies, for messages.
         on_bad_row: told the row and its error; returns, and zeros are put in the value's place, or raises it, as by default.
 
@@ -82,8 +85,15 @@ def decode_batch(
             raise SchemaMismatch(f"{place(row)} field {field.name!r}: is null, and the schema allows no null there")
         if field.null is NullPolicy.MASK:
             columns[f"{field.name}_valid"] = pc.is_valid(column).to_numpy(zero_copy_only=False)
-        columns[field.name] = _values(column, field, image_size, place, on_bad_row)
+        columns[field.name] = _values(column, field, _Images(image_size, max_pixels), place, on_bad_row)
     return columns
+
+
+class _Images(NamedTuple):
+    """What images are resized to, and how many pixels an encoded one may have."""
+
+    size: tuple[int, int] | None
+    max_pixels: int
 
 
 def _is_as_it_lies(field: Field, image_size: tuple[int, int] | None) -> bool:
@@ -105,13 +115,11 @@ def _ids(column: pa.Array, vocabulary: Vocabulary, name: str, place: Callable[[i
     return np.asarray(pc.fill_null(found, 0).to_numpy(zero_copy_only=False), np.int64)
 
 
-def _values(
-    column: pa.Array, field: Field, image_size: tuple[int, int] | None, place: Callable[[int], str], on_bad_row: OnBadRow
-) -> Any:
+def _values(column: pa.Array, field: Field, images: "_Images", place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:
     if field.codec is Codec.IMAGE:
-        return _images(column, field, image_size, place, on_bad_row)
-    if field.codec is Codec.RAW_IMAGE and image_size not in (None, tuple(field.type.shape[:2])):
-        return np.stack([resize_raw(image, image_size) for image in _tensors(column)])
+        return _images(column, field, images, place, on_bad_row)
+    if field.codec is Codec.RAW_IMAGE and images.size not in (None, tuple(field.type.shape[:2])):
+        return np.stack([resize_raw(image, images.size) for image in _tensors(column)])
     if field.codec in (Codec.TENSOR, Codec.RAW_IMAGE):
         return _tensors(column)
     if field.codec in ARRAYS:
@@ -223,23 +231,21 @@ def _tensors(column: pa.FixedShapeTensorArray) -> np.ndarray:
     return values
 
 
-def _images(
-    column: pa.Array, field: Field, image_size: tuple[int, int] | None, place: Callable[[int], str], on_bad_row: OnBadRow
-) -> Any:
+def _images(column: pa.Array, field: Field, asked: "_Images", place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:
     decode = decode_image16 if field.dtype == "uint16" else decode_image
     images: list[np.ndarray | None] = []
     for row, value in enumerate(column):
         data = value.as_buffer()
         try:
-            images.append(None if data is None else decode(data, field.channels or 3, image_size))
-        except (OSError, ValueError, SyntaxError) as error:
+            images.append(None if data is None else decode(data, field.channels or 3, asked.size, asked.max_pixels))
+        except ImageRefused as error:
             bad = DecodeFailed(f"{place(row)} field {field.name!r}: the image cannot be decoded: {error}")
             bad.__cause__ = error
             on_bad_row(row, bad)
             images.append(None)
     shapes = {image.shape for image in images if image is not None}
     # A missing image has the size of the others, if they have one.
-    shape = shapes.pop() if len(shapes) == 1 else (*(image_size or (1, 1)), field.channels or 3)
+    shape = shapes.pop() if len(shapes) == 1 else (*(asked.size or (1, 1)), field.channels or 3)
     whole = [np.zeros(shape, field.dtype or np.uint8) if image is None else image for image in images]
     if field.shape is not None and len(field.shape) == 2:
         whole = [image[:, :, 0] for image in whole]

@@ -1,13 +1,22 @@
 """Encoded images to arrays: JPEG by libjpeg-turbo at the smallest scale that covers the target, the rest by Pillow."""
 
-import io
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.reader.png16 import decode_png16
+from bigdata_ml.schema.picture_file import (
+    MOST_PIXELS,
+    ImageRefused,
+    check_jpeg,
+    has_frames,
+    kind_of,
+    opened_picture,
+    refusing_broken,
+)
 
 __all__ = ["decode_image", "decode_image16", "resize_raw"]
 
@@ -15,41 +24,54 @@ __all__ = ["decode_image", "decode_image16", "resize_raw"]
 _GREY16 = ("I;16", "I;16B", "I;16L", "I")
 
 
-def decode_image(data: pa.Buffer, channels: int, image_size: tuple[int, int] | None) -> np.ndarray:
+def decode_image(data: pa.Buffer, channels: int, image_size: tuple[int, int] | None, max_pixels: int = MOST_PIXELS) -> np.ndarray:
     """Return uint8 [height, width, channels], resized to `image_size` (height, width) unless it is None.
 
     Raises:
-        OSError, ValueError, SyntaxError: bytes that are no image.
+        ImageRefused: bytes that are no image of one frame, or one of more than `max_pixels` by its header.
     """
-    from PIL import Image
-
-    if bytes(data[:2]) == b"\xff\xd8":
+    # Arrow's bytes are signed, simplejpeg's are not.
+    view = memoryview(data).cast("B")
+    kind = kind_of(view)
+    if kind == "JPEG":
+        check_jpeg(view, max_pixels)
         # What libjpeg warns of, Pillow judges, as it did in the preparation job: stray bytes pass, a cut file does not.
-        with suppress(KeyError, ValueError):
-            return _decode_jpeg(data, channels, image_size)
-    with Image.open(io.BytesIO(data)) as opened:
+        with refusing_broken(view, kind), suppress(KeyError, ValueError):
+            return _decode_jpeg(view, channels, image_size)
+    with _one_frame(view, kind, max_pixels) as opened:
         return _resized(opened.convert("L" if channels == 1 else "RGB"), image_size)
 
 
-def decode_image16(data: pa.Buffer, channels: int, image_size: tuple[int, int] | None) -> np.ndarray:
+def decode_image16(
+    data: pa.Buffer, channels: int, image_size: tuple[int, int] | None, max_pixels: int = MOST_PIXELS
+) -> np.ndarray:
     """Return uint16 [height, width, channels] of a PNG of 16 bits a channel; it is not resized.
 
     Raises:
-        OSError, ValueError, SyntaxError: bytes that are no such image, or another size than the one asked for.
+        ImageRefused: bytes that are no such image, another size than the one asked for, or more than `max_pixels`.
     """
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as opened:
+    view = memoryview(data).cast("B")
+    with _one_frame(view, kind_of(view), max_pixels) as opened:
         if channels == 1 and opened.mode in _GREY16:
             image = np.asarray(opened).astype(np.uint16)[:, :, np.newaxis]
         else:
             # Pillow reads 16 bits of colour as 8.
-            image = decode_png16(bytes(data))
-    if image.shape[2] != channels:
-        raise ValueError(f"it has {image.shape[2]} channels, the schema says {channels}")
-    if image_size not in (None, image.shape[:2]):
-        raise ValueError("images of 16 bits are not resized; leave image_size out and resize in a transform")
+            image = decode_png16(bytes(view), max_pixels)
+        if image.shape[2] != channels:
+            raise ValueError(f"it has {image.shape[2]} channels, the schema says {channels}")
+        if image_size not in (None, image.shape[:2]):
+            raise ValueError("images of 16 bits are not resized; leave image_size out and resize in a transform")
     return image
+
+
+@contextmanager
+def _one_frame(view: memoryview, kind: str, max_pixels: int) -> Iterator[Any]:
+    with opened_picture(view, kind, max_pixels) as opened:
+        if has_frames(opened):
+            raise ImageRefused(
+                "multi_frame", f"the {kind} holds more than one frame; prepare_images --frames first takes the first"
+            )
+        yield opened
 
 
 def resize_raw(image: np.ndarray, image_size: tuple[int, int] | None) -> np.ndarray:
@@ -57,13 +79,12 @@ def resize_raw(image: np.ndarray, image_size: tuple[int, int] | None) -> np.ndar
     return _resized(_from_array(image), image_size)
 
 
-def _decode_jpeg(data: pa.Buffer, channels: int, image_size: tuple[int, int] | None) -> np.ndarray:
+def _decode_jpeg(data: memoryview, channels: int, image_size: tuple[int, int] | None) -> np.ndarray:
     import simplejpeg
 
     height, width = image_size or (0, 0)
     image = simplejpeg.decode_jpeg(
-        # Arrow's bytes are signed, simplejpeg's are not.
-        memoryview(data).cast("B"),
+        data,
         colorspace="GRAY" if channels == 1 else "RGB",
         min_height=height,
         min_width=width,

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from bigdata_ml.reader.row_filter import RowFilter
 from bigdata_ml.reader.sequences import Sequence
 from bigdata_ml.reader.weights import RowWeights
+from bigdata_ml.schema.picture_file import MOST_PIXELS, check_most_pixels
 
 __all__ = ["Engine", "OnError", "ReadOptions", "Remainder", "Shuffle"]
 
@@ -44,6 +45,8 @@ class ReadOptions:
             at most 4,194,304 and at most all; 0 where rows keep their files' order.
         image_size: (height, width) in pixels that images are resized to (bilinear, antialiased); None keeps
             each image's own, which must then be the same for all rows of a batch.
+        max_pixels: height × width that an encoded image may have by its header, 1 … 178,956,970; an image of more is not decoded
+            but a row that cannot be. A pixel takes 3 bytes, and up to three copies are held at once by each thread.
         on_error: what becomes of a row group that cannot be read or a row that cannot be decoded. `raise` stops and names
             it; `skip` keeps its places, filled with zeros and `valid` 0, so that every other row stays where it was.
         max_skipped: share of an epoch's rows, 0 … 1, that may be skipped; one more raises.
@@ -62,6 +65,7 @@ class ReadOptions:
     streams: int | None = None
     window: int | None = None
     image_size: tuple[int, int] | None = None
+    max_pixels: int = MOST_PIXELS
     on_error: OnError = "raise"
     max_skipped: float = 0.001
     engine: Engine = "arrow"
@@ -96,3 +100,4 @@ class ReadOptions:
             raise ValueError(f"max_skipped is a share of the rows and must lie in [0, 1], got {self.max_skipped}")
         if self.image_size is not None and (len(self.image_size) != 2 or min(self.image_size) < 1):
             raise ValueError(f"image_size must be (height, width) of at least 1 pixel each, got {self.image_size}")
+        check_most_pixels(self.max_pixels)

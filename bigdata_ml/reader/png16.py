@@ -6,27 +6,29 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bigdata_ml.schema.picture_file import MOST_PIXELS, check_size
+
 __all__ = ["decode_png16"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3}
-_PIXELS = 1 << 28
 _Guess = Callable[[int, int, int], int]
 _NONE, _SUB, _UP, _AVERAGE, _PAETH = range(5)
 
 
-def decode_png16(data: bytes) -> np.ndarray:
+def decode_png16(data: bytes, max_pixels: int = MOST_PIXELS) -> np.ndarray:
     """Return uint16 [height, width, channels] of a grey or RGB PNG of 16 bits a channel that is not interlaced.
 
     Raises:
-        ValueError: another PNG, or a broken one.
+        ValueError: another PNG, a broken one, or one of more than `max_pixels`.
     """
     header, packed = _chunks(data)
     width, height, depth, colour, _, _, interlaced = header
     if depth != 16 or colour not in _CHANNELS or interlaced:
         raise ValueError(f"a PNG of {depth} bits, colour type {colour} is not read as uint16")
-    if not 0 < width * height <= _PIXELS:
-        raise ValueError(f"a PNG of {width} × {height} pixels")
+    if not width * height:
+        raise ValueError(f"a PNG of {height} × {width} pixels")
+    check_size(height, width, max_pixels)
     pixel = 2 * _CHANNELS[colour]
     line = 1 + width * pixel
     unpack = zlib.decompressobj()

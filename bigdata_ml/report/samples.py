@@ -1,16 +1,14 @@
 """Sample pictures of a dataset: some rows of its first row group, from its first image column."""
 
-import io
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid, DecodeFailed
 from bigdata_ml.pages import Picture, picture_of
 from bigdata_ml.schema import Codec, Field, from_stored
+from bigdata_ml.schema.picture_file import MOST_PIXELS, ImageRefused, kind_of, opened_picture
 
 __all__ = ["sample_pictures"]
 
@@ -56,9 +54,10 @@ def _pixels(images: pa.Array, row: int, field: Field) -> np.ndarray:
     if field.codec is Codec.RAW_IMAGE:
         pixels: np.ndarray = images[row : row + 1].to_numpy_ndarray()[0]
         return pixels
+    content = images[row].as_py()
     try:
-        with Image.open(io.BytesIO(images[row].as_py())) as opened:
+        with opened_picture(content, kind_of(content), MOST_PIXELS) as opened:
             pixels = np.asarray(opened.convert("L" if field.channels == 1 else "RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
+    except ImageRefused as error:
         raise DecodeFailed(f"field {field.name!r} of a sample row cannot be decoded: {error}") from error
     return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels

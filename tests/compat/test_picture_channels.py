@@ -1,14 +1,16 @@
 """A JPEG's channels are those of its frame header, whatever stands before it; a PNG's pixels lie as they are said to."""
 
 import io
+import sys
 import zlib
 from typing import Any
 
 import numpy as np
 import pytest
+from forged_pictures import FORGED
 from PIL import Image
 
-from bigdata_ml.compat.petastorm.pictures import decode_picture
+from bigdata_ml.compat.petastorm.pictures import decode_picture, decode_pictures_into
 
 # Among them segments that hold what looks like a frame header, of one channel and of three.
 BEFORE = [
@@ -59,3 +61,15 @@ def test_a_png_with_a_transparent_colour_is_refused() -> None:
 def test_half_a_jpeg_is_an_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         decode_picture(memoryview(data))
+
+
+@pytest.mark.parametrize("name", [name for name, (_, reason) in FORGED.items() if reason != "multi_frame"])
+@pytest.mark.parametrize("opencv", [True, False])
+def test_a_forged_picture_is_refused_with_and_without_opencv(name: str, opencv: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not opencv:
+        monkeypatch.setitem(sys.modules, "cv2", None)
+    content, _ = FORGED[name]
+    with pytest.raises(ValueError, match=r".+"):
+        decode_picture(memoryview(content))
+    rooms = np.zeros((1, 40, 40, 3), np.uint8)
+    assert not decode_pictures_into([content], rooms)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 from contracts import assert_reads_each_row_once, assert_resumes_exactly, content_of, ids_of
+from forged_pictures import FORGED
 from loading import Sample, draw, loader
 from PIL import Image
 from tiny import publish_columns
@@ -230,3 +231,29 @@ def test_a_transform_never_sees_a_skipped_row(tmp_path: Path) -> None:
     assert batch["image"].shape == (4, 8, 8, 1)
     assert batch["valid"].tolist() == [True, True, False, True]
     assert batch["image"][2].sum() == 0
+
+
+def test_pictures_that_lie_or_break_a_decoder_are_rows_that_cannot_be_decoded(tmp_path: Path) -> None:
+    fields = Schema((Field(name="image", type=pa.binary(), codec=Codec.IMAGE, channels=1),))
+    files = [png(1), *(content for content, _ in FORGED.values()), png(2)]
+    dataset = publish_columns(tmp_path / "d", fields, {"image": files})
+    places = {"max_skipped": 1, "shuffle": False, "remainder": "exact"}
+    for size in (None, (4, 6)):
+        reading = loader(dataset, size=len(files), read={**SKIP, **places, "image_size": size})
+        (batch,) = reading
+        assert batch["valid"].tolist() == [True, *[False] * len(FORGED), True]
+        assert [int(image.max()) for image in batch["image"]] == [1, *[0] * len(FORGED), 2]
+    for row, (name, (content, reason)) in enumerate(FORGED.items()):
+        alone = publish_columns(tmp_path / f"{row}", fields, {"image": [png(1), content]})
+        text = rf"part-0\.parquet row group 0 row 1 field 'image': .*{reason}"
+        with pytest.raises(DecodeFailed, match=text):
+            list(loader(alone, size=2, read={"shuffle": False}))
+        assert name
+
+
+def test_how_many_pixels_an_image_may_have_can_be_said(tmp_path: Path) -> None:
+    fields = Schema((Field(name="image", type=pa.binary(), codec=Codec.IMAGE, channels=1),))
+    dataset = publish_columns(tmp_path / "d", fields, {"image": [png(1), png(2)]})
+    assert len(list(loader(dataset, size=2, read={"max_pixels": 24}))) == 1
+    with pytest.raises(DecodeFailed, match="4 × 6"):
+        list(loader(dataset, size=2, read={"max_pixels": 23}))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forged_pictures import FORGED
 from PIL import Image, ImageCms
 
 from bigdata_ml.prepare.picture import Decoded, ImageRefused, PictureRules, decode_picture, partial_picture
@@ -70,6 +71,16 @@ def test_whatever_bytes_are_changed_a_file_is_decoded_or_refused(kind: str) -> N
         with suppress(ImageRefused):
             assert decode_picture(bytes(changed), RULES).image.mode in ("L", "RGB")
         partial_picture(bytes(changed), RULES)
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_picture_is_refused_for_its_reason_and_twice_the_same(name: str) -> None:
+    content, reason = FORGED[name]
+    first = refused(content)
+    assert first[0] == reason
+    assert "0x" not in first[1]
+    assert refused(content) == first
+    assert partial_picture(content, RULES) is None
 
 
 def test_more_pixels_than_allowed_are_refused_by_the_header_alone() -> None:

@@ -8,6 +8,15 @@ import numpy as np
 
 from bigdata_ml.compat.petastorm.sub_png import decode_sub_pngs
 from bigdata_ml.reader.png16 import decode_png16
+from bigdata_ml.schema.picture_file import (
+    MOST_PIXELS,
+    check_jpeg,
+    check_size,
+    jpeg_frame,
+    kind_of,
+    opened_picture,
+    refusing_broken,
+)
 
 __all__ = ["decode_picture", "decode_pictures_into", "encode_picture"]
 
@@ -42,14 +51,24 @@ def decode_picture(data: Any) -> np.ndarray:
     JPEG is decoded by libjpeg-turbo, all else by OpenCV where it is installed, else by Pillow.
 
     Raises:
-        ValueError: bytes that are no picture, or one with transparency.
+        ValueError: bytes that are no picture, or one with transparency; `ImageRefused` is one.
     """
-    if bytes(data[:2]) == b"\xff\xd8":
-        return _decode_jpeg(data)
+    view = memoryview(data).cast("B")
+    kind = kind_of(view)
+    if kind == "JPEG":
+        check_jpeg(view, MOST_PIXELS)
+        with refusing_broken(view, kind):
+            return _decode_jpeg(view)
     cv2 = _opencv()
     if cv2 is None:
-        return _decode_by_pillow(data)
-    return _decode_by_opencv(cv2, data)
+        return _decode_by_pillow(view, kind)
+    if kind == "PNG":
+        _check_png(view)
+    else:
+        with opened_picture(view, kind, MOST_PIXELS):
+            pass
+    with refusing_broken(view, kind):
+        return _decode_by_opencv(cv2, view)
 
 
 def decode_pictures_into(files: Sequence[Any], rooms: np.ndarray) -> bool:
@@ -74,7 +93,7 @@ def _decode_several(files: Sequence[Any], rooms: np.ndarray) -> bool:
 
 def _decode_alike_jpegs(files: Sequence[Any], rooms: np.ndarray) -> bool:
     """Decode JPEGs that begin alike, their frame headers included, as those of one encoder do: one header is read for all."""
-    end = _frame_header(files[0]) + 10
+    end = jpeg_frame(memoryview(files[0])) + 10
     begin = bytes(files[0][:end])
     if end < 10 or begin[end - 1] == 1 or any(bytes(file[:end]) != begin for file in files):
         return False
@@ -93,6 +112,7 @@ def _decode_into(data: Any, room: np.ndarray) -> bool:
         if _has_one_channel(data):
             return False
         try:
+            check_jpeg(data, MOST_PIXELS)
             return bool(simplejpeg.decode_jpeg(data, buffer=room).shape == room.shape)
         # A larger picture than there is room for, too.
         except (ValueError, KeyError):
@@ -101,6 +121,7 @@ def _decode_into(data: Any, room: np.ndarray) -> bool:
     if cv2 is None:
         return False
     try:
+        _check_png(data)
         found = _decode_by_opencv(cv2, data)
     except ValueError:
         return False
@@ -145,37 +166,24 @@ def _has_one_channel(jpeg: Any) -> bool:
 
     Read here since simplejpeg lets go of Python's lock to read it, for which threads then queue: a tenth of the decoding.
     """
-    place = _frame_header(jpeg)
+    place = jpeg_frame(memoryview(jpeg))
     return place >= 0 and bool(jpeg[place + 9] == 1)
 
 
-def _frame_header(data: Any) -> int:
-    """Return where a JPEG's frame header begins (ITU T.81, B.2.2), whose tenth byte is the number of channels; −1 for none."""
-    if bytes(data[:2]) != b"\xff\xd8":
-        return -1
-    place = 2
-    while place + 9 < len(data) and data[place] == 0xFF:
-        kind = data[place + 1]
-        # SOF0 … SOF15, of which DHT, JPG and DAC are none.
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            return place
-        # A marker may be preceded by any number of bytes 0xFF.
-        place += 1 if kind == 0xFF else 2 + (data[place + 2] << 8 | data[place + 3])
-    return -1
+def _check_png(data: Any) -> None:
+    """Refuse a PNG that says it is larger than may be; OpenCV's decoder wants the header first (PNG, third edition, 5.6)."""
+    view = memoryview(data)
+    if bytes(view[12:16]) == b"IHDR":
+        check_size(int.from_bytes(view[20:24], "big"), int.from_bytes(view[16:20], "big"), MOST_PIXELS)
 
 
-def _decode_by_pillow(data: Any) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
+def _decode_by_pillow(data: memoryview, kind: str) -> np.ndarray:
     # IHDR: depth 16, three colours. Pillow would cut them to 8 bits.
-    if bytes(data[24:26]) == b"\x10\x02":
+    if kind == "PNG" and bytes(data[24:26]) == b"\x10\x02":
         return decode_png16(bytes(data))
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            _check_colours(len(picture.getbands()))
-            found = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"the bytes are no picture that Pillow reads: {error}") from error
+    with opened_picture(data, kind, MOST_PIXELS) as picture:
+        _check_colours(len(picture.getbands()))
+        found = np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)
     return found.astype(np.uint16) if found.dtype == np.int32 else found
 
 
