@@ -1,7 +1,7 @@
 """Opens a dataset: two small reads where there is a manifest, the files' footers where there is none."""
 
+import logging
 import posixpath
-import re
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,27 +10,29 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import xxhash
 
 from bigdata_ml.dataset.footers import Footer, read_footers
+from bigdata_ml.dataset.hive_keys import key_type_of, keys_of
 from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, split_of
 from bigdata_ml.dataset.manifest import Manifest, Vocabulary
+from bigdata_ml.dataset.pandas_index import is_pandas_index
 from bigdata_ml.dataset.petastorm_fields import fields_from_petastorm, key_type
 from bigdata_ml.dataset.petastorm_metadata import read_petastorm_schema
 from bigdata_ml.dataset.petastorm_schema import PetastormSchema
 from bigdata_ml.dataset.quarantine import read_quarantine
 from bigdata_ml.dataset.row_groups import RowGroups, key_columns
+from bigdata_ml.dataset.split_names import splits_in_paths
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import Field, Schema
 from bigdata_ml.storage import Location, locate
 
 __all__ = ["Dataset", "open_plain"]
 
-_WHOLE = re.compile("-?[0-9]{1,18}")
+_log = logging.getLogger(__name__)
 # Looks at a dataset that is being replaced while it is opened.
 _LOOKS, _SECONDS_BETWEEN_LOOKS = 20, 0.05
 
@@ -183,7 +185,7 @@ def _partitions_of(paths: list[str], keys: pa.Schema, *, url: str) -> dict[str, 
     """Return the values of directory keys by file."""
     if not keys.names:
         return {}
-    texts = [_keys_of(path) for path in paths]
+    texts = [keys_of(path) for path in paths]
     try:
         columns = {key.name: pa.array([one.get(key.name) for one in texts], pa.string()).cast(key.type) for key in keys}
     except pa.ArrowInvalid as error:
@@ -218,14 +220,32 @@ def _open_plain(root: Location, paths: list[str], unischema: PetastormSchema | N
     footers = read_footers(root, paths)
     for footer in footers[1:]:
         _check_same(root, footers[0], footer)
-    columns = _without_nested(root, footers[0].schema) if leave_out_nested else footers[0].schema
+    columns = _without_nested(root, footers[0].schema) if leave_out_nested else _without_index(root, footers[0].schema)
     fields = _fields_of(root, footers, columns, unischema)
-    records = [record for footer in footers for record in footer.records]
+    splits = _splits_of(root, paths)
+    records = [{**record, "split": splits[record["path"]]} for footer in footers for record in footer.records]
     held = {one.name for one in fields}
     key_fields, partitions = _hive_keys(paths, held=held, types=_key_types(unischema))
     row_groups = RowGroups.from_records(records, keys=_readable_keys(Schema(fields), records))
     name = unischema.name if unischema is not None else None
     return Dataset(root, Schema(fields + key_fields), row_groups, None, partitions=partitions or None, unischema=name)
+
+
+def _splits_of(root: Location, paths: list[str]) -> dict[str, str | None]:
+    """Return the split of each file, if all name one: by `split=NAME`, or as others lay out theirs (`split_in_path`)."""
+    ours = {path: split_of(path) for path in paths}
+    if any(split is not None for split in ours.values()):
+        return ours
+    theirs = splits_in_paths(paths)
+    if theirs and len(theirs) < len(paths):
+        other = next(path for path in paths if path not in theirs)
+        warnings.warn(
+            f"{root.url}: {next(iter(theirs))} is named as a split, {other} is not, so all rows are one dataset without splits; "
+            "move the others away, or open the splits' directories by themselves",
+            stacklevel=5,
+        )
+        return ours
+    return {path: theirs.get(path) for path in paths}
 
 
 def _readable_keys(schema: Schema, records: list[dict[str, Any]]) -> pa.Schema:
@@ -247,6 +267,13 @@ def _without_nested(root: Location, columns: pa.Schema) -> pa.Schema:
         names = ", ".join(f"{one.name!r} ({one.type})" for one in nested)
         warnings.warn(f"{root.url}: columns that no field can be are left out: {names}", stacklevel=4)
     return pa.schema([one for one in columns if one not in nested])
+
+
+def _without_index(root: Location, columns: pa.Schema) -> pa.Schema:
+    index = [name for name in columns.names if is_pandas_index(name)]
+    if index:
+        _log.warning("%s: pandas' index is left out: %s", root.url, ", ".join(index))
+    return pa.schema([one for one in columns if one.name not in index])
 
 
 def _fields_of(root: Location, footers: list[Footer], columns: pa.Schema, unischema: PetastormSchema | None) -> tuple[Field, ...]:
@@ -282,11 +309,11 @@ def _check_same(root: Location, first: Footer, other: Footer) -> None:
 def _hive_keys(
     paths: list[str], *, held: set[str], types: Mapping[str, pa.DataType]
 ) -> tuple[tuple[Field, ...], dict[str, dict[str, Any]]]:
-    """Return fields and values of `key=value` directories, the split's apart: whole numbers are int64, all else text.
+    """Return fields and values of `key=value` directories, the split's apart; types as `key_type_of` says.
 
     Keys that the files hold as columns too are read from the files; those in `types` are of that type if their values are.
     """
-    values = {path: _keys_of(path) for path in paths}
+    values = {path: keys_of(path) for path in paths}
     names = dict.fromkeys(name for one in values.values() for name in one if name not in held)
     if all(split_of(path) is not None for path in paths):
         names.pop("split", None)
@@ -307,11 +334,4 @@ def _typed(texts: list[str | None], wanted: pa.DataType | None) -> pa.Array:
     if wanted is not None:
         with suppress(pa.ArrowInvalid):
             return column.cast(wanted)
-    whole = all(text is None or _WHOLE.fullmatch(text) for text in texts)
-    return column.cast(pa.int64()) if whole else column
-
-
-def _keys_of(path: str) -> dict[str, str | None]:
-    """Return the keys of a file's directories, as text or null."""
-    keys = dict(part.split("=", 1) for part in path.split("/")[:-1] if "=" in part)
-    return {name: None if text == "__HIVE_DEFAULT_PARTITION__" else unquote(text) for name, text in keys.items()}
+    return column.cast(key_type_of(texts))

@@ -16,6 +16,7 @@ from bigdata_ml.dataset.footers import byte_range
 from bigdata_ml.dataset.generations import left_behind
 from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
+from bigdata_ml.dataset.pandas_index import is_pandas_index
 from bigdata_ml.dataset.petastorm_metadata import read_petastorm_row_groups, read_petastorm_schema
 from bigdata_ml.dataset.petastorm_writing import row_groups_by_file
 from bigdata_ml.dataset.quarantine import count_quarantine
@@ -211,7 +212,7 @@ def _drifted(
         if other is None or other.type != field.type or (strict.nullability and other.nullable != field.nullable):
             text = f"field {field.name!r} is {other or 'missing'}, the schema says {field}"
             yield Finding("schema_drift", place.url, text)
-    for name in sorted(found.keys() - set(wanted.names)):
+    for name in sorted(one for one in found.keys() - set(wanted.names) if not is_pandas_index(one)):
         yield Finding("schema_drift", place.url, f"field {name!r} is not in the schema")
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     meant = {record["row_group"]: (record["rows"], (record["offset"], record["length"])) for record in records}

@@ -27,6 +27,7 @@ from bigdata_ml.dataset import (
     read_petastorm_indexes,
     read_petastorm_schema,
 )
+from bigdata_ml.dataset.layout import split_of
 from bigdata_ml.dataset.petastorm_fields import fields_to_petastorm
 from bigdata_ml.schema import Codec, Field, Schema
 from bigdata_ml.storage import SCHEMES, Location, locate, locate_by_fsspec, place_in
@@ -63,8 +64,7 @@ def open_dataset(
 def _open(place: Location) -> Dataset:
     """Open a dataset; its split is a field, as every Hive key is to Petastorm's users, and what no field can be is left out."""
     dataset = Dataset.open(place, use_unischema=False, leave_out_nested=True)
-    table = dataset.row_groups.table
-    splits = dict(zip(dataset.row_groups.paths, table["split"].to_pylist(), strict=True))
+    splits = {path: split_of(path) for path in dataset.row_groups.files}
     if "split" in dataset.schema or not splits or None in splits.values():
         return dataset
     known = dataset.partitions or {}

@@ -1,0 +1,50 @@
+"""Splits that a path names as others lay files out: `train/`, `val/`, `test/`, or Hugging Face's `train-00000-of-00004`."""
+
+import re
+from collections.abc import Sequence
+
+__all__ = ["split_called", "split_in_path", "splits_in_paths"]
+
+_CALLED = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+# A file's name names a split if it is nothing else, or is followed by the number of a shard.
+_FILE = re.compile(r"(?P<name>[A-Za-z]+)(?:-\d+-of-\d+(?:-[0-9a-f]+)?)?\.[A-Za-z0-9.]+")
+
+
+def split_called(name: str) -> str | None:
+    """Return the split that goes by a name, in any case: `val`, `valid` and `dev` are validation; None for other names.
+
+    >>> split_called("Val"), split_called("cats")
+    ('validation', None)
+    """
+    return _CALLED.get(name.lower())
+
+
+def split_in_path(path: str) -> str | None:
+    """Return the split that a path's directories or its file's name name; None for none, and for several.
+
+    >>> split_in_path("train/cat/1.png"), split_in_path("data/test-00000-of-00004.parquet")
+    ('train', 'test')
+    """
+    *folders, file = path.split("/")
+    named = {found for folder in folders if (found := split_called(folder.removeprefix("split="))) is not None}
+    match = _FILE.fullmatch(file)
+    if not named and match is not None and (found := split_called(match["name"])) is not None:
+        named = {found}
+    return named.pop() if len(named) == 1 else None
+
+
+def splits_in_paths(paths: Sequence[str]) -> dict[str, str]:
+    """Return the split by path of those that name one."""
+    found = {path: split_in_path(path) for path in paths}
+    return {path: split for path, split in found.items() if split is not None}
