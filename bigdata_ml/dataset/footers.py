@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 import xxhash
 
 from bigdata_ml.dataset.arrow_bytes import arrow_bytes, leaf_types
+from bigdata_ml.dataset.footer_check import check_footer
 from bigdata_ml.dataset.layout import split_of
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.storage import Location
 
-__all__ = ["Footer", "byte_range", "read_footers", "read_metadata"]
+__all__ = ["FileEnd", "Footer", "byte_range", "read_end", "read_footers", "read_metadata"]
 
 _MAGIC = b"PAR1"
 _TAIL = 1 << 16
@@ -47,11 +48,33 @@ def byte_range(group: pq.RowGroupMetaData) -> tuple[int, int]:
     return (begin, end - begin) if group.num_columns else (4, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class FileEnd:
+    """The end of a Parquet file, which is checked but not parsed yet, and the xxh3-128 of its bytes outside the row groups."""
+
+    tail: bytes
+    checksum: str
+
+    def parse(self) -> pq.FileMetaData:
+        """Return the file's metadata."""
+        return pq.read_metadata(pa.BufferReader(self.tail))
+
+
 def read_metadata(stream: pa.NativeFile) -> tuple[pq.FileMetaData, str]:
-    """Return a file's metadata and the xxh3-128 of its bytes outside the row groups, hexadecimal, in one or two reads.
+    """Return a file's metadata and the checksum of its `FileEnd`, in one or two reads.
 
     Raises:
         OSError, pa.ArrowException: no whole Parquet file.
+    """
+    end = read_end(stream)
+    return end.parse(), end.checksum
+
+
+def read_end(stream: pa.NativeFile) -> FileEnd:
+    """Return the end of a file, which pyarrow can parse without harm: see `footer_check`.
+
+    Raises:
+        OSError: no whole Parquet file.
     """
     size = stream.size()
     tail = _tail(stream, size, _TAIL)
@@ -62,9 +85,9 @@ def read_metadata(stream: pa.NativeFile) -> tuple[pq.FileMetaData, str]:
         raise OSError(f"its footer is said to be longer than the file, {length} bytes of {size}")
     if length > len(tail):
         tail = _tail(stream, size, length)
-    metadata = pq.read_metadata(pa.BufferReader(tail))
+    ranges = check_footer(tail[len(tail) - length : -8], end=size - length)
     outside, position = xxhash.xxh3_128(), 0
-    for begin, end in sorted(_ranges(metadata)):
+    for begin, end in sorted(ranges):
         # What every file begins with needs no reading of its own.
         outside.update(_MAGIC if (position, begin) == (0, len(_MAGIC)) else _at(stream, position, begin - position))
         position = max(position, end)
@@ -72,12 +95,7 @@ def read_metadata(stream: pa.NativeFile) -> tuple[pq.FileMetaData, str]:
     if size - position > kept:
         outside.update(_at(stream, position, size - position - kept))
     outside.update(tail[len(tail) - kept :])
-    return metadata, str(outside.hexdigest())
-
-
-def _ranges(metadata: pq.FileMetaData) -> list[tuple[int, int]]:
-    ranges = (byte_range(metadata.row_group(index)) for index in range(metadata.num_row_groups))
-    return [(offset, offset + length) for offset, length in ranges]
+    return FileEnd(tail, str(outside.hexdigest()))
 
 
 def _tail(stream: pa.NativeFile, size: int, length: int) -> bytes:
