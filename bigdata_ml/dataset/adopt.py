@@ -15,6 +15,7 @@ import xxhash
 from bigdata_ml import __version__
 from bigdata_ml.dataset.dataset import Dataset, open_plain
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint, hash_rows, sum_of_rows
+from bigdata_ml.dataset.footers import read_metadata
 from bigdata_ml.dataset.generations import commit, files_of, left_behind, manifest_of, newest
 from bigdata_ml.dataset.layout import MANIFEST, METADATA, ROW_GROUPS
 from bigdata_ml.dataset.manifest import Manifest, SideFile, SplitSummary, content_contract
@@ -121,7 +122,7 @@ def _read_file(dataset: Dataset, records: list[dict[str, Any]]) -> list[_Read]:
     place = dataset.location / records[0]["path"]
     try:
         with place.filesystem.open_input_file(place.path) as stream:
-            metadata = pq.read_metadata(stream)
+            metadata, _ = read_metadata(stream)
             return [_read_group(dataset, stream, metadata, record) for record in records]
     except (pa.ArrowException, OSError) as error:
         raise DatasetInvalid(f"{place.url}: cannot be read ({error}); remove the file or write it again") from error

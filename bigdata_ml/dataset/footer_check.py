@@ -6,6 +6,7 @@ pyarrow, and so here.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from bigdata_ml.dataset.thrift import BINARY, I32, I64, LIST, STRUCT, Fields, Thrift, key, list_key
@@ -23,21 +24,23 @@ _SCHEMA, _ROWS, _GROUPS, _ENCRYPTION = 2, 3, 4, 8
 _KIND, _WIDTH, _REPETITION, _NAME, _CHILDREN = key(1, I32), key(2, I32), key(3, I32), key(4, BINARY), key(5, I32)
 _CHUNKS, _GROUP_ROWS = list_key(1, STRUCT), key(3, I64)
 _ABOUT, _SECRET = key(3, STRUCT), key(8, STRUCT)
+_PATH = list_key(3, BINARY)
 _CODEC, _VALUES, _UNPACKED, _PACKED = key(4, I32), key(5, I64), key(6, I64), key(7, I64)
 _PAGES, _DICTIONARY, _STATISTICS, _SIZES = key(9, I64), key(11, I64), key(12, STRUCT), key(16, STRUCT)
 _BOUNDS = tuple(key(number, BINARY) for number in (1, 2, 5, 6))
 _TEXT_BYTES, _LEVELS = key(1, I64), (list_key(2, I64), list_key(3, I64))
 # Readers take the items of these lists for what they should be, whatever type they are said to have.
 _GROUP_LISTS = {1: _CHUNKS, 4: list_key(4, STRUCT)}
-_CHUNK_LISTS = {2: list_key(2, I32), 3: list_key(3, BINARY), 8: list_key(8, STRUCT), 13: list_key(13, STRUCT)}
+_CHUNK_LISTS = {2: list_key(2, I32), 3: _PATH, 8: list_key(8, STRUCT), 13: list_key(13, STRUCT)}
 _SIZE_LISTS = {2: _LEVELS[0], 3: _LEVELS[1]}
 
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
-    """A column of the file: physical type, bytes of a value if they are fixed, greatest repetition and definition level."""
+    """A leaf of the schema: the column it belongs to, physical type, bytes of a value of fixed size, greatest levels."""
 
     name: str
+    column: bytes
     kind: int
     width: int | None
     levels: tuple[int, int]
@@ -83,6 +86,9 @@ def _check(thrift: Thrift, end: int | None) -> list[tuple[int, int]]:
             promised = value if (number, kind) == (_ROWS, I64) else promised
     if rows != promised and end is not None:
         raise ValueError(f"it promises {promised} rows, its row groups have {rows}")
+    places = sorted(one for one in ranges if one[0] < one[1])
+    if end is not None and any(begin < before for (_, before), (begin, _) in pairwise(places)):
+        raise ValueError("its row groups overlap")
     return ranges
 
 
@@ -95,7 +101,7 @@ def _of(item: int, wanted: int) -> int:
 def _leaves(elements: list[Fields]) -> Iterator[_Leaf]:
     """Yield the leaves of the schema, which lists its elements depth first."""
     # Of each open group: children that are still to come, repetition and definition level.
-    waiting = [(1, 0, 0)]
+    waiting, column = [(1, 0, 0)], b""
     for place, element in enumerate(elements):
         while waiting and not waiting[-1][0]:
             waiting.pop()
@@ -106,10 +112,12 @@ def _leaves(elements: list[Fields]) -> Iterator[_Leaf]:
         name, repeats, children = _name(element.get(_NAME)), element.get(_REPETITION, 0), element.get(_CHILDREN, 0)
         if repeats not in (0, _OPTIONAL, _REPEATED):
             raise ValueError(f"column {name!r} has the unknown repetition {repeats}")
+        if place and len(waiting) == 2:
+            column = element[_NAME]
         if place:
             repetition, definition = repetition + (repeats == _REPEATED), definition + (repeats > 0)
         if place and not children:
-            yield _leaf(name, element, (repetition, definition))
+            yield _leaf(name, column, element, (repetition, definition))
         elif not 0 <= children < len(elements) or _KIND in element:
             raise ValueError(f"group {name!r} has {children} children")
         elif len(waiting) > _DEPTH:
@@ -120,11 +128,11 @@ def _leaves(elements: list[Fields]) -> Iterator[_Leaf]:
         raise ValueError("its schema ends too early")
 
 
-def _leaf(name: str, element: Fields, levels: tuple[int, int]) -> _Leaf:
-    kind, width = element.get(_KIND), element.get(_WIDTH, 0)
+def _leaf(name: str, column: bytes, element: Fields, levels: tuple[int, int]) -> _Leaf:
+    kind, width = element.get(_KIND, -1), element.get(_WIDTH, 0)
     if kind not in _TYPES or (kind == _FIXED and not 0 < width < 1 << 31):
         raise ValueError(f"column {name!r} is of the unknown type {kind} of {width} bytes")
-    return _Leaf(name, kind, width if kind == _FIXED else _WIDTHS.get(kind), levels)
+    return _Leaf(name, column, kind, width if kind == _FIXED else _WIDTHS.get(kind), levels)
 
 
 def _check_group(group: Fields, leaves: list[_Leaf], where: str, end: int | None) -> tuple[int, int]:
@@ -145,7 +153,9 @@ def _check_group(group: Fields, leaves: list[_Leaf], where: str, end: int | None
         begins.append(min(about[_PAGES], about.get(_DICTIONARY) or about[_PAGES]))
         ends.append(begins[-1] + about[_PACKED])
         if end is not None and max(about[_PAGES], ends[-1]) > end:
-            raise ValueError(f"{where} column {leaf.name!r}: its bytes {begins[-1]} to {ends[-1]} lie behind the data's end, {end}")
+            raise ValueError(
+                f"{where} column {leaf.name!r}: its bytes {begins[-1]} to {ends[-1]} lie behind the data's end, {end}"
+            )
     return (min(begins), max(ends)) if begins else (4, 4)
 
 
@@ -154,6 +164,8 @@ def _wrong(chunk: Fields, leaf: _Leaf) -> str | None:
     _check_lists(chunk, _CHUNK_LISTS)
     if chunk.get(_KIND) != leaf.kind:
         return f"its chunk is of type {chunk.get(_KIND)}, its schema of type {leaf.kind}"
+    if chunk.get(_PATH, [])[:1] != [leaf.column]:
+        return "its chunk is another column's"
     if chunk.get(_CODEC) not in _CODECS:
         return f"it is compressed by the unknown codec {chunk.get(_CODEC)}"
     counts = (chunk.get(_VALUES), chunk.get(_UNPACKED), chunk.get(_PACKED), chunk.get(_PAGES), chunk.get(_DICTIONARY, 0))

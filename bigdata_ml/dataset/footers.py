@@ -16,7 +16,7 @@ from bigdata_ml.dataset.layout import split_of
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.storage import Location
 
-__all__ = ["FileEnd", "Footer", "byte_range", "read_end", "read_footers", "read_metadata"]
+__all__ = ["FileEnd", "Footer", "byte_range", "parse_summary", "read_end", "read_footers", "read_metadata"]
 
 _MAGIC = b"PAR1"
 _TAIL = 1 << 16
@@ -68,6 +68,19 @@ def read_metadata(stream: pa.NativeFile) -> tuple[pq.FileMetaData, str]:
     """
     end = read_end(stream)
     return end.parse(), end.checksum
+
+
+def parse_summary(data: bytes) -> pq.FileMetaData:
+    """Return the metadata of a file without rows of its own, such as `_common_metadata`.
+
+    Raises:
+        OSError, pa.ArrowException: no whole Parquet file.
+    """
+    length = int.from_bytes(data[-8:-4], "little") + 8
+    if len(data) < 12 or data[-4:] != _MAGIC or length > len(data):
+        raise OSError(f"its {len(data)} bytes do not end as a Parquet file's do")
+    check_footer(data[len(data) - length : -8], end=None)
+    return pq.read_metadata(pa.BufferReader(data))
 
 
 def read_end(stream: pa.NativeFile) -> FileEnd:

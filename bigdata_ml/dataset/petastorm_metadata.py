@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 
 from bigdata_ml.dataset import inert_pickle as inert
+from bigdata_ml.dataset.footers import parse_summary
 from bigdata_ml.dataset.layout import COMMON_METADATA, SUMMARY_METADATA
 from bigdata_ml.dataset.petastorm_objects import INDEX_NAMES, SCHEMA_NAMES, indexes_of, schema_of
 from bigdata_ml.dataset.petastorm_schema import PetastormIndex, PetastormSchema
@@ -110,7 +110,7 @@ def _read_keys(root: Location) -> tuple[Location, Mapping[bytes, bytes]]:
         if info.size > _FILE_BYTES:
             raise MetadataUnreadable(f"{place.url}: its {info.size} bytes are more than {_FILE_BYTES}; {_WAY_OUT}")
         try:
-            return place, pq.read_metadata(pa.BufferReader(place.read_bytes())).metadata or {}
+            return place, parse_summary(place.read_bytes()).metadata or {}
         except (pa.ArrowException, OSError) as error:
             raise MetadataUnreadable(f"{place.url}: not a whole Parquet file ({error}); {_WAY_OUT}") from error
     return root, {}

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from bigdata_ml.dataset.footers import read_metadata
+from bigdata_ml.dataset.footers import read_end
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid
 from bigdata_ml.storage import FilePart, Location
 
@@ -36,14 +36,14 @@ def read_published_group(root: Location, record: Mapping[str, Any], columns: Seq
             size = stream.size()
             if size != record["file_bytes"]:
                 raise ChecksumMismatch(f"{where}: the file has {size} bytes, {record['file_bytes']} were published")
-            metadata, outside = read_metadata(stream)
+            end = read_end(stream)
             stream.seek(record["offset"])
             data = stream.read(record["length"])
-        found = (outside, xxhash.xxh3_128_hexdigest(data))
+        found = (end.checksum, xxhash.xxh3_128_hexdigest(data))
         if found != (record["file_checksum"], record["checksum"]):
             raise ChecksumMismatch(f"{where}: its bytes differ from those published")
         part = pa.PythonFile(FilePart(data, record["offset"], size), mode="r")
-        with pq.ParquetFile(part, metadata=metadata, pre_buffer=False) as file:
+        with pq.ParquetFile(part, metadata=end.parse(), pre_buffer=False) as file:
             table = file.read_row_group(record["row_group"], columns=list(columns), use_threads=False)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"{where}: cannot be read: {error}") from error

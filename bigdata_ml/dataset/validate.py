@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from bigdata_ml.dataset.dataset import Dataset
-from bigdata_ml.dataset.footers import byte_range
+from bigdata_ml.dataset.footers import byte_range, read_metadata
 from bigdata_ml.dataset.generations import left_behind
 from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
@@ -186,9 +186,9 @@ def _changed(place: Location, stream: Any, records: list[dict[str, Any]], size: 
     outside = xxhash.xxh3_128()
     position = 0
     for record in sorted(records, key=lambda one: int(one["offset"])):
-        outside.update(_read(stream, position, record["offset"] - position))
+        outside.update(_read(stream, position, max(0, record["offset"] - position)))
         data = _read(stream, record["offset"], record["length"])
-        position = record["offset"] + record["length"]
+        position = max(position, record["offset"] + record["length"])
         if record["checksum"] is not None and xxhash.xxh3_128_hexdigest(data) != record["checksum"]:
             where = f"bytes {record['offset']} to {position}"
             yield Finding("changed_bytes", f"{place.url} row group {record['row_group']}", f"{where} differ from those published")
@@ -205,7 +205,7 @@ def _read(stream: Any, offset: int, length: int) -> bytes:
 def _drifted(
     place: Location, stream: Any, records: list[dict[str, Any]], wanted: pa.Schema, *, strict: _Strictness
 ) -> Iterator[Finding]:
-    file = pq.ParquetFile(stream)
+    file = pq.ParquetFile(stream, metadata=read_metadata(stream)[0])
     found = {field.name: field for field in file.schema_arrow}
     for field in wanted:
         other = found.get(field.name)

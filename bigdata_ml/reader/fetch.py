@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.dataset.footers import read_metadata
+from bigdata_ml.dataset.footers import read_end
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, SchemaMismatch
 from bigdata_ml.schema import from_stored
 from bigdata_ml.storage import FilePart, Location
@@ -26,7 +26,6 @@ class _File:
     """What was found when a file was first opened."""
 
     metadata: pq.FileMetaData
-    checksum: str
     changed: int | None
 
 
@@ -124,21 +123,21 @@ class GroupSource:
         known = self._files.get(record["path"])
         # A filesystem that tells no time of change is asked for the footer every time.
         if known is None or known.changed is None or place.info().mtime_ns != known.changed:
-            known = self._first_look(place)
+            known = self._first_look(place, record["file_checksum"], where)
             with self._lock:
                 self._files[record["path"]] = known
                 if len(self._files) > _FILES:
                     self._files.pop(next(iter(self._files)))
-        if record["file_checksum"] not in (None, known.checksum):
-            found = f"the file's footer has the checksum {known.checksum}, {record['file_checksum']} was published"
-            raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
         return known.metadata
 
-    def _first_look(self, place: Location) -> _File:
+    def _first_look(self, place: Location, published: str | None, where: str) -> _File:
         changed = place.info().mtime_ns
         with place.filesystem.open_input_file(place.path) as stream:
-            metadata, checksum = read_metadata(stream)
-        return _File(metadata, checksum, changed)
+            end = read_end(stream)
+        if published not in (None, end.checksum):
+            found = f"the file's footer has the checksum {end.checksum}, {published} was published"
+            raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
+        return _File(end.parse(), changed)
 
     def _check(self, table: pa.Table, where: str) -> None:
         types = dict(zip(table.column_names, table.schema.types, strict=True))

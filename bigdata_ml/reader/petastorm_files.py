@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bigdata_ml.dataset import Dataset, PetastormField, PetastormSchema
+from bigdata_ml.dataset.footers import read_end
 from bigdata_ml.dataset.layout import COMMON_METADATA
 from bigdata_ml.dataset.petastorm_metadata import INDEXES_KEY, ROW_GROUPS_KEY, UNISCHEMA_KEY
 from bigdata_ml.dataset.petastorm_pickle import pickle_petastorm_indexes, pickle_petastorm_schema
@@ -39,6 +40,8 @@ class PetastormFiles:
         paths, inside = dataset.row_groups.paths, table["row_group"].to_pylist()
         sizes = dict(zip(paths, table["file_bytes"].to_pylist(), strict=True))
         names = {path: f"{number:08d}.parquet" for number, path in enumerate(sizes)}
+        self._checksums = dict(zip(paths, table["file_checksum"].to_pylist(), strict=True))
+        self._checked: set[str] = set()
         self._files = {names[path]: (path, size) for path, size in sizes.items()}
         counts = dict.fromkeys(sizes, 0)
         for path, number in zip(paths, inside, strict=True):
@@ -61,8 +64,8 @@ class PetastormFiles:
         """Open a file for reading.
 
         Raises:
-            ChecksumMismatch: it has not the size it had when the dataset was opened.
-            OSError: it cannot be opened.
+            ChecksumMismatch: it has not the size it had when the dataset was opened, or another footer than was published.
+            OSError: it cannot be opened, or is no whole Parquet file.
         """
         name = path.rsplit("/", 1)[-1]
         if name == COMMON_METADATA:
@@ -77,6 +80,17 @@ class PetastormFiles:
                 f"{place.url}: the file has {found} bytes, {size} were published; it was replaced or cut short under the reader, "
                 "or is damaged: run bigdata-ml validate"
             )
+        if name not in self._checked:
+            # Petastorm hands the file to pyarrow, which ends the interpreter on some broken footers.
+            found = read_end(stream).checksum
+            if self._checksums[stored] not in (None, found):
+                stream.close()
+                wanted = self._checksums[stored]
+                raise ChecksumMismatch(
+                    f"{place.url}: its footer has the checksum {found}, {wanted} was published: run bigdata-ml validate"
+                )
+            self._checked.add(name)
+            stream.seek(0)
         return stream
 
 

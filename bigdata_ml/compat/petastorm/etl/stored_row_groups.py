@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.compat.petastorm.values import row_columns, rows_of
 from bigdata_ml.dataset import Dataset
+from bigdata_ml.dataset.footers import read_metadata
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.storage import Location
 
@@ -42,7 +43,8 @@ class StoredRowGroup:
         columns = [name for name in schema.fields if name not in self.keys]
         try:
             with self.place.filesystem.open_input_file(self.place.path) as stream:
-                table = pq.ParquetFile(stream).read_row_group(self.row_group, columns=columns)
+                file = pq.ParquetFile(stream, metadata=read_metadata(stream)[0])
+                table = file.read_row_group(self.row_group, columns=columns)
         except (pa.ArrowException, OSError) as error:
             raise DatasetInvalid(f"{self.place.url}: row group {self.row_group} cannot be read: {error}") from error
         missing = sorted(set(columns) - set(table.column_names))
