@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from bigdata_ml.cli.running import guarded
 from bigdata_ml.dataset import Dataset, adopt, collect_garbage, first_rows, validate
 from bigdata_ml.reader import ReadOptions, RowWeights, summarise_plan
 from bigdata_ml.reader.options import Shuffle
+from bigdata_ml.shown import printable, shown
 from bigdata_ml.storage import locate
 
 __all__ = ["main"]
@@ -73,9 +73,9 @@ class Head:
             for row in rows:
                 sys.stdout.write(json.dumps(row, default=str) + "\n")
             return 0
-        table = Table(*map(escape, dataset.schema.names))
+        table = Table(*dataset.schema.names)
         for row in rows:
-            table.add_row(*(escape(short(value)) for value in row.values()))
+            table.add_row(*(short(value) for value in row.values()))
         OUT.print(table)
         return 0
 
@@ -98,10 +98,10 @@ class Validate:
             bar = progress.add_task("files", total=None)
             findings = validate(self.dataset, on_file=lambda done, total: progress.update(bar, completed=done, total=total))
         for found in findings:
-            line = json.dumps({"code": found.code, "place": found.place, "text": found.text}) if self.json else str(found)
+            line = json.dumps({"code": found.code, "place": found.place, "text": found.text}) if self.json else shown(str(found))
             sys.stdout.write(line + "\n")
         if not findings and not self.json:
-            OUT.print(f"{self.dataset}: nothing wrong found", markup=False, soft_wrap=True)
+            OUT.print(f"{self.dataset}: nothing wrong found", soft_wrap=True)
         return 1 if findings else 0
 
 
@@ -147,7 +147,7 @@ class Gc:
     def run(self) -> int:
         """Delete them and say which."""
         for path in collect_garbage(self.dataset):
-            OUT.print(f"deleted {path}", markup=False, soft_wrap=True)
+            OUT.print(f"deleted {path}", soft_wrap=True)
         return 0
 
 
@@ -249,13 +249,13 @@ class Profile:
         spark = spark_session("profile", hive=self.source.startswith("hive:"))
         found = profile_table(spark, self.source, null_value=self.null_value)
         if self.json:
-            sys.stdout.write(json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(found.to_json(), indent=1) + "\n")
         else:
             print_profile(found.to_json())
         if place is not None:
             place.write_bytes(found.rules().encode())
         elif not self.json:
-            sys.stdout.write(found.rules())
+            sys.stdout.writelines(f"{printable(line)}\n" for line in found.rules().splitlines())
         return 0
 
 
@@ -274,7 +274,8 @@ class Report:
         from bigdata_ml.report import write_report
 
         report = write_report(self.run_dir)
-        OUT.print(f"{report.report_path}\n{report.summary_path}", markup=False, soft_wrap=True)
+        for path in (report.report_path, report.summary_path):
+            OUT.print(str(path), soft_wrap=True)
         return 0
 
 
@@ -287,7 +288,7 @@ class Recipes:
         from bigdata_ml.train import RECIPES
 
         for name, recipe in RECIPES.items():
-            OUT.print(f"[bold]{name}[/bold]  {(recipe.__doc__ or '').strip().splitlines()[0]}")
+            OUT.print(f"{name}  {(recipe.__doc__ or '').strip().splitlines()[0]}")
         return 0
 
 

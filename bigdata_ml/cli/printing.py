@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader import PlanSummary
 from bigdata_ml.schema import type_to_text
+from bigdata_ml.terminal import PlainConsole
 
 __all__ = ["ERR", "OUT", "finite", "print_plan", "print_profile", "print_summary", "readable", "short", "summary_of"]
 
-OUT = Console(highlight=False)
-ERR = Console(stderr=True, highlight=False)
+OUT = PlainConsole()
+ERR = PlainConsole(stderr=True)
 
 
 def summary_of(dataset: Dataset) -> dict[str, Any]:
@@ -45,7 +44,7 @@ def summary_of(dataset: Dataset) -> dict[str, Any]:
 def print_summary(dataset: Dataset) -> None:
     """Print what `inspect` says of a dataset."""
     found = summary_of(dataset)
-    OUT.print(found["url"], style="bold", markup=False, soft_wrap=True)
+    OUT.print(found["url"], style="bold", soft_wrap=True)
     OUT.print(f"{found['rows']} rows in {found['row_groups']} row groups, {found['files']} files, {found['bytes'] / 1e6:.1f} MB")
     if dataset.manifest is None:
         OUT.print("plain Parquet, no manifest: no vocabularies, statistics or checksums")
@@ -56,7 +55,7 @@ def print_summary(dataset: Dataset) -> None:
         size = str(dataset.vocabularies[field.name].size) if field.vocabulary else ""
         name = f"{field.name} (label)" if field.name == dataset.label else field.name
         null = field.null.value if field.nullable else ""
-        table.add_row(escape(name), escape(type_to_text(field.type)), field.codec.value, null, size)
+        table.add_row(name, type_to_text(field.type), field.codec.value, null, size)
     OUT.print(table)
     if cleaning := found["cleaning"]:
         refused = ", ".join(f"{reason} {count}" for reason, count in cleaning["refused"].items())
@@ -71,7 +70,7 @@ def print_summary(dataset: Dataset) -> None:
 def print_plan(dataset: Dataset, plan: PlanSummary) -> None:
     """Print a plan's summary."""
     name = f"{dataset.url} {dataset.name}" if dataset.name else dataset.url
-    OUT.print(name, style="bold", markup=False, soft_wrap=True)
+    OUT.print(name, style="bold", soft_wrap=True)
     last = {
         "drop": f"{plan.dropped:,} rows left out, others each epoch",
         "pad": f"{plan.repeated:,} places filled with repeated rows, marked",
@@ -104,12 +103,12 @@ def print_plan(dataset: Dataset, plan: PlanSummary) -> None:
         + ("" if mixing.steps == plan.steps else f" (by {mixing.steps:,} steps)"),
     }
     for title, line in lines.items():
-        OUT.print(f"  {title:<12} {line}", markup=False, soft_wrap=True)
+        OUT.print(f"  {title:<12} {line}", soft_wrap=True)
 
 
 def print_profile(found: dict[str, Any]) -> None:
     """Print a table's profile, as its `to_json` gives it."""
-    OUT.print(found["source"], style="bold", markup=False, soft_wrap=True)
+    OUT.print(found["source"], style="bold", soft_wrap=True)
     OUT.print(f"{found['rows']:,} rows, {len(found['columns']):,} columns")
     table = Table("column", "type", "nulls", "distinct", "range", "to look at")
     for one in found["columns"]:
@@ -117,7 +116,7 @@ def print_profile(found: dict[str, Any]) -> None:
         distinct = f"{one['distinct']:,}" if one.get("distinct") is not None else "many" if "nulls" in one else ""
         known = one.get("least") is not None and one["type"] in ("integer", "number")
         bounds = f"{one['least']:,.6g} to {one['greatest']:,.6g}" if known else ""
-        table.add_row(escape(one["name"]), escape(one["type"]), nulls, distinct, bounds, escape("; ".join(one["suspicions"])))
+        table.add_row(one["name"], one["type"], nulls, distinct, bounds, "; ".join(one["suspicions"]))
     OUT.print(table)
 
 

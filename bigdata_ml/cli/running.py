@@ -1,9 +1,13 @@
-"""Running what the command line asks for: a job by its flags, and errors as a line and an exit code."""
+"""Running what the command line asks for: a job by its flags, and errors and signals as a line and an exit code."""
 
 import inspect
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import TypeVar
 
 import tyro
@@ -11,10 +15,17 @@ import tyro
 from bigdata_ml.cli.job_file import DESCRIPTION, with_job_file
 from bigdata_ml.cli.printing import ERR
 from bigdata_ml.errors import BigDataMLError, DatasetInvalid
+from bigdata_ml.shown import redacted
 
 __all__ = ["guarded", "run_job"]
 
 _Job = TypeVar("_Job")
+# What a driver or a client may say again in its own words.
+_SECRETS = ("JDBC_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends what runs in the way of Ctrl-C, so that the same is cleaned up."""
 
 
 def run_job(config: type[_Job], body: Callable[[_Job], object], arguments: Sequence[str] | None = None) -> int:
@@ -36,23 +47,53 @@ def run_job(config: type[_Job], body: Callable[[_Job], object], arguments: Seque
 
 
 def guarded(body: Callable[[], object]) -> int:
-    """Run it; an error of ours is a line on stderr and an exit code.
+    """Run it; an error of ours is a line on stderr and an exit code, and so are Ctrl-C (130) and SIGTERM (143).
 
-    With BIGDATA_ML_TRACEBACK set, it shows where it was found.
+    With BIGDATA_ML_TRACEBACK set, an error shows where it was found.
     """
     try:
-        result = body()
+        with _terminable():
+            result = body()
+    except KeyboardInterrupt as stop:
+        terminated = isinstance(stop, _Terminated)
+        _say("terminated" if terminated else "interrupted")
+        return 143 if terminated else 130
     except BigDataMLError as error:
-        if os.environ.get("BIGDATA_ML_TRACEBACK"):
-            raise
-        ERR.print(f"{type(error).__name__}: {error}", markup=False, soft_wrap=True)
+        _show_where()
+        _say(f"{type(error).__name__}: {error}")
         return 1 if isinstance(error, DatasetInvalid) else 2
     except (ValueError, TypeError, OSError) as error:
-        if os.environ.get("BIGDATA_ML_TRACEBACK"):
-            raise
-        ERR.print(f"error: {error} (BIGDATA_ML_TRACEBACK=1 shows where)", markup=False, soft_wrap=True)
+        _show_where()
+        _say(f"error: {error} (BIGDATA_ML_TRACEBACK=1 shows where)")
         return 2
     except ModuleNotFoundError as error:
-        ERR.print(f"error: {error}; install the extra of bigdata_ml that has it", markup=False, soft_wrap=True)
+        _say(f"error: {error}; install the extra of bigdata_ml that has it")
         return 2
     return result if isinstance(result, int) else 0
+
+
+def _say(text: str) -> None:
+    ERR.print(redacted(text, (os.environ.get(name, "") for name in _SECRETS)), soft_wrap=True)
+
+
+def _show_where() -> None:
+    if os.environ.get("BIGDATA_ML_TRACEBACK"):
+        raise
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the body as Ctrl-C does, unless somebody else waits for it."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not ours:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(_: int, __: FrameType | None) -> None:
+    raise _Terminated

@@ -28,6 +28,7 @@ from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.dataset.split_names import splits_in_paths
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import Field, Schema
+from bigdata_ml.shown import shown
 from bigdata_ml.storage import Location, locate
 
 __all__ = ["Dataset", "open_plain"]
@@ -265,7 +266,7 @@ def _without_nested(root: Location, columns: pa.Schema) -> pa.Schema:
     nested = [one for one in columns if pa.types.is_struct(one.type) or pa.types.is_map(one.type)]
     if nested:
         names = ", ".join(f"{one.name!r} ({one.type})" for one in nested)
-        warnings.warn(f"{root.url}: columns that no field can be are left out: {names}", stacklevel=4)
+        warnings.warn(shown(f"{root.url}: columns that no field can be are left out: {names}"), stacklevel=4)
     return pa.schema([one for one in columns if one not in nested])
 
 

@@ -38,6 +38,7 @@ from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.dataset.writer import PartFile
 from bigdata_ml.errors import DatasetInvalid, JobRefused
 from bigdata_ml.schema import Schema, stored_schema
+from bigdata_ml.shown import redacted_json
 from bigdata_ml.storage import Location, locate, writing
 from bigdata_ml.storage.exchange import put_later
 
@@ -264,7 +265,7 @@ def _manifest(
         row_groups=SideFile(path=f"{METADATA}/row_groups{staging.suffix}.arrow", checksum=xxhash.xxh3_128_hexdigest(data)),
         quarantine=tuple(_side_file(staging.root, path) for path in sorted(quarantine)),
         ledger=tuple(_side_file(staging.root, path) for path in sorted(ledger)),
-        provenance=contract.provenance,
+        provenance=redacted_json(contract.provenance),
         cleaning=contract.cleaning,
     )
 

@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bigdata_ml.pages.numbers import number_text
 from bigdata_ml.pages.svg import inline_svg
+from bigdata_ml.shown import shown
 
 __all__ = [
     "MOST_NUMBERED_CLASSES", "Series", "bar_chart", "confusion_matrix", "curve", "line_chart", "paired_bars", "paired_histogram",
@@ -186,7 +187,7 @@ def _draw(axes: Axes, series: Sequence[Series]) -> None:
         colour, dashes = _COLOURS[index % len(_COLOURS)], _DASHES[index % len(_DASHES)]
         x, y = np.asarray(one.x, float), np.asarray(one.y, float)
         marker = "o" if len(x) <= 30 else ""
-        axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1.8, marker=marker, markersize=3.5, label=one.name)
+        axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1.8, marker=marker, markersize=3.5, label=shown(one.name))
         if one.low is not None and one.high is not None:
             low, high = np.asarray(one.low, float), np.asarray(one.high, float)
             axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
@@ -201,7 +202,7 @@ def _axes(width: float, height: float) -> tuple[Drawing, Axes]:
 
 
 def _render(drawing: Drawing, axes: Axes, *, title: str, x_label: str, y_label: str, names: int) -> str:
-    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.set(xlabel=shown(x_label), ylabel=shown(y_label))
     if names > 1:
         drawing.legend(loc="outside upper left", ncols=3)
     sink = io.BytesIO()
@@ -220,5 +221,5 @@ def _style() -> Iterator[None]:
 
 def _short(text: str) -> str:
     # XML has no way to write control characters, and a class may be named after any directory.
-    shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
-    return shown if len(shown) <= 22 else shown[:21] + "…"
+    text = shown(text)
+    return text if len(text) <= 22 else text[:21] + "…"

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from bigdata_ml.pages.numbers import number_text
 from bigdata_ml.pages.svg import with_own_ids
+from bigdata_ml.shown import shown
 
 __all__ = ["Block", "Card", "Cell", "Figure", "Gallery", "Picture", "Section", "Table", "Text", "render_page"]
 
@@ -102,6 +103,7 @@ def render_page(*, title: str, subtitle: str, cards: Sequence[Card], sections: S
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bigdata_ml.pages", "."),
         autoescape=True,
+        finalize=lambda value: shown(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -3,6 +3,8 @@
 import re
 from xml.etree import ElementTree
 
+from bigdata_ml.shown import shown
+
 __all__ = ["inline_svg", "with_own_ids"]
 
 _LEFT_OUT = {"metadata", "style"}
@@ -30,7 +32,7 @@ def inline_svg(raw: bytes, *, title: str, ink: str) -> str:
     del root.attrib["height"]
     root.set("role", "img")
     named = ElementTree.Element("title")
-    named.text = title
+    named.text = shown(title)
     root.insert(0, named)
     return ElementTree.tostring(root, encoding="unicode")
 

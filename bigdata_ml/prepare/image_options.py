@@ -16,6 +16,7 @@ from bigdata_ml.prepare.picture import PictureRules
 from bigdata_ml.prepare.sources.any_source import ImageFormat
 from bigdata_ml.prepare.split import SplitRule
 from bigdata_ml.prepare.stored_picture import PictureStorage
+from bigdata_ml.shown import refuse_credentials
 
 __all__ = ["ImageJob"]
 
@@ -82,6 +83,9 @@ class ImageJob:
     row_group_bytes: int = 8 << 20
 
     def __post_init__(self) -> None:
+        for url in (self.source, self.dataset, self.label_from):
+            # Arguments stand in the manifest.
+            refuse_credentials(url)
         if self.incremental and not self.replace:
             raise ValueError("incremental makes a new version of a dataset that is there, so replace must be given, too")
         if not 0 <= self.near_distance <= MOST_DISTANCE:

@@ -7,18 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyspark import SparkContext
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bigdata_ml.shown import shown
+from bigdata_ml.terminal import PlainConsole
 
 __all__ = ["say", "stage_progress"]
 
 _POLL_SECONDS = 0.5
-_CONSOLE = Console(stderr=True, highlight=False)
+_CONSOLE = PlainConsole(stderr=True)
 
 
 def say(text: str) -> None:
     """Write one log line to stderr."""
-    _CONSOLE.print(text, markup=False, soft_wrap=True)
+    _CONSOLE.print(text, soft_wrap=True)
 
 
 @contextmanager
@@ -47,7 +49,7 @@ def stage_progress(context: SparkContext, text: str, *, rows: int | None = None)
 
 def _watch(context: SparkContext, text: str, rows: int | None, stopped: threading.Event) -> None:
     columns = (
-        TextColumn(text),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("tasks{task.fields[rows]}"),
@@ -56,7 +58,7 @@ def _watch(context: SparkContext, text: str, rows: int | None, stopped: threadin
     )
     begin = time.perf_counter()
     with Progress(*columns, console=_CONSOLE, transient=True, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task(text, total=None, rows="")
+        bar = progress.add_task(shown(text), total=None, rows="")
         done_before, seen = 0, {}
         while not stopped.wait(_POLL_SECONDS):
             tracker = context.statusTracker()

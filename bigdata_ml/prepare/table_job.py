@@ -47,6 +47,7 @@ from bigdata_ml.prepare.tabular import (
 )
 from bigdata_ml.prepare.up_to_date import MADE_OF, made_of, up_to_date
 from bigdata_ml.schema import Schema
+from bigdata_ml.shown import refuse_credentials
 from bigdata_ml.storage import locate
 
 __all__ = ["TableJob", "prepare_table"]
@@ -116,10 +117,9 @@ class TableJob:
             raise ValueError(f"min_count and max_vocabulary must be 1 or more, got {self.min_count} and {self.max_vocabulary}")
         if self.select_features:
             FeatureSelection.parse(self.select_features)
-        for url in (self.source, *self.join):
+        for url in (self.source, self.dataset, *self.join, self.rules):
             # Arguments stand in the manifest.
-            if "jdbc:" in url and "password=" in url.lower():
-                raise ValueError("a database's URL must not hold its password: set JDBC_USER and JDBC_PASSWORD instead")
+            refuse_credentials(url)
         # They say by themselves what is wrong with them.
         _ = self.limits, parse_map_keys(self.map_keys)
 

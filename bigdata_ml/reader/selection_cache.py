@@ -10,6 +10,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from bigdata_ml.dataset import Dataset
+from bigdata_ml.shown import shown
 
 __all__ = ["load_table", "place_of", "save_table"]
 
@@ -28,7 +29,7 @@ def save_table(table: pa.Table, place: Path) -> None:
             writer.write_table(table)
         beside.replace(place)
     except OSError as error:
-        warnings.warn(f"the selection cannot be kept at {place} ({error}); every process finds it anew", stacklevel=2)
+        warnings.warn(shown(f"the selection cannot be kept at {place} ({error}); every process finds it anew"), stacklevel=2)
         with suppress(OSError):
             beside.unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 import logging
 
 from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.shown import shown
 
 __all__ = ["SkipCount"]
 
@@ -29,7 +30,7 @@ class SkipCount:
             DatasetInvalid: more rows than allowed, with the number, the limit and the last text.
         """
         for reason in dict.fromkeys(reasons):
-            _log.warning("skipped: %s", reason)
+            _log.warning("skipped: %s", shown(reason))
         self.rows += len(reasons)
         if self.rows > self._rows * self._share:
             raise DatasetInvalid(

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
+from bigdata_ml.shown import refuse_credentials
 from bigdata_ml.storage.client import storage_client
 from bigdata_ml.storage.location import Location
 
@@ -23,8 +24,9 @@ def locate_by_fsspec(url: str, options: Mapping[str, Any] | None = None) -> Loca
 
     Raises:
         StorageUnavailable: fsspec, or the package it needs for the scheme, is not installed.
-        ValueError: a scheme that it does not know.
+        ValueError: a scheme that it does not know, or an URL that holds a password or key.
     """
+    refuse_credentials(url)
     core = storage_client("fsspec.core", extra="hdfs", url=url)
     try:
         filesystem, path = core.url_to_fs(url, **(options or {}))

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 
 import pyarrow.fs as pafs
 
+from bigdata_ml.shown import refuse_credentials
 from bigdata_ml.storage.hdfs import hdfs_handler
 from bigdata_ml.storage.location import Location
 from bigdata_ml.storage.s3 import s3_handler
@@ -24,7 +25,7 @@ def locate(url: str | os.PathLike[str]) -> Location:
             configuration: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID …).
 
     Raises:
-        ValueError: an unknown scheme, or an URL without a path.
+        ValueError: an unknown scheme, an URL without a path, or one that holds a password or key.
         StorageUnavailable: the client is not installed or does not reach the store.
 
     >>> locate("file:///data/flowers").path
@@ -36,6 +37,7 @@ def locate(url: str | os.PathLike[str]) -> Location:
     if "://" not in text and not text.startswith("file:"):
         path = os.path.abspath(text)
         return Location(path, pafs.LocalFileSystem(), path)
+    refuse_credentials(text)
     scheme, authority, path = _split(text.rstrip("/"))
     if scheme not in SCHEMES:
         raise ValueError(f"{text}: the scheme must be one of {', '.join(SCHEMES)}, or a local path, got {scheme!r}")

@@ -18,6 +18,7 @@ from bigdata_ml.prepare.sources.listing import list_source
 from bigdata_ml.prepare.sources.raw_pixels import cifar, idx
 from bigdata_ml.prepare.sources.sequence_files import sequence_files
 from bigdata_ml.prepare.sources.tables import table
+from bigdata_ml.shown import refuse_credentials
 from bigdata_ml.storage import locate
 
 __all__ = ["ImageFormat", "any_images", "any_table", "is_file_source"]
@@ -68,6 +69,9 @@ def any_table(
         JobRefused: as the source of that kind.
         ValueError: an URL of `jdbc:` without a table, or with parts that are none.
     """
+    # The URL of a reference in the rules comes here first.
+    if not url.startswith(_HIVE):
+        refuse_credentials(url)
     if is_file_source(url):
         return table(spark, url, null_value=null_value, as_text=as_text, file_column=file_column)
     if url.startswith(_HIVE):
