@@ -17,8 +17,10 @@ from bigdata_ml.dataset.dataset import Dataset, open_plain
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint, hash_rows, sum_of_rows
 from bigdata_ml.dataset.footers import read_metadata
 from bigdata_ml.dataset.generations import commit, files_of, left_behind, manifest_of, newest
+from bigdata_ml.dataset.group_rows import check_text, group_rows
 from bigdata_ml.dataset.layout import MANIFEST, METADATA, ROW_GROUPS
 from bigdata_ml.dataset.manifest import Manifest, SideFile, SplitSummary, content_contract
+from bigdata_ml.dataset.parquet_file import parquet_file
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, JobRefused, MetadataUnreadable, StorageUnavailable
 from bigdata_ml.storage import FilePart, Location, locate
@@ -41,6 +43,7 @@ def adopt(
     *,
     replace: bool = False,
     use_unischema: bool = True,
+    missing_as_null: bool = False,
     threads: int = 8,
     on_file: Callable[[int, int], None] | None = None,
 ) -> Manifest:
@@ -55,13 +58,14 @@ def adopt(
         url: the dataset's directory.
         replace: whether a manifest that is there already gives way, with its vocabularies and statistics; for files that were
             added or removed since.
-        use_unischema: see `Dataset.open`.
+        use_unischema, missing_as_null: see `Dataset.open`.
         threads: files read at the same time, of each a row group in memory.
         on_file: called after each file with (files done, files in all), to show progress.
 
     Raises:
         DatasetNotFound: nothing is there, or no Parquet files.
         DatasetInvalid: files that are broken or differ in schema, or that changed meanwhile.
+        DecodeFailed: a text that is no UTF-8, naming file, row group, row and field.
         JobRefused: there is a manifest already.
         StorageUnavailable: the store does not answer, or cannot be written to.
     """
@@ -69,9 +73,10 @@ def adopt(
     if not root.is_directory():
         raise DatasetNotFound(f"{root.url}: no directory is there; a dataset is a directory of Parquet files")
     before = _version_before(root, replace=replace)
-    dataset = open_plain(root, use_unischema=use_unischema)
+    dataset = open_plain(root, use_unischema=use_unischema, missing_as_null=missing_as_null)
     read = list(_files_read(dataset, threads, on_file))
-    if open_plain(root, use_unischema=use_unischema).fingerprint != dataset.fingerprint:
+    again = open_plain(root, use_unischema=use_unischema, missing_as_null=missing_as_null)
+    if again.fingerprint != dataset.fingerprint:
         raise DatasetInvalid(f"{root.url}: files came, went or changed while they were read; adopt it when nobody writes to it")
     table = dataset.row_groups.with_column("checksum", [one.checksum for one in read])
     table = table.with_column("memory_bytes", [one.memory for one in read])
@@ -132,17 +137,12 @@ def _read_group(dataset: Dataset, stream: pa.NativeFile, metadata: pq.FileMetaDa
     stream.seek(record["offset"])
     data = stream.read(record["length"])
     part = pa.PythonFile(FilePart(data, record["offset"], record["file_bytes"]), mode="r")
-    with pq.ParquetFile(part, metadata=metadata, pre_buffer=False) as file:
-        rows = _with_keys(file.read_row_group(record["row_group"], use_threads=False), dataset, record)
+    with parquet_file(part, metadata=metadata) as file:
+        table = group_rows(file.read_row_group(record["row_group"], use_threads=False), dataset, dataset.schema, record)
+    rows = table.select(dataset.schema.names)
+    check_text(rows, f"{(dataset.location / record['path']).url} row group {record['row_group']}")
     content = sum_of_rows(hash_rows(rows, split=record["split"])) if rows.num_rows else 0
     return _Read(xxhash.xxh3_128_hexdigest(data), content, rows.nbytes)
-
-
-def _with_keys(rows: pa.Table, dataset: Dataset, record: dict[str, Any]) -> pa.Table:
-    schema = dataset.schema.to_arrow()
-    for name, value in (dataset.partitions or {}).get(record["path"], {}).items():
-        rows = rows.append_column(name, pa.array([value] * rows.num_rows, schema.field(name).type))
-    return rows.select(schema.names)
 
 
 def _manifest(dataset: Dataset, table: RowGroups, content: int, *, beside: bool) -> Manifest:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import xxhash
 
+from bigdata_ml.dataset.columns import Columns, common_columns, without_unsupported
 from bigdata_ml.dataset.footers import Footer, read_footers
 from bigdata_ml.dataset.hive_keys import key_type_of, keys_of
 from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, split_of
@@ -28,7 +29,6 @@ from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.dataset.split_names import splits_in_paths
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import Field, Schema
-from bigdata_ml.shown import shown
 from bigdata_ml.storage import Location, locate
 
 __all__ = ["Dataset", "open_plain"]
@@ -64,7 +64,12 @@ class Dataset:
 
     @classmethod
     def open(
-        cls, url: str | PathLike[str] | Location, *, use_unischema: bool = True, leave_out_nested: bool = False
+        cls,
+        url: str | PathLike[str] | Location,
+        *,
+        use_unischema: bool = True,
+        leave_out_nested: bool = False,
+        missing_as_null: bool = False,
     ) -> "Dataset":
         """Open the dataset at `url`; any directory of Parquet files opens, Petastorm's with the fields of its unischema.
 
@@ -72,13 +77,15 @@ class Dataset:
             url: see `bigdata_ml.storage.locate`; or a place that it, or `locate_by_fsspec`, gave.
             use_unischema: whether the schema that Petastorm wrote says what lies in the columns, where there is one and no
                 manifest; without it, encoded columns are bytes. It is read without unpickling.
-            leave_out_nested: whether, where there is no manifest, columns that no field can be (structs, maps) are left out with
-                a warning, instead of refused.
+            leave_out_nested: whether, where there is no manifest, columns that no field can be (structs, maps, lists of these)
+                are left out with a warning, instead of refused.
+            missing_as_null: whether, where there is no manifest, columns that some of the files lack are null there, instead of
+                refused.
 
         Raises:
             DatasetNotFound: nothing is there, or no Parquet files.
-            DatasetInvalid: a file that is no Parquet file, files whose schemas differ, a manifest or a unischema that cannot
-                be read.
+            DatasetInvalid: a file that is no Parquet file, a manifest or a unischema that cannot be read.
+            SchemaMismatch: columns of types that no field holds, or that files hold in types without a common one.
             StorageUnavailable: the store does not answer.
             ValueError: an URL of an unknown scheme.
 
@@ -93,24 +100,25 @@ class Dataset:
             raise DatasetNotFound(f"{root.url}: a dataset is a directory of Parquet files, this is a file")
         if (root / MANIFEST).exists():
             return _open_published(root)
-        return open_plain(root, use_unischema=use_unischema, leave_out_nested=leave_out_nested)
+        return open_plain(root, use_unischema=use_unischema, leave_out_nested=leave_out_nested, missing_as_null=missing_as_null)
 
     @classmethod
-    def open_files(cls, files: Sequence[Location], *, leave_out_nested: bool = False) -> "Dataset":
+    def open_files(cls, files: Sequence[Location], *, leave_out_nested: bool = False, missing_as_null: bool = False) -> "Dataset":
         """Open some Parquet files of one filesystem, in the order given, as a dataset without a manifest.
 
-        `key=value` directories between their common directory and a file are Hive keys; `leave_out_nested` as in `open`.
+        `key=value` directories between their common directory and a file are Hive keys; `leave_out_nested` and
+        `missing_as_null` as in `open`.
 
         Raises:
             ValueError: no file.
-            DatasetInvalid: a file that is no Parquet file, or files whose schemas differ.
+            DatasetInvalid, SchemaMismatch: as `open`.
         """
         if not files:
             raise ValueError("a dataset of files needs at least one")
         shared = posixpath.commonpath([file.parent.path for file in files])
         url = files[0].url.removesuffix(posixpath.relpath(files[0].path, shared)).rstrip("/")
         paths = [posixpath.relpath(file.path, shared) for file in files]
-        return _open_plain(Location(url, files[0].filesystem, shared), paths, None, leave_out_nested)
+        return _open_plain(Location(url, files[0].filesystem, shared), paths, None, leave_out_nested, missing_as_null)
 
     @property
     def url(self) -> str:
@@ -202,10 +210,10 @@ def _metadata_of(place: Location) -> bytes:
         raise MetadataUnreadable(f"{place.url}: the metadata cannot be read: {error}") from error
 
 
-def open_plain(root: Location, *, use_unischema: bool, leave_out_nested: bool = False) -> Dataset:
+def open_plain(root: Location, *, use_unischema: bool, leave_out_nested: bool = False, missing_as_null: bool = False) -> Dataset:
     """Open the Parquet files of a directory by their footers, whether there is a manifest or not; raises as `Dataset.open`."""
     unischema = read_petastorm_schema(root) if use_unischema else None
-    return _open_plain(root, _parquet_files(root), unischema, leave_out_nested)
+    return _open_plain(root, _parquet_files(root), unischema, leave_out_nested, missing_as_null)
 
 
 def _parquet_files(root: Location) -> list[str]:
@@ -217,11 +225,15 @@ def _parquet_files(root: Location) -> list[str]:
     return paths
 
 
-def _open_plain(root: Location, paths: list[str], unischema: PetastormSchema | None, leave_out_nested: bool) -> Dataset:
+def _open_plain(
+    root: Location, paths: list[str], unischema: PetastormSchema | None, leave_out_nested: bool, missing_as_null: bool
+) -> Dataset:
     footers = read_footers(root, paths)
-    for footer in footers[1:]:
-        _check_same(root, footers[0], footer)
-    columns = _without_nested(root, footers[0].schema) if leave_out_nested else _without_index(root, footers[0].schema)
+    if not leave_out_nested:
+        footers = [replace(footer, schema=_without_index(root, footer.schema)) for footer in footers]
+    columns = common_columns(root, footers, missing_as_null=missing_as_null)
+    if leave_out_nested:
+        columns = replace(columns, schema=without_unsupported(root, columns.schema))
     fields = _fields_of(root, footers, columns, unischema)
     splits = _splits_of(root, paths)
     records = [{**record, "split": splits[record["path"]]} for footer in footers for record in footer.records]
@@ -262,14 +274,6 @@ def _readable_keys(schema: Schema, records: list[dict[str, Any]]) -> pa.Schema:
     return pa.schema(keys)
 
 
-def _without_nested(root: Location, columns: pa.Schema) -> pa.Schema:
-    nested = [one for one in columns if pa.types.is_struct(one.type) or pa.types.is_map(one.type)]
-    if nested:
-        names = ", ".join(f"{one.name!r} ({one.type})" for one in nested)
-        warnings.warn(shown(f"{root.url}: columns that no field can be are left out: {names}"), stacklevel=4)
-    return pa.schema([one for one in columns if one not in nested])
-
-
 def _without_index(root: Location, columns: pa.Schema) -> pa.Schema:
     index = [name for name in columns.names if is_pandas_index(name)]
     if index:
@@ -277,34 +281,24 @@ def _without_index(root: Location, columns: pa.Schema) -> pa.Schema:
     return pa.schema([one for one in columns if one.name not in index])
 
 
-def _fields_of(root: Location, footers: list[Footer], columns: pa.Schema, unischema: PetastormSchema | None) -> tuple[Field, ...]:
-    with_nulls = frozenset().union(*(footer.with_nulls for footer in footers))
+def _fields_of(root: Location, footers: list[Footer], columns: Columns, unischema: PetastormSchema | None) -> tuple[Field, ...]:
+    with_nulls = columns.missing.union(*(footer.with_nulls for footer in footers))
     if unischema is not None:
         # Where a footer does not say whether there are nulls, Petastorm does.
         never = {field.name for field in unischema if not field.nullable}
-        with_nulls -= never - frozenset().union(*(footer.counted_nulls for footer in footers))
+        with_nulls -= never - columns.missing.union(*(footer.counted_nulls for footer in footers))
     try:
-        bare = Schema.from_arrow(columns, with_nulls=with_nulls)
+        bare = Schema.from_arrow(columns.schema, with_nulls=with_nulls)
         return bare.fields if unischema is None else fields_from_petastorm(bare, unischema, with_nulls=with_nulls)
     except ValueError as error:
-        raise SchemaMismatch(f"{(root / footers[0].path).url}: {error}; write the files without it") from error
+        raise SchemaMismatch(
+            f"{(root / footers[0].path).url}: {error}; write the files without it, or open them with leave_out_nested=True"
+        ) from error
 
 
 def _key_types(unischema: PetastormSchema | None) -> dict[str, pa.DataType]:
     types = {field.name: key_type(field) for field in unischema or ()}
     return {name: kind for name, kind in types.items() if kind is not None}
-
-
-def _check_same(root: Location, first: Footer, other: Footer) -> None:
-    """Raise SchemaMismatch unless both files hold the same columns (nullability may differ)."""
-    wanted = {field.name: field.type for field in first.schema}
-    found = {field.name: field.type for field in other.schema}
-    for name in dict.fromkeys([*wanted, *found]):
-        if wanted.get(name) != found.get(name):
-            raise SchemaMismatch(
-                f"{(root / other.path).url}: column {name!r} is {found.get(name, 'missing')} there and "
-                f"{wanted.get(name, 'missing')} in {first.path}; write the files with one schema"
-            )
 
 
 def _hive_keys(

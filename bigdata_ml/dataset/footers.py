@@ -13,7 +13,9 @@ import xxhash
 from bigdata_ml.dataset.arrow_bytes import arrow_bytes, leaf_types
 from bigdata_ml.dataset.footer_check import check_footer
 from bigdata_ml.dataset.layout import split_of
-from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.dataset.parquet_file import parquet_file
+from bigdata_ml.dataset.unsupported import unsupported_columns
+from bigdata_ml.errors import DatasetInvalid, SchemaMismatch
 from bigdata_ml.storage import Location
 
 __all__ = ["FileEnd", "Footer", "byte_range", "parse_summary", "read_end", "read_footers", "read_metadata"]
@@ -26,7 +28,8 @@ _TAIL = 1 << 16
 class Footer:
     """What one Parquet file says of itself: its Arrow schema, and a record per row group.
 
-    Columns `with_nulls` hold nulls, or do not say; those in `counted_nulls` say that they do.
+    Columns `with_nulls` hold nulls, or may and do not say; those in `counted_nulls` say that they do. What Parquet calls
+    required holds none.
     """
 
     path: str
@@ -127,6 +130,7 @@ def read_footers(root: Location, paths: Iterable[str], *, threads: int = 16) -> 
 
     Raises:
         DatasetInvalid: a file that is no Parquet file, naming it.
+        SchemaMismatch: a column of a type that Arrow does not know, naming both.
     """
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(lambda path: _read_footer(root, path), paths))
@@ -139,9 +143,12 @@ def _read_footer(root: Location, path: str) -> Footer:
             size = stream.size()
             metadata, outside = read_metadata(stream)
             # As a reader of the file sees it: extension types included.
-            schema = pq.ParquetFile(stream, metadata=metadata).schema_arrow
+            schema = parquet_file(stream, metadata=metadata).schema_arrow
+    except pa.ArrowNotImplementedError as error:
+        raise _unsupported(place, error) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
+    required = {field.name for field in schema if not field.nullable}
     records = []
     leaves = leaf_types(schema)
     with_nulls: set[str] = set()
@@ -150,8 +157,8 @@ def _read_footer(root: Location, path: str) -> Footer:
         group = metadata.row_group(index)
         offset, length = byte_range(group)
         least, most, nulls, counted = _bounds(group, schema.names)
-        with_nulls |= nulls
-        counted_nulls |= counted
+        with_nulls |= nulls - required
+        counted_nulls |= counted - required
         records.append(
             {
                 "path": path,
@@ -169,6 +176,20 @@ def _read_footer(root: Location, path: str) -> Footer:
             }
         )
     return Footer(path, schema.remove_metadata(), tuple(records), frozenset(with_nulls), frozenset(counted_nulls))
+
+
+def _unsupported(place: Location, error: pa.ArrowNotImplementedError) -> DatasetInvalid:
+    with place.filesystem.open_input_file(place.path) as stream:
+        size = stream.size()
+        footer = _tail(stream, size, min(size, int.from_bytes(_tail(stream, size, 8)[:4], "little") + 8))
+    try:
+        columns = unsupported_columns(footer)
+    except (pa.ArrowException, OSError):
+        columns = "(its footer does not say which)"
+    return SchemaMismatch(
+        f"{place.url}: unsupported type of column {columns}: {error}; the file is whole: write it without that column, or with "
+        "another type"
+    )
 
 
 def _bounds(group: pq.RowGroupMetaData, names: list[str]) -> tuple[dict[str, Any], dict[str, Any], set[str], set[str]]:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from bigdata_ml.dataset.footers import read_end
+from bigdata_ml.dataset.parquet_file import parquet_file
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid
 from bigdata_ml.storage import FilePart, Location
 
@@ -43,7 +43,7 @@ def read_published_group(root: Location, record: Mapping[str, Any], columns: Seq
         if found != (record["file_checksum"], record["checksum"]):
             raise ChecksumMismatch(f"{where}: its bytes differ from those published")
         part = pa.PythonFile(FilePart(data, record["offset"], size), mode="r")
-        with pq.ParquetFile(part, metadata=end.parse(), pre_buffer=False) as file:
+        with parquet_file(part, metadata=end.parse()) as file:
             table = file.read_row_group(record["row_group"], columns=list(columns), use_threads=False)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"{where}: cannot be read: {error}") from error

@@ -14,14 +14,17 @@ import xxhash
 from bigdata_ml.dataset.dataset import Dataset
 from bigdata_ml.dataset.footers import byte_range, read_metadata
 from bigdata_ml.dataset.generations import left_behind
+from bigdata_ml.dataset.group_rows import check_text, holds_text
 from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
 from bigdata_ml.dataset.pandas_index import is_pandas_index
+from bigdata_ml.dataset.parquet_file import parquet_file
 from bigdata_ml.dataset.petastorm_metadata import read_petastorm_row_groups, read_petastorm_schema
 from bigdata_ml.dataset.petastorm_writing import row_groups_by_file
 from bigdata_ml.dataset.quarantine import count_quarantine
-from bigdata_ml.errors import DatasetInvalid, MetadataUnreadable, SchemaMismatch
+from bigdata_ml.errors import DatasetInvalid, DecodeFailed, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import stored_schema
+from bigdata_ml.schema.converting import is_held_as
 from bigdata_ml.storage import Location
 
 __all__ = ["Finding", "validate"]
@@ -32,7 +35,7 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        code: missing_file, truncated_file, changed_bytes, row_count, schema_drift, unlisted_file, unreadable_file,
+        code: missing_file, truncated_file, changed_bytes, row_count, schema_drift, bad_text, unlisted_file, unreadable_file,
             unreadable_metadata or inconsistent_manifest.
         place: the file, and the row group where one is at fault.
         text: what was expected and what was found.
@@ -205,11 +208,14 @@ def _read(stream: Any, offset: int, length: int) -> bytes:
 def _drifted(
     place: Location, stream: Any, records: list[dict[str, Any]], wanted: pa.Schema, *, strict: _Strictness
 ) -> Iterator[Finding]:
-    file = pq.ParquetFile(stream, metadata=read_metadata(stream)[0])
+    file = parquet_file(stream, metadata=read_metadata(stream)[0])
     found = {field.name: field for field in file.schema_arrow}
     for field in wanted:
         other = found.get(field.name)
-        if other is None or other.type != field.type or (strict.nullability and other.nullable != field.nullable):
+        if other is None and not strict.nullability and field.nullable:
+            # It is null there, as it was adopted.
+            continue
+        if other is None or not _is_as_wanted(other, field, strict):
             text = f"field {field.name!r} is {other or 'missing'}, the schema says {field}"
             yield Finding("schema_drift", place.url, text)
     for name in sorted(one for one in found.keys() - set(wanted.names) if not is_pandas_index(one)):
@@ -224,7 +230,25 @@ def _drifted(
         elif byte_range(group) != place_in_file:
             text = f"its bytes were published at {place_in_file}, they lie at {byte_range(group)}"
             yield Finding("changed_bytes", f"{place.url} row group {index}", text)
-        elif not strict.checksums:
-            file.read_row_group(index)
+        else:
+            yield from _bad_text(place, file, index, None if not strict.checksums else [one.name for one in wanted])
     for index, (rows, _) in meant.items():
         yield Finding("row_count", f"{place.url} row group {index}", f"{rows} rows were published, the row group is gone")
+
+
+def _is_as_wanted(found: pa.Field, wanted: pa.Field, strict: _Strictness) -> bool:
+    if strict.nullability:
+        return bool(found.type == wanted.type and found.nullable == wanted.nullable)
+    return is_held_as(found.type, wanted.type)
+
+
+def _bad_text(place: Location, file: pq.ParquetFile, index: int, columns: list[str] | None) -> Iterator[Finding]:
+    """Read a row group, of files with checksums only the text in it, and hold its text against UTF-8."""
+    names = [field.name for field in file.schema_arrow if holds_text(field.type) and (columns is None or field.name in columns)]
+    if columns is not None and not names:
+        return
+    try:
+        check_text(file.read_row_group(index, columns=None if columns is None else names), f"{place.url} row group {index}")
+    except DecodeFailed as error:
+        where, _, text = str(error).partition(": ")
+        yield Finding("bad_text", where, text)

@@ -108,6 +108,7 @@ class Loader(Positioned, IterableDataset[Batch]):
             numbers={} if self._transform else gathered.columns.numbers,
             image_size=read.image_size,
             max_pixels=read.max_pixels,
+            exact_decimals=read.exact_decimals,
             place=lambda row: gathering.source.place(int(rows.groups[row // steps]), int(rows.rows[row // steps]) + row % steps),
             on_bad_row=on_bad_row,
         )

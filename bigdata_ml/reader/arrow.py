@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.errors import BigDataMLError, DatasetInvalid
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Cursor, Positioned, Ready
 from bigdata_ml.reader.engines import check_engine, gatherer_of
 from bigdata_ml.reader.gather import Gathered
@@ -18,6 +18,7 @@ from bigdata_ml.reader.petastorm_cursor import PetastormCursor
 from bigdata_ml.reader.plan import Plan
 from bigdata_ml.reader.rank import Rank
 from bigdata_ml.reader.stream_reader import Share
+from bigdata_ml.reader.text import checked_text
 from bigdata_ml.schema import NullPolicy
 
 __all__ = ["Gathering", "Reader", "check_columns", "open_reader"]
@@ -70,12 +71,32 @@ class Reader(Positioned):
         with closing(gathering):
             for _ in gathering.steps:
                 gathered = gathering.next()
-                batch = gathered.batch
+                batch, skipped, reasons = self._checked(gathering, gathered)
                 if self._cursor.read.remainder != "drop":
                     batch = batch.append_column("repeated", pa.array(gathered.rows.repeated))
                 if self._cursor.read.on_error == "skip":
-                    batch = batch.append_column("valid", pa.array(np.logical_not(gathered.skipped)))
-                yield Ready(batch, gathering.skipped(gathered))
+                    batch = batch.append_column("valid", pa.array(np.logical_not(skipped)))
+                yield Ready(batch, [*gathering.skipped(gathered), *reasons])
+
+    def _checked(self, gathering: Gathering, gathered: Gathered) -> tuple[pa.RecordBatch, np.ndarray, list[str]]:
+        """Return a step's rows, which of them are skipped, bool [rows], and why those are whose text is no UTF-8."""
+        rows, bad = gathered.rows, dict[int, str]()
+
+        def on_bad_row(row: int, error: BigDataMLError) -> None:
+            if self._cursor.read.on_error == "raise":
+                raise error
+            bad.setdefault(row, str(error))
+
+        def place(row: int) -> str:
+            return gathering.source.place(int(rows.groups[row]), int(rows.rows[row]))
+
+        batch = gathered.batch
+        names = batch.schema.names
+        columns = [checked_text(batch.column(name), name, place=place, on_bad_row=on_bad_row) for name in names]
+        skipped = gathered.skipped.copy()
+        skipped[list(bad)] = True
+        reasons = [text for row, text in bad.items() if not rows.repeated[row]]
+        return pa.RecordBatch.from_arrays(columns, schema=batch.schema), skipped, reasons
 
 
 def open_reader(

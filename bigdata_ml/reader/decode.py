@@ -13,8 +13,10 @@ from bigdata_ml.dataset import Vocabulary
 from bigdata_ml.errors import BigDataMLError, DecodeFailed, SchemaMismatch
 from bigdata_ml.reader.arrays import fits, read_npy, read_npz
 from bigdata_ml.reader.images import decode_image, decode_image16, resize_raw
+from bigdata_ml.reader.text import checked_text
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 from bigdata_ml.schema.codec import ARRAYS
+from bigdata_ml.schema.converting import nearest_doubles, refused_rows
 from bigdata_ml.schema.picture_file import MOST_PIXELS, ImageRefused
 
 __all__ = ["Columns", "HasColumns", "OnBadRow", "decode_batch", "raise_it"]
@@ -43,16 +45,18 @@ def decode_batch(
     numbers: Mapping[str, np.ndarray] = MappingProxyType({}),
     image_size: tuple[int, int] | None = None,
     max_pixels: int = MOST_PIXELS,
+    exact_decimals: bool = False,
     place: Callable[[int], str] = lambda row: f"row {row}",
     on_bad_row: OnBadRow = raise_it,
 ) -> Columns:
     """Return the columns of `batch` as the reader hands them on.
 
-    Numbers become numpy [rows] of their own dtype (decimals float64; dates, times and timestamps int64 in the column's
-    unit since 1970) or of the field's `dtype`, booleans bool, fields with a vocabulary int64 ids, tensors [rows, *shape],
-    encoded images uint8 or uint16 [rows, height, width, channels] (a list of arrays if their sizes differ; without channels if
-    the field's `shape` has two dimensions), text and bytes lists, ragged lists lists of arrays. Arrays in numpy's formats are
-    [rows, *shape] of the field's dtype (dates and times int64), and a list of arrays if the shape varies, or if they hold text.
+    Numbers become numpy [rows] of their own dtype (decimals the nearest float64; dates, times and timestamps int64 in the
+    column's unit since 1970) or of the field's `dtype`, booleans bool, fields with a vocabulary int64 ids, tensors
+    [rows, *shape], encoded images uint8 or uint16 [rows, height, width, channels] (a list of arrays if their sizes differ;
+    without channels if the field's `shape` has two dimensions), text and bytes lists, ragged lists lists of arrays of what
+    scalars become. Arrays in numpy's formats are [rows, *shape] of the field's dtype (dates and times int64), and a list of
+    arrays if the shape varies, or if they hold text.
     A field whose nulls are masked brings a second column `NAME_valid`, bool.
 
     Args:
@@ -63,19 +67,21 @@ def decode_batch(
             `batch`, where the field says nothing else.
         image_size: (height, width) that images are resized to; None keeps each one's own.
         max_pixels: height × width that an encoded image may have by its header; more is not decoded.
+        exact_decimals: whether decimals are `decimal.Decimal` in lists, None for nulls, as they are stored.
         place: says where row i of the batch lies, for messages.
         on_bad_row: told the row and its error; returns, and zeros are put in the value's place, or raises it, as by default.
 
     Raises:
         SchemaMismatch: a null where none is allowed, or a value that is not in a closed vocabulary.
-        DecodeFailed: an image or an array that cannot be decoded, or is not of the field's shape and dtype.
+        DecodeFailed: an image or an array that cannot be decoded, or is not of the field's shape and dtype; text that is no
+            UTF-8; a number that is none of the dtype; a null in a list of values that have none.
     """
     columns: Columns = {}
     for field in schema:
         if field.name in numbers and _is_as_it_lies(field, image_size):
             columns[field.name] = numbers[field.name]
             continue
-        column = batch.column(field.name)
+        column = checked_text(batch.column(field.name), field.name, place=place, on_bad_row=on_bad_row)
         if field.vocabulary:
             columns[field.name] = _ids(column, vocabularies[field.name], field.name, place, on_bad_row)
             continue
@@ -85,7 +91,10 @@ def decode_batch(
             raise SchemaMismatch(f"{place(row)} field {field.name!r}: is null, and the schema allows no null there")
         if field.null is NullPolicy.MASK:
             columns[f"{field.name}_valid"] = pc.is_valid(column).to_numpy(zero_copy_only=False)
-        columns[field.name] = _values(column, field, _Images(image_size, max_pixels), place, on_bad_row)
+        if exact_decimals and pa.types.is_decimal(field.type):
+            columns[field.name] = _filled(column, field).to_pylist()
+        else:
+            columns[field.name] = _values(column, field, _Images(image_size, max_pixels), place, on_bad_row)
     return columns
 
 
@@ -126,25 +135,46 @@ def _values(column: pa.Array, field: Field, images: "_Images", place: Callable[[
         return _arrays(column, field, place, on_bad_row)
     if field.codec is Codec.LIST:
         return _lists(column, field, place, on_bad_row)
-    values = _scalars(column, field)
-    return values if field.dtype is None else _as_dtype(values, field, place)
+    return _numbers(column, field, place, on_bad_row)
 
 
-def _as_dtype(values: Any, field: Field, place: Callable[[int], str]) -> np.ndarray:
+def _numbers(column: pa.Array, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:
+    values = _scalars(column, field, place, on_bad_row)
+    return values if field.dtype is None else _as_dtype(values, field, place, on_bad_row)
+
+
+def _as_dtype(values: Any, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow) -> np.ndarray:
     """Return numbers, or text of numbers, as the field's dtype; nulls that are NaN stay floating."""
     wanted = np.dtype(field.dtype)
     if isinstance(values, np.ndarray):
-        return values if field.null is NullPolicy.NAN and wanted.kind != "f" else values.astype(wanted)
+        if field.null is NullPolicy.NAN and wanted.kind != "f":
+            return values
+        for row in _rows_that_change(values, wanted).tolist():
+            on_bad_row(row, DecodeFailed(f"{place(row)} field {field.name!r}: {values[row]} is no {wanted}"))
+        return _as(values, wanted)
     try:
         return np.array([0 if value is None else value for value in values], wanted)
     except ValueError as error:
         raise DecodeFailed(f"{place(0)} and on, field {field.name!r}: text that is no number: {error}") from error
 
 
+def _as(values: np.ndarray, wanted: np.dtype) -> np.ndarray:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return values.astype(wanted)
+
+
+def _rows_that_change(values: np.ndarray, wanted: np.dtype) -> np.ndarray:
+    """Return the places of numbers that become others as whole numbers of another type: too large, or no whole ones."""
+    if wanted.kind not in "iu" or values.dtype.kind not in "iuf":
+        return np.zeros(0, np.int64)
+    made = _as(values, wanted)
+    # Of differing signs, numbers may be equal that are not the same: what is compared is of the type they came from.
+    same = (_as(made, values.dtype) == values) & ((made < 0) == (values < 0))
+    return np.flatnonzero(~same)
+
+
 def _lists(column: pa.Array, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:
-    found = [np.zeros(0) if value.values is None else value.values.to_numpy(zero_copy_only=False) for value in column]
-    if field.dtype is not None:
-        found = [values.astype(field.dtype) for values in found]
+    found = _ragged(column, field, place, on_bad_row)
     if field.shape is None:
         return found
     size = prod(one or 0 for one in field.shape)
@@ -157,6 +187,46 @@ def _lists(column: pa.Array, field: Field, place: Callable[[int], str], on_bad_r
             text = f"{place(row)} field {field.name!r}: {len(values)} values, the schema's shape {field.shape} has {size}"
             on_bad_row(row, DecodeFailed(text))
     return filled.reshape(len(found), *field.shape)
+
+
+def _ragged(column: pa.Array, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow) -> list[np.ndarray]:
+    """Return an array a row, of what scalars of the lists' values become; empty ones for nulls."""
+    inner = field.type.value_type
+    if pa.types.is_nested(inner):
+        return [np.zeros(0) if value.values is None else value.values.to_numpy(zero_copy_only=False) for value in column]
+    ends = np.cumsum(pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
+    flat, wanted = column.flatten(), np.dtype(field.dtype)
+
+    def row_of(value: int) -> int:
+        return int(np.searchsorted(ends, value, side="right"))
+
+    def on_bad_value(value: int, error: BigDataMLError) -> None:
+        on_bad_row(row_of(value), error)
+
+    def value_place(value: int) -> str:
+        return place(row_of(value))
+
+    null, floating = NullPolicy.MASK, field.dtype is not None and wanted.kind == "f"
+    if _is_number(inner) and flat.null_count:
+        if floating or pa.types.is_floating(inner) or pa.types.is_decimal(inner):
+            null = NullPolicy.NAN
+        else:
+            for value in np.flatnonzero(pc.is_null(flat).to_numpy(zero_copy_only=False)).tolist():
+                text = f"{value_place(value)} field {field.name!r}: a null among the values of a list, and {inner} has none"
+                on_bad_value(value, DecodeFailed(text))
+    if _is_number(inner):
+        item = Field(name=field.name, type=inner, null=null, dtype=field.dtype)
+        values = _numbers(flat, item, value_place, on_bad_value)
+    else:
+        values = flat.to_numpy(zero_copy_only=False)
+        values = values if field.dtype is None else values.astype(wanted)
+    return np.split(values, ends[:-1]) if len(ends) else []
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    """Return whether values become numbers or booleans."""
+    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_temporal)
+    return any(check(kind) for check in checks)
 
 
 def _arrays(column: pa.Array, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:
@@ -204,19 +274,25 @@ def _loaded_dtype(field: Field) -> np.dtype:
     return np.dtype(np.int64 if field.dtype in ("datetime64", "timedelta64") else field.dtype)
 
 
-def _scalars(column: pa.Array, field: Field) -> Any:
-    kind = field.type
-    if field.null is NullPolicy.FILL:
-        column = pc.fill_null(column, pa.scalar(field.fill, kind))
+def _filled(column: pa.Array, field: Field) -> pa.Array:
+    return pc.fill_null(column, pa.scalar(field.fill, field.type)) if field.null is NullPolicy.FILL else column
+
+
+def _scalars(column: pa.Array, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:
+    kind, column = field.type, _filled(column, field)
     if pa.types.is_decimal(kind):
-        column = pc.cast(column, pa.float64())
+        column = nearest_doubles(column)
     if pa.types.is_temporal(kind):
         column = pc.cast(pc.cast(column, pa.int32()) if kind.bit_width == 32 else column, pa.int64())
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)):
         return column.to_pylist()
     if field.null is NullPolicy.NAN:
-        floating = column.type if pa.types.is_floating(column.type) else pa.float64()
-        column = pc.fill_null(pc.cast(column, floating, safe=False), float("nan"))
+        if pa.types.is_integer(column.type):
+            for row in refused_rows(column, pa.float64()).tolist():
+                text = f"{place(row)} field {field.name!r}: {column[row]} is beyond 2^53, and no float64; its nulls can be a mask"
+                on_bad_row(row, DecodeFailed(text))
+            column = pc.cast(column, pa.float64(), safe=False)
+        column = pc.fill_null(column, pa.scalar(float("nan"), column.type))
     elif column.null_count:
         column = pc.fill_null(column, pa.scalar(0, pa.int8()).cast(column.type))
     return column.to_numpy(zero_copy_only=False)

@@ -11,8 +11,9 @@ import xxhash
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.footers import read_end
+from bigdata_ml.dataset.group_rows import group_rows
+from bigdata_ml.dataset.parquet_file import parquet_file
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, SchemaMismatch
-from bigdata_ml.schema import from_stored
 from bigdata_ml.storage import FilePart, Location
 
 __all__ = ["GroupSource"]
@@ -80,10 +81,7 @@ class GroupSource:
         where = self._where(record)
         if table.num_rows != record["rows"]:
             raise DatasetInvalid(f"{where}: has {table.num_rows} rows, the dataset was opened with {record['rows']}; {_REPLACED}")
-        for name, value in (self._dataset.partitions or {}).get(record["path"], {}).items():
-            if name in self.schema.names:
-                table = table.append_column(name, pa.array([value] * table.num_rows, self.schema.field(name).type))
-        table = from_stored(table, self._fields, where)
+        table = group_rows(table, self._dataset, self._fields, record)
         self._check(table, where)
         table = table.select(self.schema.names).cast(self.schema)
         return {name: _whole(table[name], f"{where} field {name!r}") for name in self.schema.names}
@@ -116,7 +114,7 @@ class GroupSource:
                     raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
                 source = pa.PythonFile(FilePart(data, record["offset"], record["file_bytes"]), mode="r")
             # Not iter_batches nor a scanner: they keep the whole file (apache/arrow#39808).
-            with pq.ParquetFile(source, metadata=metadata, pre_buffer=False, page_checksum_verification=True) as file:
+            with parquet_file(source, metadata=metadata, page_checksums=True) as file:
                 return file.read_row_group(record["row_group"], columns=wanted, use_threads=False)
 
     def _metadata(self, place: Location, record: dict[str, Any], where: str) -> pq.FileMetaData:

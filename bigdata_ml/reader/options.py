@@ -47,6 +47,7 @@ class ReadOptions:
             each image's own, which must then be the same for all rows of a batch.
         max_pixels: height × width that an encoded image may have by its header, 1 … 178,956,970; an image of more is not decoded
             but a row that cannot be. A pixel takes 3 bytes, and up to three copies are held at once by each thread.
+        exact_decimals: whether decimals are `decimal.Decimal` in lists, None for nulls, instead of the nearest float64.
         on_error: what becomes of a row group that cannot be read or a row that cannot be decoded. `raise` stops and names
             it; `skip` keeps its places, filled with zeros and `valid` 0, so that every other row stays where it was.
         max_skipped: share of an epoch's rows, 0 … 1, that may be skipped; one more raises.
@@ -66,6 +67,7 @@ class ReadOptions:
     window: int | None = None
     image_size: tuple[int, int] | None = None
     max_pixels: int = MOST_PIXELS
+    exact_decimals: bool = False
     on_error: OnError = "raise"
     max_skipped: float = 0.001
     engine: Engine = "arrow"

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.footers import read_metadata
+from bigdata_ml.dataset.parquet_file import parquet_file
 from bigdata_ml.errors import DatasetInvalid, DecodeFailed
 from bigdata_ml.pages import Picture, picture_of
 from bigdata_ml.schema import Codec, Field, from_stored
@@ -46,7 +46,7 @@ def _first_rows(part: Dataset, columns: list[str]) -> pa.Table:
     where = f"{place.url} row group {group}"
     try:
         with place.filesystem.open_input_file(place.path) as stream:
-            file = pq.ParquetFile(stream, metadata=read_metadata(stream)[0])
+            file = parquet_file(stream, metadata=read_metadata(stream)[0])
             return from_stored(file.read_row_group(group, columns=columns), part.schema, where)
     except (pa.ArrowException, OSError) as error:
         raise DatasetInvalid(f"{where}: cannot be read: {error}") from error

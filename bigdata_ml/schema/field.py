@@ -17,7 +17,7 @@ class NullPolicy(str, Enum):
     """What the reader makes of a null.
 
     REFUSE   there is none; one that is found is a SchemaMismatch
-    NAN      the column becomes floating and the value NaN
+    NAN      the column becomes floating and the value NaN; whole numbers beyond 2^53 are then refused
     MASK     the value becomes zero, and a second column `NAME_valid` of booleans says which values are known
     FILL     the value becomes the field's `fill`
     UNKNOWN  the value becomes id 0, the unknown one, of the field's vocabulary
@@ -173,15 +173,23 @@ class Schema:
     def from_arrow(cls, schema: pa.Schema, *, with_nulls: Collection[str]) -> "Schema":
         """Return the schema of columns of which only the Arrow types are known.
 
-        Columns named in `with_nulls` may hold nulls: numbers become floating and their nulls NaN, others get a mask.
+        Columns named in `with_nulls` may hold nulls: those of floating numbers and decimals become NaN, others get a mask.
+
+        Raises:
+            ValueError: a type that no field holds, naming the column.
         """
         return cls(tuple(_bare_field(column, nullable=column.name in with_nulls) for column in schema))
 
 
 def _bare_field(column: pa.Field, *, nullable: bool) -> Field:
+    try:
+        type_to_text(column.type)
+    except ValueError as error:
+        raise ValueError(f"unsupported type of column {column.name!r}: {error}") from error
     null = NullPolicy.REFUSE
     if nullable:
-        null = NullPolicy.NAN if _may_be_nan(column.type) else NullPolicy.MASK
+        floating = pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)
+        null = NullPolicy.NAN if floating else NullPolicy.MASK
     return Field(name=column.name, type=column.type, codec=Codec.of(column.type), null=null)
 
 

@@ -1,5 +1,7 @@
 """Columns as they lie in Parquet files, where that differs from how they are handed on.
 
+Files may also hold a field as another type that widens to its own; see `widening.py`.
+
 Parquet has no byte but as a number of 32 bits in a list, which takes ten times as long to write and to read as the same bytes in
 one value. So pixels lie there as binary values, one an image. Both directions share the memory of the values, but for nulls.
 """
@@ -10,6 +12,7 @@ import pyarrow.compute as pc
 
 from bigdata_ml.errors import SchemaMismatch
 from bigdata_ml.schema.codec import Codec
+from bigdata_ml.schema.converting import converted, is_held_as, refused_rows
 from bigdata_ml.schema.field import Field, Schema
 
 __all__ = ["from_stored", "stored_schema", "stored_table", "stored_type"]
@@ -35,18 +38,38 @@ def stored_table(table: pa.Table, schema: Schema) -> pa.Table:
 
 
 def from_stored(table: pa.Table, schema: Schema, where: str) -> pa.Table:
-    """Return the columns of a row group with the types of `schema`; those of other types than were stored stay as they are.
+    """Return the columns of a row group with the types of `schema`; those of types that do not widen to these stay as they are.
 
     Raises:
-        SchemaMismatch: a value that has not the bytes of the field's shape; it names `where`, the field and the shape.
+        SchemaMismatch: a value that has not the bytes of the field's shape, or does not fit its type; it names `where`, the
+            field, and the row or the shape.
     """
     for field in schema:
         place = table.schema.get_field_index(field.name)
-        if stored_type(field) != field.type and place >= 0 and table.schema.field(place).type == stored_type(field):
+        if place < 0 or (found := table.schema.field(place)).type == field.type:
+            continue
+        if stored_type(field) != field.type and found.type == stored_type(field):
             chunks = [_pixels(one, field, where) for one in table.column(place).chunks]
-            there = pa.field(field.name, field.type, nullable=table.schema.field(place).nullable)
-            table = table.set_column(place, there, pa.chunked_array(chunks, field.type))
+        elif is_held_as(found.type, field.type):
+            chunks = _converted(table.column(place), field, where)
+        else:
+            continue
+        column = pa.chunked_array(chunks, field.type)
+        table = table.set_column(place, pa.field(field.name, field.type, nullable=found.nullable), column)
     return table
+
+
+def _converted(column: pa.ChunkedArray, field: Field, where: str) -> list[pa.Array]:
+    chunks, before = [], 0
+    for chunk in column.chunks:
+        try:
+            chunks.append(converted(chunk, field.type))
+        except pa.ArrowInvalid as error:
+            row = int(refused_rows(chunk, field.type)[0])
+            text = f"{where} row {before + row} field {field.name!r}: a value of type {chunk.type} is no {field.type} exactly"
+            raise SchemaMismatch(f"{text} ({error}); write the files with one type") from error
+        before += len(chunk)
+    return chunks
 
 
 def _bytes(column: pa.FixedShapeTensorArray) -> pa.BinaryArray:

@@ -78,11 +78,11 @@ def test_plain_parquet_simply_opens(plain: Dataset) -> None:
     assert [row["id"] for row in values(plain)] == list(range(23))
 
 
-def test_plain_columns_with_nulls_become_nan_or_masks(tmp_path: Path) -> None:
+def test_plain_columns_with_nulls_get_masks_and_stay_what_they_are(tmp_path: Path) -> None:
     rows = pa.table({"a": [1, None], "b": ["x", None], "c": [1, 2], "d": [[1], None]})
     schema = Dataset.open(write_plain(tmp_path, {"x.parquet": rows})).schema
     policies = {field.name: field.null for field in schema}
-    assert policies == {"a": NullPolicy.NAN, "b": NullPolicy.MASK, "c": NullPolicy.REFUSE, "d": NullPolicy.MASK}
+    assert policies == {"a": NullPolicy.MASK, "b": NullPolicy.MASK, "c": NullPolicy.REFUSE, "d": NullPolicy.MASK}
     assert schema["d"].codec is Codec.LIST
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.compat.petastorm.values import row_columns, rows_of
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.footers import read_metadata
+from bigdata_ml.dataset.parquet_file import parquet_file
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.storage import Location
 
@@ -43,7 +43,7 @@ class StoredRowGroup:
         columns = [name for name in schema.fields if name not in self.keys]
         try:
             with self.place.filesystem.open_input_file(self.place.path) as stream:
-                file = pq.ParquetFile(stream, metadata=read_metadata(stream)[0])
+                file = parquet_file(stream, metadata=read_metadata(stream)[0])
                 table = file.read_row_group(self.row_group, columns=columns)
         except (pa.ArrowException, OSError) as error:
             raise DatasetInvalid(f"{self.place.url}: row group {self.row_group} cannot be read: {error}") from error

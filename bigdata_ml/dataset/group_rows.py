@@ -1,0 +1,92 @@
+"""The rows of one row group as the dataset's schema says, whatever its file calls their types; and text that is none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bigdata_ml.dataset.dataset import Dataset
+from bigdata_ml.errors import DecodeFailed
+from bigdata_ml.schema import Schema, from_stored, plain_type
+from bigdata_ml.schema.converting import converted
+
+__all__ = ["check_text", "group_rows", "holds_text", "rows_of_bad_text"]
+
+
+def group_rows(table: pa.Table, dataset: Dataset, fields: Schema, record: Mapping[str, Any]) -> pa.Table:
+    """Return what was read of a row group with the types of fields of a dataset, and directory keys as columns.
+
+    Columns that the file lacks and the dataset has as nulls are there; others, and those of types that do not widen to the
+    field's, stay as they are.
+
+    Raises:
+        SchemaMismatch: as `from_stored`.
+    """
+    where = f"{(dataset.location / record['path']).url} row group {record['row_group']}"
+    types = fields.to_arrow()
+    keys = (dataset.partitions or {}).get(record["path"], {})
+    for field in fields:
+        if field.name in keys:
+            column = pa.array([keys[field.name]] * table.num_rows, types.field(field.name).type)
+        elif field.name not in table.column_names and field.nullable and _may_lack(dataset):
+            column = pa.nulls(table.num_rows, field.type)
+        else:
+            continue
+        table = table.append_column(field.name, column)
+    return from_stored(table, fields, where)
+
+
+def _may_lack(dataset: Dataset) -> bool:
+    """Return whether files may lack columns that hold nulls: those that no job of ours wrote, opened or adopted so."""
+    return dataset.manifest is None or dataset.manifest.cleaning is None
+
+
+def check_text(table: pa.Table, where: str) -> None:
+    """Raise DecodeFailed, naming `where`, row and field, if a text of a row group is no UTF-8."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        before = 0
+        for chunk in column.chunks:
+            for row in rows_of_bad_text(chunk)[:1].tolist():
+                text = f"{where} row {before + row} field {name!r}: the text is no UTF-8"
+                raise DecodeFailed(f"{text}; write it as binary, or write it again")
+            before += len(chunk)
+
+
+def rows_of_bad_text(column: pa.Array) -> np.ndarray:
+    """Return the rows whose text, or a text in whose list, is no UTF-8: Parquet files may hold any bytes as text."""
+    if not holds_text(column.type):
+        return np.zeros(0, np.int64)
+    kind = plain_type(column.type)
+    column = converted(column, kind)
+    if pa.types.is_dictionary(kind):
+        bad = rows_of_bad_text(column.dictionary)
+        codes = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False)
+        return np.flatnonzero(np.isin(codes, bad)) if len(bad) else bad
+    if pa.types.is_nested(kind):
+        bad = rows_of_bad_text(column.flatten())
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        return np.unique(np.searchsorted(np.cumsum(lengths), bad, side="right"))
+    try:
+        column.cast(pa.binary() if kind == pa.string() else pa.large_binary()).cast(kind)
+    except pa.ArrowInvalid:
+        found = column.cast(pa.large_binary())
+        return np.array([row for row, value in enumerate(found) if value.is_valid and not _is_text(value.as_py())], np.int64)
+    return np.zeros(0, np.int64)
+
+
+def holds_text(kind: pa.DataType) -> bool:
+    """Return whether values are text, or hold text."""
+    kind = plain_type(kind)
+    if pa.types.is_dictionary(kind) or (pa.types.is_nested(kind) and not isinstance(kind, pa.BaseExtensionType)):
+        return not (pa.types.is_struct(kind) or pa.types.is_map(kind)) and holds_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
