@@ -72,7 +72,7 @@ def _together(dataset: Dataset, groups: Sequence[int]) -> list[list[int]]:
 def _tables(dataset: Dataset, groups: list[int], expressions: Mapping[str, pc.Expression]) -> list[pa.Table]:
     records = [dataset.row_groups.record(group) for group in groups]
     path, numbers = records[0]["path"], [record["row_group"] for record in records]
-    place, files = dataset.location / path, ds.ParquetFileFormat()
+    place, files = dataset.location / path, ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
     fragment = files.make_fragment(
         place.path, dataset.location.filesystem, partition_expression=known_keys(dataset, path), row_groups=numbers
     )
