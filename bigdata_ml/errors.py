@@ -11,7 +11,8 @@
     ├── ResumeMismatch          a state taken from another dataset, plan or version
     ├── StorageUnavailable      a filesystem that cannot be reached, or whose client is not installed
     ├── EngineUnavailable       a reading engine that is not installed
-    └── JobRefused              a preparation job that stopped before publishing anything
+    ├── JobRefused              a preparation job that stopped before publishing anything
+    └── TrainingFailed          a training whose numbers are none any more
 
 Wrong arguments are `ValueError` and `TypeError`. Catch `BigDataMLError` to catch all of the above.
 """
@@ -28,6 +29,7 @@ __all__ = [
     "ResumeMismatch",
     "SchemaMismatch",
     "StorageUnavailable",
+    "TrainingFailed",
     "WorldSizeNotAllowed",
 ]
 
@@ -78,3 +80,7 @@ class EngineUnavailable(BigDataMLError):
 
 class JobRefused(BigDataMLError):
     """The job stopped before publishing; nothing at the destination was changed."""
+
+
+class TrainingFailed(BigDataMLError):
+    """The loss or the weights of a training are no numbers any more; its last checkpoint is whole."""

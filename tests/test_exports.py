@@ -9,7 +9,8 @@ import pytest
 ROOMS = {
     "errors": [
         "BigDataMLError", "ChecksumMismatch", "DatasetInvalid", "DatasetNotFound", "DecodeFailed", "EngineUnavailable",
-        "JobRefused", "MetadataUnreadable", "ResumeMismatch", "SchemaMismatch", "StorageUnavailable", "WorldSizeNotAllowed",
+        "JobRefused", "MetadataUnreadable", "ResumeMismatch", "SchemaMismatch", "StorageUnavailable", "TrainingFailed",
+        "WorldSizeNotAllowed",
     ],
     "storage": [
         "SCHEMES", "FilePart", "Location", "is_hidden", "locate", "locate_by_fsspec", "place_in", "reading", "way_out",

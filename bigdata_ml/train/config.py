@@ -5,6 +5,9 @@ from typing import Any, Literal
 
 __all__ = ["TrainConfig"]
 
+# Ten times as much, which AdamW may multiply a weight by, must be a number of 32 bits.
+_MOST = 1e30
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
@@ -43,9 +46,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.global_batch_size < 1:
             raise ValueError(f"epochs and global_batch_size must be 1 or more, got {self.epochs} and {self.global_batch_size}")
-        if self.learning_rate <= 0 or self.weight_decay < 0:
+        if not 0 < self.learning_rate <= _MOST or not 0 <= self.weight_decay <= _MOST:
             raise ValueError(
-                f"learning_rate must be positive and weight_decay not negative, got {self.learning_rate}, {self.weight_decay}"
+                f"learning_rate must be positive and weight_decay not negative, both at most {_MOST:g}, "
+                f"got {self.learning_rate}, {self.weight_decay}"
             )
         if not 0 <= self.dropout < 1 or not 0 <= self.label_smoothing < 1:
             raise ValueError(f"dropout and label_smoothing must lie in [0, 1), got {self.dropout} and {self.label_smoothing}")

@@ -1,7 +1,8 @@
 """The training loop: epochs, validation, checkpoints, measured all the way. Read top to bottom."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,15 +13,16 @@ from torch import nn
 from torch.nn import functional
 
 from bigdata_ml.dataset import Dataset, Vocabulary
-from bigdata_ml.errors import DatasetInvalid, ResumeMismatch
+from bigdata_ml.errors import DatasetInvalid, ResumeMismatch, TrainingFailed
 from bigdata_ml.loader import Loader, make_loader, random_crop
 from bigdata_ml.reader import ReadOptions
 from bigdata_ml.report import DatasetRecord, EpochRecord, Meter, RunDirectory, RunRecord, peak_rss_mb
 from bigdata_ml.schema import Codec
-from bigdata_ml.train.checkpoint import load_checkpoint, save_checkpoint
+from bigdata_ml.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from bigdata_ml.train.config import TrainConfig
 from bigdata_ml.train.evaluate import evaluate, to_device
 from bigdata_ml.train.models import FirstNetwork, TableNetwork, build_model
+from bigdata_ml.train.run_lock import run_lock
 
 __all__ = ["train"]
 
@@ -65,23 +67,44 @@ def train(
     Raises:
         DatasetInvalid: a dataset that cannot be trained on.
         ResumeMismatch: the checkpoint belongs to another dataset, seed or config.
-        ValueError: `run_dir` holds a run and `resume` is not asked for.
+        ValueError: `run_dir` holds a run and `resume` is not asked for, or a setting that the network cannot be trained by.
+        TrainingFailed: the loss or a weight is no number any more; the checkpoint of the epoch before stays.
+        JobRefused: another process is writing to `run_dir`.
     """
     label, classes = _label_of(dataset)
     run_dir, where = Path(run_dir), torch.device(device)
     run = RunDirectory(run_dir)
     torch.manual_seed(seed)
     parts = _build(config, dataset, label, seed, where)
-    columns = (*parts.model.columns, label)
     record = _record(config, dataset, parts.model, recipe=recipe, label=label, classes=classes.size, seed=seed, device=device)
-    saved = _begin(run, record, resume=resume)
+    with run_lock(run_dir):
+        return _run(config, dataset, run, record, parts, classes, where, resume=resume, on_epoch=on_epoch)
+
+
+def _run(
+    config: TrainConfig,
+    dataset: Dataset,
+    run: RunDirectory,
+    record: RunRecord,
+    parts: _Parts,
+    classes: Vocabulary,
+    where: torch.device,
+    *,
+    resume: bool,
+    on_epoch: Callable[[EpochRecord], None],
+) -> dict[str, Any]:
+    label, columns = record.label, (*parts.model.columns, record.label)
     best: dict[str, Any] = {"loss": math.inf, "epoch": -1, "model": parts.model.state_dict()}
+    saved = _begin(run, record, resume=resume)
     if saved is not None:
-        best = _restore(saved, parts)
+        with _of_this_kind(run.path / CHECKPOINT):
+            best = _restore(saved, parts)
     validation = _reading(config, dataset, columns, "validation")
     for epoch in range(parts.loader.epoch, config.epochs):
         measured = _epoch(config, parts, label, dataset.split("train").rows, epoch, where)
+        _check_numbers(measured["train_loss"], parts.model, run.path, epoch)
         found = evaluate(parts.model, validation, label=label, classes=classes, split="validation", device=where)
+        _check_numbers(found["log_loss"], parts.model, run.path, epoch)
         # By the loss: on a small split many epochs share an accuracy.
         if best["epoch"] < 0 or found["log_loss"] < best["loss"]:
             weights = {name: one.clone() for name, one in parts.model.state_dict().items()}
@@ -94,7 +117,7 @@ def train(
             peak_rss_mb=peak_rss_mb(),
         )
         run.append_epoch(figures)
-        save_checkpoint(run_dir, _state(parts, best, record))
+        save_checkpoint(run.path, _state(parts, best, record))
         on_epoch(figures)
     parts.model.load_state_dict(best["model"])
     test = _reading(config, dataset, columns, "test")
@@ -102,6 +125,18 @@ def train(
     evaluation["epoch"] = best["epoch"]
     run.write_evaluation(evaluation)
     return evaluation
+
+
+def _check_numbers(loss: float, model: nn.Module, place: Path, epoch: int) -> None:
+    """Refuse to go on with a loss or weights that are NaN or infinite: no later step makes numbers of them."""
+    states = [one for one in model.state_dict().values() if one.is_floating_point()]
+    if math.isfinite(loss) and all(bool(torch.isfinite(one).all()) for one in states):
+        return
+    raise TrainingFailed(
+        f"{place}: in epoch {epoch + 1} the loss became {loss:g} or a weight is no number, so nothing more can be learnt; "
+        "take a smaller learning rate (--learning-rate), a larger batch (--global-batch-size), and look at the dataset's "
+        "quality page for values that are far from the others"
+    )
 
 
 def _epoch(config: TrainConfig, parts: _Parts, label: str, rows: int, epoch: int, device: torch.device) -> dict[str, Any]:
@@ -136,6 +171,11 @@ def _epoch(config: TrainConfig, parts: _Parts, label: str, rows: int, epoch: int
 
 def _build(config: TrainConfig, dataset: Dataset, label: str, seed: int, device: torch.device) -> _Parts:
     model = build_model(config, dataset)
+    normalises = any(isinstance(one, nn.modules.batchnorm._BatchNorm) for one in model.modules())
+    if normalises and config.global_batch_size < 2:
+        raise ValueError(
+            "global_batch_size must be 2 or more: the network normalises its values by those of the other rows of a batch"
+        )
     model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     loader = _training(config, dataset, (*model.columns, label), seed)
@@ -212,13 +252,25 @@ def _begin(run: RunDirectory, record: RunRecord, *, resume: bool) -> dict[str, A
         run.write_run(record)
         run.drop_epochs_from(0)
         return None
+    with _of_this_kind(run.path / CHECKPOINT):
+        identity, epoch = dict(saved["identity"]), int(saved["loader"]["epoch"])
     for name, mine in _identity(record).items():
-        if saved["identity"].get(name) != mine:
-            raise ResumeMismatch(
-                f"{run.path}: {name} differs: the checkpoint has {saved['identity'].get(name)!r}, this run {mine!r}"
-            )
-    run.drop_epochs_from(int(saved["loader"]["epoch"]))
+        if identity.get(name) != mine:
+            raise ResumeMismatch(f"{run.path}: {name} differs: the checkpoint has {identity.get(name)!r}, this run {mine!r}")
+    run.drop_epochs_from(epoch)
     return saved
+
+
+@contextmanager
+def _of_this_kind(checkpoint: Path) -> Iterator[None]:
+    """Refuse a checkpoint that is no run's, or whose states fit another network or another torch."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ResumeMismatch(
+            f"{checkpoint}: does not fit this run ({text[:300]}); give another --run-dir, or delete the file to begin anew"
+        ) from error
 
 
 def _identity(record: RunRecord) -> dict[str, Any]:

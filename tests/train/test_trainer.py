@@ -1,6 +1,7 @@
 """A run: its files, its resumption to the bit, and what it refuses."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,10 +15,11 @@ import torch
 from tiny import CLASSES, contract_of, make_rows, publish_columns, publish_dataset, write_part
 
 from bigdata_ml.dataset import Dataset, Vocabulary, publish, stage
-from bigdata_ml.errors import DatasetInvalid, ResumeMismatch, SchemaMismatch
+from bigdata_ml.errors import DatasetInvalid, JobRefused, ResumeMismatch, SchemaMismatch, StorageUnavailable, TrainingFailed
 from bigdata_ml.report import EpochRecord
 from bigdata_ml.schema import Field, Schema
 from bigdata_ml.train import RECIPES, TrainConfig, recipe, train
+from bigdata_ml.train.checkpoint import save_checkpoint
 
 # What holds on a processor holds on a GPU, where there is one.
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -265,3 +267,63 @@ def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
 def test_settings_that_make_no_sense_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
         replace(IMAGES, **change)
+
+
+@pytest.mark.parametrize("config", [IMAGES, TABLE])
+def test_a_loss_that_is_no_number_ends_the_run_by_name(dataset: Dataset, tmp_path: Path, config: TrainConfig) -> None:
+    with pytest.raises(TrainingFailed, match=r"epoch 1 .*--learning-rate"):
+        run(dataset, tmp_path, replace(config, learning_rate=1e30))
+    assert not (tmp_path / "evaluation.json").exists()
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_batch_of_one_row_cannot_be_normalised(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="global_batch_size must be 2"):
+        run(dataset, tmp_path, replace(TABLE, global_batch_size=1))
+
+
+def _torn(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize("change", [_torn, lambda content: b"", lambda content: b"no checkpoint", lambda content: content[:-30]])
+def test_a_checkpoint_that_cannot_be_read_is_refused_by_name(dataset: Dataset, whole: Path, tmp_path: Path, change: Any) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(change((whole / "checkpoint.pt").read_bytes()))
+    with pytest.raises(ResumeMismatch, match=r"checkpoint\.pt: cannot be read"):
+        run(dataset, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {}}, {"optimizer": {}}, {"loader": {}}, {"loader": 3}, {"identity": None}, {"generators": {}},
+        {"generators": {"cpu": torch.zeros(3, dtype=torch.uint8), "cuda": []}}, {"generators": {"cpu": 7, "cuda": []}},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_of_another_kind_is_refused_by_name(dataset: Dataset, whole: Path, tmp_path: Path, change: Any) -> None:
+    state = torch.load(whole / "checkpoint.pt", weights_only=True)
+    torch.save({**state, **change}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ResumeMismatch, match=r"checkpoint\.pt"):
+        run(dataset, tmp_path, resume=True)
+    torch.save([1, 2], tmp_path / "checkpoint.pt")
+    with pytest.raises(ResumeMismatch, match="holds list"):
+        run(dataset, tmp_path, resume=True)
+
+
+def test_a_checkpoint_that_cannot_be_put_in_place_is_an_error_of_the_store(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").mkdir()
+    with pytest.raises(StorageUnavailable, match="--resume"):
+        save_checkpoint(tmp_path, {"model": {}})
+    assert [one.name for one in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_two_trainings_of_one_directory_are_refused_and_a_dead_ones_is_not(dataset: Dataset, tmp_path: Path) -> None:
+    def again(_: EpochRecord) -> None:
+        with pytest.raises(JobRefused, match=f"process {os.getpid()}"):
+            run(dataset, tmp_path, TABLE, resume=True)
+
+    run(dataset, tmp_path, TABLE, on_epoch=again)
+    killed = "import os, sys; from pathlib import Path; from bigdata_ml.train.run_lock import run_lock\n"
+    killed += "with run_lock(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False).returncode == -signal.SIGKILL
+    run(dataset, tmp_path, TABLE, resume=True)
