@@ -114,11 +114,13 @@ class Adopt:
         replace: have a manifest that is there give way to a new one.
         use_unischema: read the fields' types from the schema that Petastorm wrote, if there is one; without it encoded columns
             are bytes.
+        missing_as_null: have columns that some of the files lack be null there, instead of refused.
     """
 
     dataset: tyro.conf.Positional[str]
     replace: bool = False
     use_unischema: bool = True
+    missing_as_null: bool = False
 
     def run(self) -> int:
         """Add it and say what it says."""
@@ -128,6 +130,7 @@ class Adopt:
                 self.dataset,
                 replace=self.replace,
                 use_unischema=self.use_unischema,
+                missing_as_null=self.missing_as_null,
                 on_file=lambda done, total: progress.update(bar, completed=done, total=total),
             )
         print_summary(Dataset.open(self.dataset))

@@ -43,7 +43,8 @@ def first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
                 group = group_rows(table, dataset, dataset.schema, record)
         except (pa.ArrowException, OSError) as error:
             raise DatasetInvalid(f"{where}: cannot be read: {error}") from error
-        first = group.slice(0, rows - len(found))
+        there = [name for name in dataset.schema.names if name in group.column_names]
+        first = group.slice(0, rows - len(found)).select(there)
         check_text(first, where)
         columns = {name: _values(column) for name, column in zip(first.column_names, first.columns, strict=True)}
         found += [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -1,7 +1,8 @@
 """`pyarrow.parquet.ParquetDatasetPiece`, which pyarrow had until version 15: a file, or a row group of it."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from bigdata_ml.petastorm_bridge.footers import kept_footer
 from bigdata_ml.petastorm_bridge.partitions import ParquetPartitions
 
 __all__ = ["LazyParquetFile", "ParquetDatasetPiece"]
+
+# As Spark and Hive write them: in nanoseconds times before 1677 and after 2262 become others.
+_INT96: Mapping[str, Any] = MappingProxyType({"coerce_int96_timestamp_unit": "us"})
 
 
 class ParquetDatasetPiece:
@@ -49,7 +53,7 @@ class ParquetDatasetPiece:
         """Open the file; its footer is parsed once a process where it lies on the local disk."""
         open_file = self.open_file_func or LocalFileSystem.get_instance().open
         footer = kept_footer(getattr(open_file, "__self__", None), self.path)
-        return pq.ParquetFile(open_file(self.path), metadata=footer, **self.file_options)
+        return pq.ParquetFile(open_file(self.path), metadata=footer, **_INT96, **self.file_options)
 
     def get_metadata(self) -> Any:
         """Return the file's footer."""
@@ -70,7 +74,7 @@ class ParquetDatasetPiece:
         """
         if self.partition_keys and partitions is None:
             raise ValueError(f"{self.path} lies in directories of hive keys: pass the dataset's partitions")
-        reader = self.open() if file is None else pq.ParquetFile(file)
+        reader = self.open() if file is None else pq.ParquetFile(file, **_INT96)
         options = {
             "columns": None if columns is None else list(columns),
             "use_threads": use_threads,
@@ -94,6 +98,6 @@ class LazyParquetFile:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        opened = self.__dict__.setdefault("_opened", None) or pq.ParquetFile(self._source, **self._options)
+        opened = self.__dict__.setdefault("_opened", None) or pq.ParquetFile(self._source, **{**_INT96, **self._options})
         self.__dict__["_opened"] = opened
         return getattr(opened, name)

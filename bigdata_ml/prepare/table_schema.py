@@ -47,7 +47,9 @@ def _field(rows: DataFrame, name: str, nullable: bool, categorical: bool, label:
         raise JobRefused(f"--categorical: column {name!r} is {kind}; categories are text, booleans or whole numbers")
     null = NullPolicy.REFUSE
     if nullable:
-        null = NullPolicy.UNKNOWN if worded else NullPolicy.NAN if is_numeric(kind) else NullPolicy.MASK
+        # Whole numbers stay what they are: beside NaN they would be floating, and change beyond 2^53.
+        floating = is_numeric(kind) and not whole
+        null = NullPolicy.UNKNOWN if worded else NullPolicy.NAN if floating else NullPolicy.MASK
     try:
         return Field(name=name, type=kind, codec=Codec.of(kind), null=null, vocabulary=worded)
     except ValueError as error:

@@ -19,7 +19,7 @@ from bigdata_ml.schema.codec import ARRAYS
 from bigdata_ml.schema.converting import nearest_doubles, refused_rows
 from bigdata_ml.schema.picture_file import MOST_PIXELS, ImageRefused
 
-__all__ = ["Columns", "HasColumns", "OnBadRow", "decode_batch", "raise_it"]
+__all__ = ["Columns", "HasColumns", "OnBadRow", "decode_batch", "raise_it", "rows_that_change"]
 
 Columns = dict[str, Any]
 OnBadRow = Callable[[int, BigDataMLError], None]
@@ -149,7 +149,7 @@ def _as_dtype(values: Any, field: Field, place: Callable[[int], str], on_bad_row
     if isinstance(values, np.ndarray):
         if field.null is NullPolicy.NAN and wanted.kind != "f":
             return values
-        for row in _rows_that_change(values, wanted).tolist():
+        for row in rows_that_change(values, wanted).tolist():
             on_bad_row(row, DecodeFailed(f"{place(row)} field {field.name!r}: {values[row]} is no {wanted}"))
         return _as(values, wanted)
     try:
@@ -163,7 +163,7 @@ def _as(values: np.ndarray, wanted: np.dtype) -> np.ndarray:
         return values.astype(wanted)
 
 
-def _rows_that_change(values: np.ndarray, wanted: np.dtype) -> np.ndarray:
+def rows_that_change(values: np.ndarray, wanted: np.dtype) -> np.ndarray:
     """Return the places of numbers that become others as whole numbers of another type: too large, or no whole ones."""
     if wanted.kind not in "iu" or values.dtype.kind not in "iuf":
         return np.zeros(0, np.int64)

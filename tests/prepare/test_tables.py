@@ -243,7 +243,7 @@ def test_parquet_types_keep_their_values(spark: SparkSession, place: Path) -> No
     prepare_table(spark, job(place, "types", source=f"{place}/types.parquet", min_count=1, **options))
     dataset = Dataset.open(f"{place}/types")
     assert {field.name: field.null for field in dataset.schema} == {
-        "count": NullPolicy.NAN, "price": NullPolicy.NAN, "open": NullPolicy.UNKNOWN, "at": NullPolicy.MASK,
+        "count": NullPolicy.MASK, "price": NullPolicy.NAN, "open": NullPolicy.UNKNOWN, "at": NullPolicy.MASK,
         "naive": NullPolicy.REFUSE, "y": NullPolicy.REFUSE,
     }  # fmt: skip
     rows = sorted(rows_of(dataset), key=lambda row: row["naive"])

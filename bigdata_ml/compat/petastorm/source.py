@@ -139,18 +139,18 @@ class Source:
     def rows(self, gathering: Gathering, gathered: Gathered, places: np.ndarray) -> Rows:
         """Return some rows of a step, by their places in it, decoded and transformed."""
         rows, whole = gathered.rows, len(places) == len(gathered.skipped)
-        if whole and self.batched:
-            columns = batch_columns(gathered.columns, self.stored, numbers=gathered.columns.numbers)
-            return self.transformed(Rows(columns, len(places)))
-        batch = gathered.batch if whole else gathered.batch.take(pa.array(places))
 
         def place(row: int) -> str:
             return gathering.source.place(int(rows.groups[places[row]]), int(rows.rows[places[row]]))
 
+        if whole and self.batched:
+            columns = batch_columns(gathered.columns, self.stored, numbers=gathered.columns.numbers, place=place)
+            return self.transformed(Rows(columns, len(places)))
+        batch = gathered.batch if whole else gathered.batch.take(pa.array(places))
         if self.ngram is not None:
             samples = samples_of(batch, self.ngram, self.stored, self.schema, self.transform, place=place)
             return Rows({"sample": samples}, len(samples))
-        columns = batch_columns(batch, self.stored) if self.batched else row_columns(batch, self.stored, place=place)
+        columns = (batch_columns if self.batched else row_columns)(batch, self.stored, place=place)
         return self.transformed(Rows(columns, batch.num_rows))
 
     def transformed(self, rows: Rows) -> Rows:

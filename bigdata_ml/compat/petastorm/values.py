@@ -13,7 +13,9 @@ from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec
 from bigdata_ml.compat.petastorm.pictures import decode_pictures_into
 from bigdata_ml.compat.petastorm.unischema import Unischema, UnischemaField
 from bigdata_ml.errors import DecodeFailed
-from bigdata_ml.reader.decode import HasColumns
+from bigdata_ml.reader.decode import HasColumns, raise_it, rows_that_change
+from bigdata_ml.reader.text import checked_text
+from bigdata_ml.schema.converting import refused_rows
 
 __all__ = ["Columns", "batch_columns", "row_columns", "rows_of"]
 
@@ -35,10 +37,19 @@ def row_columns(batch: pa.RecordBatch, schema: Unischema, *, place: Place) -> Co
     Raises:
         DecodeFailed: a value that its codec cannot decode, naming place and field.
     """
-    return {name: _decoded(batch.column(name), field, place) for name, field in schema.fields.items()}
+    return {
+        name: _decoded(checked_text(batch.column(name), name, place=place, on_bad_row=raise_it), field, place)
+        for name, field in schema.fields.items()
+    }
 
 
-def batch_columns(batch: HasColumns, schema: Unischema, *, numbers: Mapping[str, np.ndarray] = MappingProxyType({})) -> Columns:
+def batch_columns(
+    batch: HasColumns,
+    schema: Unischema,
+    *,
+    numbers: Mapping[str, np.ndarray] = MappingProxyType({}),
+    place: Place = lambda row: f"row {row}",
+) -> Columns:
     """Return a batch's fields as `make_batch_reader` hands them out: numpy arrays with rows as their first dimension.
 
     Numbers and booleans keep their dtype; with nulls numbers are floating with NaN, booleans objects with None. Text is numpy
@@ -49,9 +60,25 @@ def batch_columns(batch: HasColumns, schema: Unischema, *, numbers: Mapping[str,
         batch: columns as they are stored.
         schema: its fields, all of them in the batch.
         numbers: columns of it that lie in memory as numpy has them, without nulls: handed on, not asked of `batch`.
+        place: where a row lies, for messages.
+
+    Raises:
+        DecodeFailed: text that is no UTF-8, or, beside nulls, whole numbers beyond 2^53, naming place and field.
     """
     fields = schema.fields.items()
-    return {name: numbers[name] if name in numbers else _column(batch.column(name), field) for name, field in fields}
+    return {
+        name: numbers[name] if name in numbers else _column(_checked(batch.column(name), name, place), field)
+        for name, field in fields
+    }
+
+
+def _checked(column: pa.Array, name: str, place: Place) -> pa.Array:
+    """Return a column whose values numpy and Python have."""
+    if column.null_count and pa.types.is_integer(column.type):
+        for row in refused_rows(column, pa.float64())[:1].tolist():
+            text = f"{place(row)} field {name!r}: {column[row]} stands beside nulls, and no float64 is equal to it"
+            raise DecodeFailed(f"{text}; read it by Dataset.open, which gives nulls a mask")
+    return checked_text(column, name, place=place, on_bad_row=raise_it)
 
 
 def rows_of(columns: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:
@@ -67,7 +94,10 @@ def _decoded(column: pa.Array, field: UnischemaField, place: Place) -> Any:
     # An unknown number of floating point is NaN there.
     known = not column.null_count or pa.types.is_floating(column.type)
     if plain and known and not tuple(field.shape) and _is_number(dtype) and _is_number_column(column.type):
-        return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+        found = column.to_numpy(zero_copy_only=False)
+        for row in rows_that_change(found, np.dtype(dtype))[:1].tolist():
+            raise DecodeFailed(f"{place(row)} field {field.name!r}: {found[row]} is no {np.dtype(dtype)}")
+        return found.astype(dtype, copy=False)
     values = _stored(column)
     if type(codec) is CompressedImageCodec and not column.null_count:
         pictures = _together(values, field)

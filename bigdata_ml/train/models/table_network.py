@@ -1,6 +1,6 @@
 """A network for tables: embeddings for categories, normalised numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import SchemaMismatch
-from bigdata_ml.schema import Codec
+from bigdata_ml.schema import Codec, NullPolicy
 from bigdata_ml.train.config import TrainConfig
 
 __all__ = ["TableNetwork", "embedding_width"]
@@ -25,8 +25,9 @@ def embedding_width(size: int) -> int:
 class TableNetwork(nn.Module):
     """Embeddings of each category beside the normalised numbers, hidden layers with batch normalisation, a linear head.
 
-    `forward` takes a batch with int64 ids [rows] for categories and numbers [rows] of any dtype, NaN where unknown, and
-    returns logits, float32 [rows, classes]. A number that is unknown enters as the mean, with a mark beside it.
+    `forward` takes a batch with int64 ids [rows] for categories and numbers [rows] of any dtype, NaN where unknown or,
+    for those in `masked`, with a mask `NAME_valid`, and returns logits, float32 [rows, classes]. A number that is unknown
+    enters as the mean, with a mark beside it.
     """
 
     mean: Tensor
@@ -40,8 +41,10 @@ class TableNetwork(nn.Module):
         classes: int,
         hidden: tuple[int, ...],
         dropout: float,
+        masked: Collection[str] = (),
     ) -> None:
         super().__init__()
+        self.masked = frozenset(masked)
         self.categories, self.numbers = list(categories), list(numbers)
         self.columns = (*categories, *numbers)
         self.embeddings = nn.ModuleList(nn.Embedding(size, embedding_width(size)) for size in categories.values())
@@ -61,6 +64,9 @@ class TableNetwork(nn.Module):
             # In double until normalised: a year or an identifier loses its differences in single precision.
             values = torch.stack([batch[name].double() for name in self.numbers], dim=1)
             known = torch.isfinite(values)
+            for place, name in enumerate(self.numbers):
+                if name in self.masked:
+                    known[:, place] &= batch[f"{name}_valid"]
             normalised = torch.where(known, (values - self.mean) / self.std, torch.zeros_like(values))
             parts += [normalised.clamp(-10, 10).float(), (~known).float()]
         logits: Tensor = self.layers(torch.cat(parts, dim=1))
@@ -95,4 +101,5 @@ class TableNetwork(nn.Module):
             classes=dataset.vocabularies[dataset.label].size,
             hidden=config.hidden,
             dropout=config.dropout,
+            masked=[name for name in numbers if dataset.schema[name].null is NullPolicy.MASK],
         )
