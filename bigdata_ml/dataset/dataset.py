@@ -27,11 +27,12 @@ from bigdata_ml.dataset.petastorm_schema import PetastormSchema
 from bigdata_ml.dataset.quarantine import read_quarantine
 from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.dataset.split_names import splits_in_paths
+from bigdata_ml.dataset.table_check import contract_problems
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import Field, Schema
 from bigdata_ml.storage import Location, locate
 
-__all__ = ["Dataset", "open_plain"]
+__all__ = ["Dataset", "open_plain", "open_published"]
 
 _log = logging.getLogger(__name__)
 # Looks at a dataset that is being replaced while it is opened.
@@ -99,7 +100,7 @@ class Dataset:
         if not root.is_directory():
             raise DatasetNotFound(f"{root.url}: a dataset is a directory of Parquet files, this is a file")
         if (root / MANIFEST).exists():
-            return _open_published(root)
+            return open_published(root)
         return open_plain(root, use_unischema=use_unischema, leave_out_nested=leave_out_nested, missing_as_null=missing_as_null)
 
     @classmethod
@@ -167,7 +168,8 @@ class Dataset:
         return read_quarantine(self.location, self.manifest.quarantine if self.manifest else ())
 
 
-def _open_published(root: Location) -> Dataset:
+def open_published(root: Location, *, strict: bool = True) -> Dataset:
+    """Open a dataset by its manifest; not `strict`: even where manifest and row-group table contradict each other."""
     for left in reversed(range(_LOOKS)):
         manifest = Manifest.from_bytes(_metadata_of(root / MANIFEST), url=(root / MANIFEST).url)
         place = root / manifest.row_groups.path
@@ -186,6 +188,12 @@ def _open_published(root: Location) -> Dataset:
             f"found {found}); publish the dataset again"
         )
     row_groups = RowGroups.from_bytes(data, url=place.url)
+    if strict:
+        problem = next(contract_problems(row_groups.table, manifest), None)
+        if problem is not None:
+            raise MetadataUnreadable(
+                f"{place.url}: {problem[1]}; the metadata contradict themselves: bigdata-ml validate lists how, publish it again"
+            )
     partitions = _partitions_of(row_groups.files, manifest.schema.select(manifest.partitions).to_arrow(), url=place.url)
     return Dataset(root, manifest.schema, row_groups, manifest, partitions=partitions or None)
 

@@ -1,5 +1,7 @@
 """Names inside a dataset's directory; `docs/dataset-format.md` is their specification."""
 
+import posixpath
+
 __all__ = [
     "COMMON_METADATA",
     "HISTORY",
@@ -12,6 +14,7 @@ __all__ = [
     "QUARANTINE",
     "ROW_GROUPS",
     "SUMMARY_METADATA",
+    "is_inside",
     "part_path",
     "split_of",
 ]
@@ -27,6 +30,15 @@ QUALITY_NUMBERS = f"{METADATA}/quality.json"
 HISTORY = f"{METADATA}/history.json"
 COMMON_METADATA = "_common_metadata"
 SUMMARY_METADATA = "_metadata"
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path is relative and normal, and so stays below its directory.
+
+    >>> [is_inside(path) for path in ("split=a/b.parquet", "../b", "/b", "a//b", "")]
+    [True, False, False, False, False]
+    """
+    return posixpath.normpath(path) == path and not path.startswith(("/", "../")) and path not in (".", "..") and "\0" not in path
 
 
 def part_path(split: str | None, name: str) -> str:

@@ -5,14 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
-import xxhash
 
+from bigdata_ml.dataset.arrow_file import arrow_batches, arrow_schema
+from bigdata_ml.dataset.json_check import parse_json
 from bigdata_ml.dataset.layout import LEDGER
 from bigdata_ml.dataset.manifest import SideFile
-from bigdata_ml.errors import ChecksumMismatch, MetadataUnreadable
+from bigdata_ml.dataset.side_file import read_verified
+from bigdata_ml.errors import MetadataUnreadable
 from bigdata_ml.storage import Location, writing
 
-__all__ = ["LEDGER_SCHEMA", "LedgerWriter", "about_ledger", "count_ledger", "ledger_batches", "read_verified"]
+__all__ = ["LEDGER_SCHEMA", "LedgerWriter", "about_ledger", "count_ledger", "ledger_batches"]
 
 _WHOLE = pa.list_(pa.int64())
 # Everything after `stored` is as it was before files were compared with each other.
@@ -65,11 +67,11 @@ class LedgerWriter:
 
 def about_ledger(root: Location, file: SideFile) -> dict[str, Any]:
     """Return what a ledger's writer said of all files; raises as `ledger_batches`."""
-    with _opened(root, file) as reader:
-        try:
-            return dict(json.loads((reader.schema.metadata or {})[_ABOUT]))
-        except (KeyError, ValueError) as error:
-            raise MetadataUnreadable(f"{(root / file.path).url}: the ledger does not say what it was made with") from error
+    place = f"{(root / file.path).url}: the ledger"
+    try:
+        return dict(parse_json((arrow_schema(read_verified(root, file), place=place).metadata or {})[_ABOUT]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise MetadataUnreadable(f"{place} does not say what it was made with") from error
 
 
 def ledger_batches(root: Location, file: SideFile) -> Iterator[pa.RecordBatch]:
@@ -79,11 +81,8 @@ def ledger_batches(root: Location, file: SideFile) -> Iterator[pa.RecordBatch]:
         ChecksumMismatch: other bytes than those that were published.
         MetadataUnreadable: a file that is missing or no ledger.
     """
-    with _opened(root, file) as reader:
-        if not reader.schema.equals(LEDGER_SCHEMA):
-            raise MetadataUnreadable(f"{(root / file.path).url}: its columns are not those of a ledger")
-        for index in range(reader.num_record_batches):
-            yield reader.get_batch(index)
+    place = f"{(root / file.path).url}: the ledger"
+    yield from arrow_batches(read_verified(root, file), LEDGER_SCHEMA, place=place)
 
 
 def count_ledger(root: Location, paths: Iterable[str]) -> int:
@@ -96,33 +95,8 @@ def count_ledger(root: Location, paths: Iterable[str]) -> int:
     for path in paths:
         place = root / path
         try:
-            with root.filesystem.open_input_file(place.path) as stream:
-                reader = pa.ipc.open_file(stream)
-                total += sum(reader.get_batch(index).num_rows for index in range(reader.num_record_batches))
-        except (pa.ArrowException, OSError) as error:
+            data = place.read_bytes()
+        except OSError as error:
             raise MetadataUnreadable(f"{place.url}: the ledger cannot be read: {error}") from error
+        total += sum(batch.num_rows for batch in arrow_batches(data, LEDGER_SCHEMA, place=f"{place.url}: the ledger"))
     return total
-
-
-def read_verified(root: Location, file: SideFile) -> bytes:
-    """Return a side file's bytes.
-
-    Raises:
-        ChecksumMismatch: other bytes than those that were published.
-        MetadataUnreadable: a file that is missing.
-    """
-    place = root / file.path
-    try:
-        data = place.read_bytes()
-    except OSError as error:
-        raise MetadataUnreadable(f"{place.url}: cannot be read: {error}") from error
-    if xxhash.xxh3_128_hexdigest(data) != file.checksum:
-        raise ChecksumMismatch(f"{place.url}: its checksum differs from the manifest's")
-    return data
-
-
-def _opened(root: Location, file: SideFile) -> pa.ipc.RecordBatchFileReader:
-    try:
-        return pa.ipc.open_file(pa.BufferReader(read_verified(root, file)))
-    except pa.ArrowException as error:
-        raise MetadataUnreadable(f"{(root / file.path).url}: the ledger cannot be read: {error}") from error

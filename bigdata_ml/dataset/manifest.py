@@ -5,6 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bigdata_ml.dataset.json_check import (
+    ANY,
+    COUNT,
+    FLAG,
+    NUMBER,
+    TEXT,
+    Each,
+    Items,
+    Maybe,
+    OneOf,
+    Record,
+    canonical_checksum,
+    check,
+    parse_json,
+)
+from bigdata_ml.dataset.layout import is_inside
 from bigdata_ml.errors import MetadataUnreadable
 from bigdata_ml.schema import Schema
 
@@ -204,7 +220,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the manifest as JSON."""
-        written = {
+        written: dict[str, Any] = {
             "format": "bigdata_ml",
             "version": self.version,
             "publication": self.publication,
@@ -225,6 +241,8 @@ class Manifest:
             **({"partitions": list(self.partitions)} if self.partitions else {}),
             "provenance": self.provenance,
         }
+        # As it comes back: names that are no text become text.
+        written["checksum"] = canonical_checksum(json.loads(json.dumps(written, allow_nan=False)))
         return (json.dumps(written, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
     @classmethod
@@ -235,16 +253,20 @@ class Manifest:
             MetadataUnreadable: no JSON, no manifest, or a newer version; the text names `url`.
         """
         try:
-            written = json.loads(data)
+            written = parse_json(data)
+            check(written, _KIND, "")
             version = written["version"]
-            if written["format"] != "bigdata_ml" or not isinstance(version, int):
+            if written["format"] != "bigdata_ml":
                 raise ValueError("it is not a manifest of bigdata_ml")
             if version > VERSION:
                 raise MetadataUnreadable(
                     f"{url}: written in format version {version}, this library reads up to {VERSION}; upgrade bigdata_ml"
                 )
-            return cls._from_json(written)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            check(written, _MANIFEST, "")
+            manifest = cls._from_json(written)
+            _check_own(written)
+            return manifest
+        except (ValueError, TypeError, OverflowError, RecursionError, NotImplementedError) as error:
             raise MetadataUnreadable(
                 f"{url}: the manifest cannot be read ({type(error).__name__}: {error}); publish the dataset again, or delete "
                 "_bigdata_ml/ to read it as plain Parquet"
@@ -274,6 +296,62 @@ class Manifest:
             provenance=written["provenance"],
             cleaning=None if cleaning is None else _known(Cleaning, cleaning),
         )
+
+
+def _check_own(written: Mapping[str, Any]) -> None:
+    """Raise ValueError unless side files lie in the dataset, and the checksum is the manifest's own; older ones have none."""
+    for side in (written["row_groups"], *written["quarantine"], *written.get("ledger", ())):
+        if not is_inside(side["path"]):
+            raise ValueError(f"the path {side['path'][:200]!r} leaves the dataset")
+    said = written.get("checksum")
+    found = canonical_checksum({name: value for name, value in written.items() if name != "checksum"})
+    if said not in (None, found):
+        raise ValueError(f"its checksum is {found}, it says {said}: it was changed; who changed it on purpose removes `checksum`")
+
+
+_COUNTS = Each(COUNT)
+_SIDE = Record({"path": TEXT, "checksum": TEXT}, {})
+_SCALAR = OneOf("text, a number, true or false", (str, int, float, bool))
+_FIELD = Record(
+    {"name": TEXT, "type": TEXT, "codec": TEXT},
+    {
+        "null": TEXT,
+        "fill": Maybe(_SCALAR),
+        "vocabulary": FLAG,
+        "channels": Maybe(COUNT),
+        "dtype": Maybe(TEXT),
+        "shape": Maybe(Items(Maybe(COUNT))),
+    },
+)
+_VOCABULARY = Record(
+    {"values": Items(OneOf("text, a whole number, true or false", (str, int, bool))), "counts": Items(COUNT), "unknown": FLAG},
+    {"rare": COUNT},
+)
+_STATISTICS = Record(
+    {"count": COUNT, "nulls": COUNT, "mean": Items(NUMBER), "std": Items(NUMBER), "min": NUMBER, "max": NUMBER},
+    {"quantiles": Each(NUMBER)},
+)
+_KIND = Record({"format": TEXT, "version": COUNT}, {})
+_MANIFEST = Record(
+    {
+        **dict.fromkeys(("publication", "created", "written_by"), TEXT),
+        "rows": COUNT,
+        "splits": Each(Record(dict.fromkeys(("rows", "row_groups", "files"), COUNT), {})),
+        "split_rule": Maybe(Each(ANY)),
+        "label": Maybe(TEXT),
+        "schema": Items(_FIELD),
+        "vocabularies": Each(_VOCABULARY),
+        "statistics": Each(_STATISTICS),
+        "fingerprints": Record({"content": TEXT, "layout": TEXT}, {}),
+        "cleaning": Maybe(
+            Record({"found": COUNT, "kept": COUNT, "refused": _COUNTS}, {"warned": _COUNTS, "rules": Each(ANY)}),
+        ),
+        "row_groups": _SIDE,
+        "quarantine": Items(_SIDE),
+        "provenance": Each(ANY),
+    },
+    {"ledger": Items(_SIDE), "partitions": Items(TEXT), "checksum": Maybe(TEXT)},
+)
 
 
 def content_contract(

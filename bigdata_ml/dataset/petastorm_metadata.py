@@ -4,7 +4,6 @@ The pickled unischema and the pickled row-group indexes are read as dead data (`
 means.
 """
 
-import json
 from collections.abc import Mapping
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow.fs as pafs
 
 from bigdata_ml.dataset import inert_pickle as inert
 from bigdata_ml.dataset.footers import parse_summary
+from bigdata_ml.dataset.json_check import parse_json
 from bigdata_ml.dataset.layout import COMMON_METADATA, SUMMARY_METADATA
 from bigdata_ml.dataset.petastorm_objects import INDEX_NAMES, SCHEMA_NAMES, indexes_of, schema_of
 from bigdata_ml.dataset.petastorm_schema import PetastormIndex, PetastormSchema
@@ -73,10 +73,10 @@ def read_petastorm_row_groups(root: Location) -> dict[str, int] | None:
     if ROW_GROUPS_KEY not in keys:
         return None
     try:
-        found = json.loads(keys[ROW_GROUPS_KEY])
+        found = parse_json(keys[ROW_GROUPS_KEY])
         if not isinstance(found, dict) or not all(isinstance(count, int) for count in found.values()):
             raise ValueError("it is no object of whole numbers")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise MetadataUnreadable(
             f"{place.url}: its number of row groups by file cannot be read: {error}; write Petastorm's metadata again"
         ) from error

@@ -5,8 +5,10 @@ from contextlib import suppress
 
 import pyarrow as pa
 
+from bigdata_ml.dataset.arrow_file import arrow_batches
 from bigdata_ml.dataset.layout import QUARANTINE
 from bigdata_ml.dataset.manifest import SideFile
+from bigdata_ml.dataset.side_file import read_verified
 from bigdata_ml.errors import MetadataUnreadable, StorageUnavailable
 from bigdata_ml.storage import Location, writing
 
@@ -64,9 +66,13 @@ def read_quarantine(root: Location, files: Iterable[SideFile]) -> pa.Table:
     """Return all refused rows, with the columns of `QUARANTINE_SCHEMA`.
 
     Raises:
-        MetadataUnreadable: a file that is missing or no Arrow IPC file.
+        ChecksumMismatch: other bytes than those that were published.
+        MetadataUnreadable: a file that is missing or no Arrow IPC file of refused rows.
     """
-    tables = [pa.Table.from_batches(_batches(root, file.path), QUARANTINE_SCHEMA) for file in files]
+    read = [(f"{(root / file.path).url}: the quarantine", read_verified(root, file)) for file in files]
+    tables = [
+        pa.Table.from_batches(arrow_batches(data, QUARANTINE_SCHEMA, place=place), QUARANTINE_SCHEMA) for place, data in read
+    ]
     return pa.concat_tables(tables) if tables else QUARANTINE_SCHEMA.empty_table()
 
 
@@ -82,9 +88,7 @@ def count_quarantine(root: Location, paths: Iterable[str]) -> int:
 def _batches(root: Location, path: str) -> Iterator[pa.RecordBatch]:
     place = root / path
     try:
-        with root.filesystem.open_input_file(place.path) as stream:
-            reader = pa.ipc.open_file(stream)
-            for index in range(reader.num_record_batches):
-                yield reader.get_batch(index)
-    except (pa.ArrowException, OSError) as error:
+        data = place.read_bytes()
+    except OSError as error:
         raise MetadataUnreadable(f"{place.url}: the quarantine cannot be read: {error}") from error
+    yield from arrow_batches(data, QUARANTINE_SCHEMA, place=f"{place.url}: the quarantine")

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import xxhash
 
+from bigdata_ml.dataset.arrow_file import arrow_batches, arrow_schema
+from bigdata_ml.dataset.table_check import table_problems
 from bigdata_ml.errors import MetadataUnreadable
 from bigdata_ml.schema import Schema
 
@@ -29,6 +32,8 @@ _COLUMNS = pa.schema(
 )
 # Tables that were written before lack it.
 _ADDED = "memory_bytes"
+# Of what is wrong with a table so many things are named.
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +109,17 @@ class RowGroups:
         Raises:
             MetadataUnreadable: bytes that are no row-group table, naming `url`.
         """
-        try:
-            table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
-            missing = [name for name in _COLUMNS.names if name not in table.column_names and name != _ADDED]
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise MetadataUnreadable(f"{url}: the row-group table cannot be read: {error}") from error
+        place = f"{url}: the row-group table"
+        schema = arrow_schema(data, place=place)
+        table = pa.Table.from_batches(arrow_batches(data, None, place=place), schema)
+        missing = [name for name in _COLUMNS.names if name not in table.column_names and name != _ADDED]
         if missing:
             raise MetadataUnreadable(f"{url}: the row-group table lacks the columns {', '.join(missing)}")
         if _ADDED not in table.column_names:
             table = table.append_column(_COLUMNS.field(_ADDED), pa.nulls(table.num_rows, pa.int64()))
+        problems = list(islice(table_problems(table, _COLUMNS), _SHOWN))
+        if problems:
+            raise MetadataUnreadable(f"{place} cannot be true: {'; '.join(problems)}; publish the dataset again")
         return cls(table)
 
     @classmethod

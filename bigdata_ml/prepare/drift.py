@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bigdata_ml.dataset import Contract, Dataset, Manifest, Statistics, Vocabulary
+from bigdata_ml.dataset.json_check import parse_json
 from bigdata_ml.dataset.layout import HISTORY, MANIFEST
 from bigdata_ml.errors import MetadataUnreadable
 from bigdata_ml.pages import Section, Table, Text
@@ -76,9 +77,11 @@ def history_with(destination: Location, contract: Contract, splits: Mapping[str,
     """Return the file of all versions' numbers, oldest first, with this one's at its end, by path."""
     place = destination / HISTORY
     try:
-        known = json.loads(place.read_bytes()) if place.exists() else []
+        known = parse_json(place.read_bytes()) if place.exists() else []
     except ValueError:
         known = []
+    # What holds something else was not written by a job.
+    known = known if isinstance(known, list) else []
     cleaning = contract.cleaning
     entry: dict[str, Any] = {
         "found": cleaning.found,

@@ -20,8 +20,9 @@ from pyspark.sql import functions as F
 from bigdata_ml import __version__
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.layout import MANIFEST
-from bigdata_ml.dataset.ledger import LEDGER_SCHEMA, about_ledger, ledger_batches, read_verified
+from bigdata_ml.dataset.ledger import LEDGER_SCHEMA, about_ledger, ledger_batches
 from bigdata_ml.dataset.manifest import Manifest, SideFile
+from bigdata_ml.dataset.quarantine import read_quarantine
 from bigdata_ml.errors import DatasetInvalid, JobRefused
 from bigdata_ml.prepare import image_checks, images, perceptual_hash, picture, stored_picture
 from bigdata_ml.prepare.images import Inspection
@@ -198,11 +199,10 @@ class _Thumbnails:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for side in _named(batches):
             try:
-                reader = pa.ipc.open_file(pa.BufferReader(read_verified(locate(self.url), side)))
+                refused = read_quarantine(locate(self.url), [side])
             except DatasetInvalid as error:
                 raise JobRefused(f"{error}; {_WAY_OUT}") from error
-            for index in range(reader.num_record_batches):
-                batch = reader.get_batch(index)
+            for batch in refused.to_batches():
                 yield pa.RecordBatch.from_arrays([batch.column("source"), batch.column("thumbnail")], ["path", "thumbnail"])
 
 

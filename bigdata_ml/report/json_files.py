@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bigdata_ml.dataset.json_check import parse_json
 from bigdata_ml.errors import MetadataUnreadable
 
 __all__ = ["Lines", "append_line", "read_json", "read_lines", "write_bytes", "write_json", "write_lines"]
@@ -42,7 +43,7 @@ def read_json(path: Path) -> dict[str, Any]:
         MetadataUnreadable: a file that cannot be read or holds no JSON object, naming it.
     """
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise MetadataUnreadable(f"{path}: cannot be read as JSON ({error}); delete it or write it again") from error
     if not isinstance(found, dict):
@@ -78,7 +79,7 @@ def read_lines(path: Path) -> Lines:
     objects = []
     for number, line in enumerate(whole, start=1):
         try:
-            objects.append(dict(json.loads(line)))
+            objects.append(dict(parse_json(line)))
         except (ValueError, TypeError) as error:
             raise MetadataUnreadable(f"{path} line {number}: must hold a JSON object ({error}); delete that line") from error
     return Lines(tuple(objects), last.decode(errors="replace") or None)

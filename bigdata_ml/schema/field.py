@@ -1,5 +1,6 @@
 """Fields and schemas: frozen, checked when made, written as JSON."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -127,7 +128,7 @@ class Schema:
 
     def __post_init__(self) -> None:
         names = [field.name for field in self.fields]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             raise ValueError(f"field names must differ, these stand twice: {', '.join(twice)}")
 

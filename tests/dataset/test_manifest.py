@@ -9,7 +9,10 @@ from bigdata_ml.errors import MetadataUnreadable
 
 
 def written(dataset: Dataset) -> dict[str, Any]:
-    return json.loads((Path(dataset.url) / "_bigdata_ml/manifest.json").read_bytes())
+    """Return a manifest as it was written before it had a checksum of itself."""
+    manifest = json.loads((Path(dataset.url) / "_bigdata_ml/manifest.json").read_bytes())
+    del manifest["checksum"]
+    return manifest
 
 
 def read(manifest: dict[str, Any]) -> Manifest:

@@ -136,8 +136,8 @@ def test_a_manifest_that_names_another_row_group_table_is_unreadable_metadata(ti
 )  # fmt: skip
 def test_a_manifest_that_contradicts_its_row_groups_is_found(tiny: Dataset, key: str, value: object, code: str) -> None:
     place = Path(tiny.url) / "_bigdata_ml/manifest.json"
-    place.write_text(json.dumps({**json.loads(place.read_bytes()), key: value}))
-    assert codes(validate(tiny.url)) == [code]
+    place.write_text(json.dumps({**json.loads(place.read_bytes()), key: value, "checksum": None}))
+    assert code in codes(validate(tiny.url))
 
 
 def test_a_file_that_nobody_published_is_found(tiny: Dataset, part: Path) -> None:
