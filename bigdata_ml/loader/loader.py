@@ -17,11 +17,15 @@ from bigdata_ml.loader.sequences import flattened, in_sequences
 from bigdata_ml.loader.transforms import Transform, row_generator
 from bigdata_ml.reader import Cursor, Mixture, Rank, ReadOptions, decode_batch
 from bigdata_ml.reader.arrow import Gathering, check_columns
-from bigdata_ml.reader.cursor import MEMORY_BUDGET, Positioned, Ready
+from bigdata_ml.reader.cursor import MEMORY_BUDGET
 from bigdata_ml.reader.decode import Columns
 from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.petastorm_cursor import PetastormCursor
-from bigdata_ml.reader.pipeline import finished
+from bigdata_ml.reader.pipeline import Finished
+from bigdata_ml.reader.plan import Plan
+from bigdata_ml.reader.positioned import Positioned
+from bigdata_ml.reader.stream_reader import Share
 from bigdata_ml.schema import Codec
 
 __all__ = ["Loader", "make_loader"]
@@ -48,12 +52,9 @@ class Loader(Positioned, IterableDataset[Batch]):
         self._transform = transform
         self._schema = cursor.contents.schema
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iteration[Batch]:
         self._find_worker()
-        plan, share = self._cursor.begin()
-        gathering = Gathering(self._cursor, plan, share, threads=self._num_workers)
-        workers, prefetch, light = self._num_workers, self._prefetch, self._is_light
-        return self._cursor.follow(finished(gathering, self._finish, num_workers=workers, prefetch=prefetch, light=light))
+        return self._cursor.follow(self._batches)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position as JSON values: after batch k, the state that goes on with batch k + 1."""
@@ -83,6 +84,11 @@ class Loader(Positioned, IterableDataset[Batch]):
                 f"{self._cursor.contents.url}; make_loader(num_workers=…) decodes in threads and reads each once",
                 stacklevel=2,
             )
+
+    def _batches(self, plan: Plan, share: Share) -> Iterator[Ready[Batch]]:
+        gathering = Gathering(self._cursor, plan, share, threads=self._num_workers)
+        workers, prefetch, light = self._num_workers, self._prefetch, self._is_light
+        return Finished(gathering, self._finish, num_workers=workers, prefetch=prefetch, light=light)
 
     @property
     def _is_light(self) -> bool:

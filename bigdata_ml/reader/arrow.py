@@ -9,13 +9,15 @@ import pyarrow as pa
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import BigDataMLError, DatasetInvalid
-from bigdata_ml.reader.cursor import MEMORY_BUDGET, Cursor, Positioned, Ready
+from bigdata_ml.reader.cursor import MEMORY_BUDGET, Cursor
 from bigdata_ml.reader.engines import check_engine, gatherer_of
 from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.petastorm_cursor import PetastormCursor
 from bigdata_ml.reader.plan import Plan
+from bigdata_ml.reader.positioned import Positioned
 from bigdata_ml.reader.rank import Rank
 from bigdata_ml.reader.stream_reader import Share
 from bigdata_ml.reader.text import checked_text
@@ -42,6 +44,10 @@ class Gathering:
         """Return the next step's rows."""
         return self._gatherer.next()
 
+    def stop(self) -> None:
+        """Have what reads ahead end by itself, without waiting for it nor for any lock: a finaliser may call it."""
+        self._gatherer.stop()
+
     def close(self) -> None:
         """End what reads ahead, if anything does; called once nobody waits for `next`."""
         self._gatherer.close()
@@ -63,12 +69,12 @@ class Reader(Positioned):
     With `ReadOptions.sequence` each column is one of lists of that length. See `Cursor` for epochs and positions.
     """
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
-        plan, share = self._cursor.begin()
-        return self._cursor.follow(self._batches(Gathering(self._cursor, plan, share)))
+    def __iter__(self) -> Iteration[pa.RecordBatch]:
+        return self._cursor.follow(self._batches)
 
-    def _batches(self, gathering: Gathering) -> Iterator[Ready[pa.RecordBatch]]:
-        with closing(gathering):
+    def _batches(self, plan: Plan, share: Share) -> Iterator[Ready[pa.RecordBatch]]:
+        # No thread reads for it, so that nothing is waited for where it is left.
+        with closing(Gathering(self._cursor, plan, share)) as gathering:
             for _ in gathering.steps:
                 gathered = gathering.next()
                 batch, skipped, reasons = self._checked(gathering, gathered)

@@ -1,14 +1,15 @@
 """The position in the order: epoch and step, as a state of a few integers that any reader of the same plan can take up."""
 
 import os
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from operator import index
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import ResumeMismatch
 from bigdata_ml.reader.contents import Contents, DatasetContents
+from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.mixed_contents import MixtureContents
 from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
@@ -17,27 +18,23 @@ from bigdata_ml.reader.rank import Rank
 from bigdata_ml.reader.skips import SkipCount
 from bigdata_ml.reader.stream_reader import Share
 
-__all__ = ["MEMORY_BUDGET", "STATE_VERSION", "Cursor", "Positioned", "Ready"]
+__all__ = ["MEMORY_BUDGET", "STATE_VERSION", "Cursor"]
 
 STATE_VERSION = 2
 MEMORY_BUDGET = 4 << 30
+# More epochs than any run has; a state that says more is no state of ours.
+_EPOCHS = 1 << 32
 _Batch = TypeVar("_Batch")
-
-
-@dataclass(frozen=True, slots=True)
-class Ready(Generic[_Batch]):
-    """A batch to hand out, and a text for each of its rows that was skipped."""
-
-    batch: _Batch
-    skipped: list[str]
 
 
 class Cursor:
     """Epoch and step of a reader or loader.
 
     An iteration starts at step 0 of the current epoch, or, once, where `load_state_dict` put it; at its end the epoch
-    moves on by one. Only the newest iteration moves the position. In a worker process of a torch DataLoader (see `work_as`) it is
-    the position among that worker's own steps.
+    moves on by one. It starts with its first batch, so what moves the position before that moves it, too. Once it has started,
+    an iteration ends with an error where the position is moved or a newer one is made. Those that are made before one of them
+    has started begin together, and the position is after the batch that was handed out last. In a worker process of a torch
+    DataLoader (see `work_as`) it is the position among that worker's own steps.
 
     Args:
         dataset: what is read; or a mixture of several.
@@ -80,7 +77,9 @@ class Cursor:
         self.skips = self._new_skips()
         self._restored = False
         self._ended = False
+        # Number of the iterations that belong together, and where they started, if they did.
         self._iteration = 0
+        self._started: tuple[int, int] | None = None
 
     @property
     def steps(self) -> int:
@@ -103,16 +102,13 @@ class Cursor:
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the start of `epoch` (0 …); the epoch of a restored state keeps its step."""
-        epoch = index(epoch)
-        if epoch < 0:
-            raise ValueError(f"epoch must be 0 or more, got {epoch}")
+        epoch = _checked_epoch(epoch)
         if not (self._restored and epoch == self.epoch):
             self.go_to(epoch)
 
     def go_to(self, epoch: int) -> None:
         """Go to the start of `epoch` (0 …), that of a restored state too."""
-        self.epoch, self.step, self._restored, self._ended = epoch, 0, False, False
-        self._iteration += 1
+        self._go(epoch, self._first, restored=False)
 
     def work_as(self, worker: int, workers: int) -> None:
         """From now on make every `workers`th step of what is left, as worker `worker` of a torch DataLoader does."""
@@ -132,37 +128,65 @@ class Cursor:
 
     def begin(self) -> tuple[Plan, Share]:
         """Start an iteration: return the epoch's plan and what of it is to be read."""
-        worker, workers = self._worker or (0, 1)
-        if not self._restored:
-            self.epoch, self.step = self.epoch + self._ended, worker
-        self._restored = self._ended = False
-        self._iteration += 1
+        return self.start(self.enter())
+
+    def follow(self, read: Callable[[Plan, Share], Iterator[Ready[_Batch]]]) -> Iteration[_Batch]:
+        """Return the batches of an iteration, of which `read` makes what is left of the epoch once it starts."""
+        return Iteration(self, read)
+
+    def enter(self) -> int:
+        """Make an iteration that is yet to start, and return the number by which it does."""
+        if self._started is not None:
+            self._go(self.epoch + self._ended, self._first, restored=False)
+        return self._iteration
+
+    def start(self, iteration: int) -> tuple[Plan, Share]:
+        """Start an iteration where the position is, or where those that belong to it did; raises as `check`."""
+        self.check(iteration)
+        if self._started is None:
+            self._started = (self.epoch, self.step)
+            self._restored = False
+        epoch, step = self.epoch, self.step = self._started
         self.skips = self._new_skips()
-        streams = self.rank.streams(self.settings.streams)
-        return self.plan_of(self.epoch), Share(streams, self.step, workers)
+        return self.plan_of(epoch), Share(self.rank.streams(self.settings.streams), step, self._stride)
 
-    def follow(self, batches: Iterator[Ready[_Batch]]) -> Iterator[_Batch]:
-        """Yield the batches of a begun iteration, moving the position before each is handed out.
+    def check(self, iteration: int) -> None:
+        """Raise RuntimeError where the position was moved, or a newer iteration made, since this one started."""
+        if iteration != self._iteration:
+            raise RuntimeError(
+                "the loader was moved, or a newer iteration of it was begun; make a second loader to read in parallel"
+            )
 
-        Raises:
-            RuntimeError: the position was moved, or another iteration begun, meanwhile.
-            DatasetInvalid: more rows were skipped than allowed.
-        """
-        mine = self._iteration
-        for ready in batches:
-            if mine != self._iteration:
-                raise RuntimeError(
-                    "the loader was moved, or a newer iteration of it was begun; make a second loader to read in parallel"
-                )
-            if ready.skipped:
-                self.skips.add(ready.skipped)
-            if self._worker is not None:
-                self.step += self._worker[1]
-            else:
-                self.epoch, self.step = (self.epoch, self.step + 1) if self.step + 1 < self.steps else (self.epoch + 1, 0)
-            yield ready.batch
+    def move(self, iteration: int, epoch: int, step: int) -> None:
+        """Move the position to where an iteration's next batch is; raises as `check`."""
+        self.check(iteration)
+        self.epoch, self.step = epoch, step
+
+    def after(self, epoch: int, step: int, steps: int) -> tuple[int, int]:
+        """Return the position after a step of an epoch of so many."""
+        if self._worker is not None:
+            return epoch, step + self._worker[1]
+        return (epoch, step + 1) if step + 1 < steps else (epoch + 1, 0)
+
+    def end(self, iteration: int) -> None:
+        """End an iteration."""
         # A worker's last step is not the epoch's end: others may have steps left, and its state must not run ahead of theirs.
-        self._ended = self._worker is not None and mine == self._iteration
+        self._ended = self._worker is not None and iteration == self._iteration
+
+    @property
+    def _stride(self) -> int:
+        """Every which step of the plan is made: 1, or in a worker process the number of them."""
+        return self._worker[1] if self._worker else 1
+
+    @property
+    def _first(self) -> int:
+        """The step with which an epoch begins."""
+        return self._worker[0] if self._worker else 0
+
+    def _go(self, epoch: int, step: int, *, restored: bool) -> None:
+        self.epoch, self.step, self._restored, self._ended = epoch, step, restored, False
+        if self._started is not None:
+            self._iteration, self._started = self._iteration + 1, None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position as JSON values: after batch k, the state that goes on with batch k + 1."""
@@ -171,8 +195,9 @@ class Cursor:
 
     def state_at(self, epoch: int, step: int) -> dict[str, Any]:
         """Return the state whose next batch is `step` (0 … steps) of `epoch` (0 …); step = steps is the next epoch's start."""
-        steps = self.plan_of(max(epoch, 0)).steps
-        if epoch < 0 or not 0 <= step <= steps:
+        epoch, step = _checked_epoch(epoch), index(step)
+        steps = self.plan_of(epoch).steps
+        if not 0 <= step <= steps:
             raise ValueError(f"epoch must be 0 or more and step lie in [0, {steps}], got {epoch} and {step}")
         epoch, step = (epoch, step) if step < steps else (epoch + 1, 0)
         return {"version": STATE_VERSION, **self._identity(), "epoch": epoch, "step": step}
@@ -183,32 +208,33 @@ class Cursor:
         Raises:
             ResumeMismatch: a state of another version, dataset, selection or plan; the text names what differs.
         """
-        if state.get("version") != STATE_VERSION:
-            raise ResumeMismatch(f"the state is of version {state.get('version')}, this library reads {STATE_VERSION}")
+        if not isinstance(state, Mapping):
+            raise ResumeMismatch(f"a state is a dict as state_dict() gives it, got {type(state).__name__}")
+        if not _is_same(state.get("version"), STATE_VERSION):
+            raise ResumeMismatch(f"the state is of version {_short(state.get('version'))}, this library reads {STATE_VERSION}")
         for name, mine in self._identity().items():
-            if state.get(name) != mine:
-                raise ResumeMismatch(
-                    f"{name} differs: the state has {state.get(name)!r}, this reader {mine!r}{self._way_out(name, state)}"
-                )
+            if not _is_same(state.get(name), mine):
+                found = _short(state[name]) if name in state else "none"
+                raise ResumeMismatch(f"{name} differs: the state has {found}, this reader {mine!r}{self._way_out(name, state)}")
         epoch, step = state.get("epoch"), state.get("step")
-        steps = self.plan_of(epoch if isinstance(epoch, int) and epoch >= 0 else 0).steps
+        # JSON's true is a whole number to Python.
+        if not (type(epoch) is int and type(step) is int and 0 <= epoch < _EPOCHS):
+            raise ResumeMismatch(f"epoch {_short(epoch)}, step {_short(step)} is no position of a plan of {self.steps} steps")
+        steps = self.plan_of(epoch).steps
         last = steps - 1
         if "worker" in state:
-            if self._worker is None or state["worker"] != list(self._worker):
+            if self._worker is None or not _is_same(state["worker"], list(self._worker)):
                 raise ResumeMismatch(
-                    f"the state was taken in the worker process {state['worker']} (number, of how many) of a DataLoader, and "
-                    "goes on only there; state_at(epoch, step) in the main process gives one that goes on with any number of them"
+                    f"the state was taken in the worker process {_short(state['worker'])} (number, of how many) of a DataLoader, "
+                    "and goes on only there; state_at(epoch, step) in the main process gives one for any number of them"
                 )
             last += self._worker[1]
-        if not (isinstance(epoch, int) and isinstance(step, int) and epoch >= 0 and 0 <= step <= last):
-            raise ResumeMismatch(f"epoch {epoch!r}, step {step!r} is no position of a plan of {steps} steps")
-        if self._worker is not None and "worker" not in state:
-            step += self._worker[0]
-        self.epoch, self.step, self._restored, self._ended = epoch, step, True, False
-        self._iteration += 1
+        if not 0 <= step <= last:
+            raise ResumeMismatch(f"epoch {epoch}, step {_short(step)} is no position of a plan of {steps} steps")
+        self._go(epoch, step if "worker" in state else step + self._first, restored=True)
 
     def _new_skips(self) -> SkipCount:
-        rows = self.plan_of(self.epoch).rows / self.rank.world_size / (self._worker[1] if self._worker else 1)
+        rows = self.plan_of(self.epoch).rows / self.rank.world_size / self._stride
         return SkipCount(self.contents.url, rows=rows, share=self.read.max_skipped)
 
     def _identity(self) -> dict[str, Any]:
@@ -231,51 +257,20 @@ class Cursor:
         return self.contents.difference(name, state) if name in self.contents.identity else ""
 
 
-class Positioned:
-    """What has a cursor shows of it: its length in steps, its epoch, its state."""
+def _checked_epoch(epoch: int) -> int:
+    """Return it as Python's whole number; numpy's are welcome, and become Python's: a state is JSON."""
+    if isinstance(epoch, bool) or not 0 <= index(epoch) < _EPOCHS:
+        raise ValueError(f"epoch must be 0 or more and below 2^32, got {_short(epoch)}")
+    return index(epoch)
 
-    def __init__(self, cursor: Cursor) -> None:
-        self._cursor = cursor
 
-    def __len__(self) -> int:
-        return self._cursor.steps
+def _is_same(found: Any, mine: Any) -> bool:
+    """Whether a state's value is this one, of the same type: true is no 1, and 2.0 no 2."""
+    if isinstance(mine, list):
+        same_length = isinstance(found, list) and len(found) == len(mine)
+        return same_length and all(_is_same(left, right) for left, right in zip(found, mine, strict=True))
+    return type(found) is type(mine) and bool(found == mine)
 
-    @property
-    def skipped(self) -> int:
-        """Rows of the newest iteration that `on_error="skip"` passed over so far."""
-        return self._cursor.skips.rows
 
-    @property
-    def epoch(self) -> int:
-        """The current epoch, 0 …"""
-        return self._cursor.epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the start of `epoch`; the epoch of a restored state keeps its step.
-
-        Raises:
-            ValueError: a negative epoch.
-        """
-        self._cursor.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position as JSON values: after batch k, the state that goes on with batch k + 1."""
-        return self._cursor.state_dict()
-
-    def state_at(self, epoch: int, step: int) -> dict[str, Any]:
-        """Return the state whose next batch is `step` of `epoch`, for loops that count for themselves.
-
-        Around a torch DataLoader with worker processes such a loop is needed: they move on, and this loader does not.
-
-        Raises:
-            ValueError: a step that the plan does not have.
-        """
-        return self._cursor.state_at(epoch, step)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to the position of `state`.
-
-        Raises:
-            ResumeMismatch: a state of another version, dataset, selection or plan, naming what differs.
-        """
-        self._cursor.load_state_dict(state)
+def _short(value: Any) -> str:
+    return reprlib.repr(value)

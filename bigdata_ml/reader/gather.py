@@ -92,6 +92,10 @@ class Gatherer:
             self._failure = error
             raise
 
+    def stop(self) -> None:
+        """Have the reading end by itself, without waiting for it; a finaliser may call it."""
+        self._groups.stop()
+
     def close(self) -> None:
         """End the reading."""
         self._groups.close()

@@ -51,11 +51,12 @@ class PetastormGroups(Iterator["tuple[int, pa.Table | DatasetInvalid]"]):
         files = PetastormFiles(dataset, fields)
         self._due = {files.pieces[group]: group for group in plan.shards[rank].tolist()}
         self._wanted = len(self._due)
+        self._pool = _StoppedByFlag(threads) if threads else DummyPool()
         self._reader = Reader(
             files,
             files.root,
             worker_class=_Worker,
-            reader_pool=ThreadPool(threads) if threads else DummyPool(),
+            reader_pool=self._pool,
             seed=plan.group_seed,
             shuffle_row_groups=plan.settings.shuffles_groups,
             rowgroup_selector=_Chosen(self._due),
@@ -88,10 +89,48 @@ class PetastormGroups(Iterator["tuple[int, pa.Table | DatasetInvalid]"]):
             "counted twice; take engine='arrow'"
         )
 
+    def stop(self) -> None:
+        """Have Petastorm's threads end by themselves, without waiting for them nor for any lock."""
+        if isinstance(self._pool, _StoppedByFlag):
+            self._pool.ask_to_stop()
+
     def close(self) -> None:
         """End Petastorm's threads; nothing can be read any more."""
         self._reader.stop()
         self._reader.join()
+
+
+class _Flag:
+    """The part of an event that Petastorm's threads look at; to set it takes no lock."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Set it."""
+        self._is_set = True
+
+
+class _StoppedByFlag(ThreadPool):  # type: ignore[misc] # Petastorm has no types
+    """Petastorm's threads, which can be asked to stop by a finaliser: its own `stop` waits for one of them."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        self._stop_event = _Flag()
+
+    def ask_to_stop(self) -> None:
+        """Have the threads end by themselves; who waits for a result is told that there is none."""
+        self._stop_event.set()
+        if self._ventilator is not None:
+            self._ventilator._stop_requested = True
+
+    def all_workers_done(self) -> bool:
+        """Whether no result comes any more."""
+        return self._stop_event.is_set() or bool(super().all_workers_done())
 
 
 class _Result(NamedTuple):

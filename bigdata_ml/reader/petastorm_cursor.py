@@ -126,8 +126,9 @@ class PetastormCursor(Cursor):
         Raises:
             ResumeMismatch: a state within an epoch, of the other engine, or of another version, dataset, selection or plan.
         """
-        if state.get("version") == STATE_VERSION and state.get("order") == _ORDER and state.get("step"):
-            raise ResumeMismatch(f"the state is of step {state['step']} of epoch {state.get('epoch')}: {_WAY_OUT}")
+        step = state.get("step") if isinstance(state, Mapping) and state.get("order") == _ORDER else None
+        if type(step) is int and step > 0 and state.get("version") == STATE_VERSION:
+            raise ResumeMismatch(f"the state is of step {step} of epoch {state.get('epoch')}: {_WAY_OUT}")
         super().load_state_dict(state)
 
     def _identity(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-__all__ = ["Need", "ReadAhead"]
+__all__ = ["Need", "ReadAhead", "Stop"]
 
 _Use = TypeVar("_Use")
 _Read = TypeVar("_Read")
@@ -20,6 +20,18 @@ class Need(Generic[_Use]):
     step: int
     group: int
     use: _Use
+
+
+class Stop:
+    """Says to threads that nobody wants what they read; a finaliser may say it, since it takes no lock."""
+
+    def __init__(self) -> None:
+        self.is_said = False
+
+    def check(self) -> None:
+        """Raise RuntimeError if it was said."""
+        if self.is_said:
+            raise RuntimeError("the iteration was left: nothing more is read for it")
 
 
 class ReadAhead(Generic[_Use, _Read]):
@@ -36,6 +48,7 @@ class ReadAhead(Generic[_Use, _Read]):
         self._ahead = max(1, groups)
         self._threads = ThreadPoolExecutor(groups, "fetch") if groups else None
         self._waiting: deque[tuple[Need[_Use], Callable[[], _Read]]] = deque()
+        self._stop = Stop()
 
     def due(self, step: int) -> Iterator[tuple[Need[_Use], Callable[[], _Read]]]:
         """Yield what a step needs and none before it did; calling the second returns the columns, or raises as `read` does."""
@@ -45,20 +58,30 @@ class ReadAhead(Generic[_Use, _Read]):
             self._fill()
             yield found
 
-    def close(self) -> None:
-        """Read no further: groups that a thread has begun are read to their end."""
-        self._waiting.clear()
+    def stop(self) -> None:
+        """Have the threads end by themselves, without waiting for them nor for any lock: a finaliser may call it."""
+        self._stop.is_said = True
         # A generator of the caller's holds the caller, and would keep what that holds until the garbage is collected.
         self._needs = iter(())
+
+    def close(self) -> None:
+        """Read no further: groups that a thread has begun are read to their end."""
+        self.stop()
+        self._waiting.clear()
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _fill(self) -> None:
         while len(self._waiting) < self._ahead:
             need = next(self._needs, None)
-            if need is None:
+            if need is None or self._stop.is_said:
                 return
             if self._threads is None:
                 self._waiting.append((need, partial(self._read, need)))
             else:
-                self._waiting.append((need, self._threads.submit(self._read, need).result))
+                self._waiting.append((need, self._threads.submit(_read_unless, self._stop, self._read, need).result))
+
+
+def _read_unless(stop: Stop, read: Callable[[Need[_Use]], _Read], need: Need[_Use]) -> _Read:
+    stop.check()
+    return read(need)

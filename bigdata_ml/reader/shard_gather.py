@@ -11,6 +11,7 @@ from bigdata_ml.reader.fetch import GroupSource
 from bigdata_ml.reader.gather import Gathered, Unreadable
 from bigdata_ml.reader.open_batches import OpenBatches
 from bigdata_ml.reader.plan import StepRows
+from bigdata_ml.reader.read_ahead import Stop
 from bigdata_ml.reader.shards import ShardPlan
 
 __all__ = ["Groups", "ShardGatherer"]
@@ -18,6 +19,9 @@ __all__ = ["Groups", "ShardGatherer"]
 
 class Groups(Iterator[tuple[int, pa.Table | DatasetInvalid]], Protocol):
     """Row groups as they come: index in the dataset, and stored columns or why they cannot be read."""
+
+    def stop(self) -> None:
+        """Have what reads them end by itself, without waiting for it nor for any lock."""
 
     def close(self) -> None:
         """End what reads them."""
@@ -46,6 +50,7 @@ class ShardGatherer:
         self._plan, self._source = plan, source
         self._open_groups, self._on_unreadable = open_groups, on_unreadable
         self._groups: Groups | None = None
+        self._stop = Stop()
         self.steps = range(plan.steps)
         self._size = plan.settings.stream_batch
         self._rows = int(plan.rank_rows[rank])
@@ -66,6 +71,12 @@ class ShardGatherer:
             self._failure = error
             raise
 
+    def stop(self) -> None:
+        """Have the reading end by itself, without waiting for it; a finaliser may call it."""
+        self._stop.is_said = True
+        if self._groups is not None:
+            self._groups.stop()
+
     def close(self) -> None:
         """End the reading."""
         if self._groups is not None:
@@ -74,6 +85,10 @@ class ShardGatherer:
     def _gather(self, step: int) -> Gathered:
         if self._groups is None:
             self._groups = self._open_groups()
+            if self._stop.is_said:
+                # By a finaliser, which did not see what was being opened.
+                self._groups.close()
+            self._stop.check()
         begin = step * self._size
         while self._arrived < min(begin + self._size, self._rows):
             self._add(*next(self._groups))

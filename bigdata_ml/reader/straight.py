@@ -72,6 +72,10 @@ class StraightGatherer:
         self._done += 1
         return gathered
 
+    def stop(self) -> None:
+        """Have the reading end by itself, without waiting for it; a finaliser may call it."""
+        self._groups.stop()
+
     def close(self) -> None:
         """End the reading."""
         self._groups.close()

@@ -127,8 +127,8 @@ def test_a_loop_left_early_leaves_no_threads(train: Dataset, num_workers: int) -
     before = set(threading.enumerate())
     batches = iter(loader(train, read={"engine": "petastorm"}, num_workers=num_workers))
     next(batches)
-    del batches
-    assert set(threading.enumerate()) == before
+    batches.close()  # type: ignore[attr-defined]
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize("num_workers", WORKERS)
@@ -137,7 +137,7 @@ def test_a_whole_epoch_leaves_no_threads(train: Dataset, num_workers: int) -> No
     assert_reads_each_row_once(
         lambda: loader(train, read={"engine": "petastorm", "remainder": "exact"}, num_workers=num_workers), range(47)
     )
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize("num_workers", WORKERS)
@@ -153,7 +153,7 @@ def test_an_exception_in_a_transform_reaches_the_caller_and_ends_the_threads(tra
     next(batches), next(batches)
     with pytest.raises(KeyError, match="row 14"):
         next(batches)
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize("num_workers", WORKERS)

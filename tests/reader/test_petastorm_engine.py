@@ -277,7 +277,7 @@ def test_a_reader_left_early_ends_its_threads(plain: Dataset) -> None:
     batches = iter(reader(plain))
     next(batches)
     batches.close()  # type: ignore[attr-defined]
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_row_group_that_cannot_be_read_is_named_and_keeps_the_position(tiny: Dataset) -> None:
@@ -290,7 +290,7 @@ def test_a_row_group_that_cannot_be_read_is_named_and_keeps_the_position(tiny: D
     ):
         seen.extend(ids_of(batch) for batch in one)
     assert seen == [list(range(begin, begin + 5)) for begin in (0, 5, 10, 15)]
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_file_of_another_size_is_named(tiny: Dataset) -> None:

@@ -241,6 +241,77 @@ def test_an_iteration_does_not_go_on_once_the_reader_was_moved(plain: Dataset, m
     assert one.state_dict() == state
 
 
+def test_what_moves_the_position_before_the_first_batch_moves_the_iteration(plain: Dataset, engine: Any) -> None:
+    wanted, one = reader(plain, engine=engine), reader(plain, engine=engine)
+    wanted.set_epoch(5)
+    batches = iter(one)
+    one.set_epoch(5)
+    assert [ids_of(batch) for batch in batches] == [ids_of(batch) for batch in wanted]
+    assert one.state_dict()["epoch"] == 6
+
+
+def test_a_restored_position_is_taken_up_by_an_iteration_that_has_not_started(plain: Dataset) -> None:
+    whole, one = [ids_of(batch) for batch in reader(plain)], reader(plain)
+    batches = iter(one)
+    one.load_state_dict(one.state_at(0, 3))
+    assert ids_of(next(batches)) == whole[3]
+    assert one.state_dict()["step"] == 4
+
+
+def test_iterations_made_together_read_the_same_batches_and_the_state_says_which(plain: Dataset) -> None:
+    one, whole = reader(plain), [ids_of(batch) for batch in reader(plain)]
+    for step, (left, right) in enumerate(zip(one, one, strict=True)):
+        assert ids_of(left) == ids_of(right) == whole[step]
+        assert one.state_dict() == one.state_at(0, step + 1)
+
+
+def test_a_new_iteration_says_that_it_begins_at_the_start_of_the_epoch(plain: Dataset) -> None:
+    one = reader(plain)
+    for _ in one:
+        break
+    again = iter(one)
+    assert one.state_dict() == one.state_at(0, 0)
+    assert ids_of(next(again)) == ids_of(next(iter(reader(plain))))
+
+
+BAD_STATES = {
+    "epoch": [True, 10**30, -1, float("nan"), 1.0, "1", None],
+    "step": [True, 10**30, -1, float("nan"), 0.0, "1", None],
+    "version": [True, 2.0, "2", None],
+    "seed": [False, 0.0, None],
+    "streams": [True, 4.0, None],
+    "shuffle": [1, "True", None],
+    "fingerprint": [None, 3, b"", ["a"]],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD_STATES.items() for value in values])
+def test_a_state_whose_values_are_of_another_type_or_size_is_refused(plain: Dataset, name: str, value: Any) -> None:
+    one = reader(plain)
+    with pytest.raises(ResumeMismatch, match=name):
+        one.load_state_dict({**one.state_at(0, 1), name: value})
+    assert one.state_dict() == one.state_at(0, 0)
+
+
+def test_a_state_that_lacks_a_value_or_is_none_is_refused(plain: Dataset, engine: Any) -> None:
+    one = reader(plain, engine=engine)
+    for name in one.state_dict():
+        state = one.state_dict()
+        del state[name]
+        with pytest.raises(ResumeMismatch):
+            one.load_state_dict(state)
+    for state in (None, [], 3, "state"):
+        with pytest.raises(ResumeMismatch, match="a state is a dict"):
+            one.load_state_dict(state)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("epoch", [True, -1, 10**30])
+def test_an_epoch_that_is_none_is_refused(plain: Dataset, epoch: int) -> None:
+    for move in (reader(plain).set_epoch, lambda one: reader(plain).state_at(one, 0)):
+        with pytest.raises(ValueError, match="epoch must be 0 or more"):
+            move(epoch)
+
+
 def test_a_file_that_vanished_is_named_with_its_row_group(plain: Dataset) -> None:
     one = reader(plain, shuffle=False)
     (Path(plain.url) / "a.parquet").unlink()

@@ -1,6 +1,6 @@
 """Several sources read as one, each in its share of the rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,8 +12,8 @@ from bigdata_ml.compat.petastorm.source import Rows, Source, passed_over, warn_e
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.reader import Cursor, Member, Mixture, Rank, ReadOptions
 from bigdata_ml.reader.arrow import Gathering
-from bigdata_ml.reader.cursor import Ready
 from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.options import Remainder
 
 __all__ = ["MixedSource"]
@@ -133,8 +133,8 @@ class MixedSource:
         )
         return Cursor(mixture, read, self.rank, batch_size * ranks)
 
-    def pass_over(self, cursor: Cursor, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iterator[_Batch]:
-        """Yield what `make` makes of each step's rows of an epoch."""
+    def pass_over(self, cursor: Cursor, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iteration[_Batch]:
+        """Return what `make` makes of each step's rows of an epoch."""
 
         def finish(gathering: Gathering, gathered: Gathered) -> Ready[_Batch]:
             return Ready(make(self._rows(gathering, gathered)), [])

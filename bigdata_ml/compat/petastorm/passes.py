@@ -1,15 +1,17 @@
 """Passes over a source: its epochs, one after the other, and the position in them."""
 
-from collections.abc import Callable, Generator, Mapping
+import reprlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from bigdata_ml.compat.petastorm.mixed_source import MixedSource
 from bigdata_ml.compat.petastorm.source import Rows, Source
 from bigdata_ml.errors import ResumeMismatch
 from bigdata_ml.reader import EpochPlan
+from bigdata_ml.reader.iteration import Iteration
 from bigdata_ml.reader.options import Remainder
 
-__all__ = ["Passes"]
+__all__ = ["Pass", "Passes"]
 
 _Batch = TypeVar("_Batch")
 
@@ -52,13 +54,17 @@ class Passes:
         """The next step of it."""
         return 0 if self._cursor is None else self._cursor.step
 
-    def over(self, make: Callable[[Rows], _Batch], *, light: bool = False) -> Generator[_Batch, None, None]:
-        """Yield what `make` makes of each step's rows, from the position on to the end of the last epoch."""
+    def over(self, make: Callable[[Rows], _Batch], *, light: bool = False) -> "Pass[_Batch]":
+        """Return what `make` makes of each step's rows, from the position on to the end of the last epoch."""
         cursor = self._cursor
-        if cursor is None:
-            return
-        while self._until is None or cursor.epoch < self._until:
-            yield from self._source.pass_over(cursor, make, light=light)
+
+        def is_over() -> bool:
+            return cursor is None or (self._until is not None and cursor.epoch >= self._until)
+
+        def next_epoch() -> Iteration[_Batch] | None:
+            return None if cursor is None or is_over() else self._source.pass_over(cursor, make, light=light)
+
+        return Pass(next_epoch, is_over)
 
     def restart(self) -> None:
         """Go to the start of the epoch that was left early, or else of the next one, and have `num_epochs` from there."""
@@ -81,8 +87,40 @@ class Passes:
         """
         if self._cursor is None:
             raise ResumeMismatch(f"no row of {self._source.url} is selected: there is no position to go to")
+        left = state.get("epochs_left") if isinstance(state, Mapping) else None
+        if not (left is None or (type(left) is int and 0 <= left < 1 << 32)):
+            raise ResumeMismatch(f"epochs_left must be a whole number from 0 on or null, the state has {reprlib.repr(left)}")
         self._cursor.load_state_dict(state)
-        left = state.get("epochs_left")
-        if not (left is None or isinstance(left, int)):
-            raise ResumeMismatch(f"epochs_left must be a whole number or null, the state has {left!r}")
         self._until = None if left is None else self._cursor.epoch + left
+
+
+class Pass(Iterator[_Batch]):
+    """The batches of epoch after epoch; `close` ends the reading and waits for its threads.
+
+    No generator: to be let go of would close what it is at, and wait.
+
+    Args:
+        next_epoch: makes the iteration of one; None after the last.
+        is_over: whether no epoch is left, asked before the first batch, until which the position may be moved.
+    """
+
+    def __init__(self, next_epoch: Callable[[], Iteration[_Batch] | None], is_over: Callable[[], bool]) -> None:
+        self._next_epoch, self._is_over = next_epoch, is_over
+        self._batches = next_epoch()
+        self._begun = False
+
+    def __next__(self) -> _Batch:
+        if not self._begun and self._is_over():
+            raise StopIteration
+        self._begun = True
+        while self._batches is not None:
+            for batch in self._batches:
+                return batch
+            self._batches = self._next_epoch()
+        raise StopIteration
+
+    def close(self) -> None:
+        """End it; nothing comes any more."""
+        if self._batches is not None:
+            self._batches.close()
+        self._batches = None

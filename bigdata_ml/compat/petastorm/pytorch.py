@@ -1,8 +1,9 @@
 """`DataLoader`, `BatchedDataLoader` and `InMemBatchedDataLoader`: a reader's rows as batches of tensors."""
 
+import reprlib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
@@ -11,7 +12,7 @@ import torch
 from torch.utils.data import default_collate
 
 from bigdata_ml.compat.petastorm.mixed_source import MixedSource
-from bigdata_ml.compat.petastorm.passes import Passes
+from bigdata_ml.compat.petastorm.passes import Pass, Passes
 from bigdata_ml.compat.petastorm.reader import Reader
 from bigdata_ml.compat.petastorm.source import Rows, Source
 from bigdata_ml.compat.petastorm.tensors import numeric_column, tensor_of, torch_friendly
@@ -40,7 +41,7 @@ def decimal_friendly_collate(batch: Sequence[Any]) -> Any:
 class _Pass(Iterator[Any]):
     """One iteration of a loader; it ends with the reader, and says so where it is asked for more."""
 
-    def __init__(self, reader: Reader, batches: Generator[Any, None, None]) -> None:
+    def __init__(self, reader: Reader, batches: Pass[Any]) -> None:
         self._reader, self._batches = reader, batches
         reader.end_with(self)
 
@@ -242,15 +243,21 @@ class InMemBatchedDataLoader:
         self._columns = _first_rows(batches, rows_capacity)
         reader.stop()
         self._rows = len(next(iter(self._columns.values()))) if self._columns else 0
-        self._epoch = self._step = 0
+        self._epoch = self._step = self._pass = 0
 
     def __len__(self) -> int:
         return self.num_epochs * self._steps
 
     def __iter__(self) -> Iterator[Batch]:
+        self._pass += 1
+        return self._batches(self._pass)
+
+    def _batches(self, mine: int) -> Iterator[Batch]:
         for epoch in range(self._epoch, self.num_epochs):
             order = self._order(epoch)
             for step in range(self._step, self._steps):
+                if mine != self._pass:
+                    raise RuntimeError("the loader was moved, or a newer iteration of it was begun; make a second loader")
                 self._epoch, self._step = (epoch, step + 1) if step + 1 < self._steps else (epoch + 1, 0)
                 places = order[step * self.batch_size : (step + 1) * self.batch_size]
                 yield {name: values[places] for name, values in self._columns.items()}
@@ -267,10 +274,18 @@ class InMemBatchedDataLoader:
         Raises:
             ResumeMismatch: a state of other rows, batches or another seed.
         """
+        if not isinstance(state, Mapping):
+            raise ResumeMismatch(f"a state is a dict as state_dict() gives it, got {type(state).__name__}")
         for name, mine in self.state_dict().items():
-            if name not in ("epoch", "step") and state.get(name) != mine:
-                raise ResumeMismatch(f"{name} differs: the state has {state.get(name)!r}, this loader {mine!r}")
-        self._epoch, self._step = int(state["epoch"]), int(state["step"])
+            found = state.get(name)
+            if name not in ("epoch", "step") and (type(found) is not type(mine) or found != mine):
+                raise ResumeMismatch(f"{name} differs: the state has {reprlib.repr(found)}, this loader {mine!r}")
+        epoch, step = state.get("epoch"), state.get("step")
+        # JSON's true is a whole number to Python.
+        if not (type(epoch) is int and type(step) is int and 0 <= epoch <= self.num_epochs and 0 <= step < max(1, self._steps)):
+            found = f"epoch {reprlib.repr(epoch)}, step {reprlib.repr(step)}"
+            raise ResumeMismatch(f"{found} is no position of {self.num_epochs} epochs of {self._steps} steps")
+        self._epoch, self._step, self._pass = epoch, step, self._pass + 1
 
     def __enter__(self) -> "InMemBatchedDataLoader":
         return self

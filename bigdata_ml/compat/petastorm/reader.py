@@ -1,6 +1,7 @@
 """`make_reader` and `make_batch_reader`: Petastorm's readers, over this package's order of rows."""
 
-from collections.abc import Generator, Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -45,9 +46,9 @@ class Reader:
         self.last_row_consumed = False
         self.stopped = False
         self._passes = Passes(source, source.usual_batch)
-        self._items = self._handed_out()
         self._skip = self._row = 0
         self._before: dict[str, Any] | None = None
+        self._hand_out()
         self._followers: WeakSet[Closed] = WeakSet()
 
     def __iter__(self) -> "Reader":
@@ -83,11 +84,11 @@ class Reader:
 
     def reset(self) -> None:
         """Start anew: with the next epoch where the last one has ended, else with the one that was left early."""
-        self._items.close()
+        self._pass.close()
         self._passes.restart()
         self._skip = self._row = 0
         self._before = None
-        self._items = self._handed_out()
+        self._hand_out()
         self.last_row_consumed = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -102,13 +103,13 @@ class Reader:
         Raises:
             ResumeMismatch: a state of another dataset, selection, order or kind of reader.
         """
-        row = state.get("row")
-        if not isinstance(row, int) or row < 0 or (row and self.batched_output):
-            raise ResumeMismatch(f"the state has row {row!r}: it was not taken from a reader like this one")
-        self._items.close()
+        row = state.get("row") if isinstance(state, Mapping) else None
+        if type(row) is not int or not 0 <= row < 1 << 63 or (row and self.batched_output):
+            raise ResumeMismatch(f"the state has row {reprlib.repr(row)}: it was not taken from a reader like this one")
         self._passes.load_state_dict(state)
+        self._pass.close()
         self._skip, self._row, self._before = row, 0, None
-        self._items = self._handed_out()
+        self._hand_out()
         self.last_row_consumed = False
 
     def check_open(self) -> None:
@@ -123,7 +124,7 @@ class Reader:
     def stop(self) -> None:
         """End the threads, those of loaders over it too; nothing can be read any more."""
         self.stopped = True
-        self._items.close()
+        self._pass.close()
         for follower in list(self._followers):
             follower.close()
 
@@ -144,13 +145,14 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _handed_out(self) -> Generator[Any, None, None]:
-        make = self._make
-        if self.batched_output:
-            yield from self._passes.over(make)
-            return
+    def _hand_out(self) -> None:
+        """Hand out what comes from the position on."""
+        self._pass = self._passes.over(self._make)
+        self._items: Iterator[Any] = self._pass if self.batched_output else self._rows_of(self._pass)
+
+    def _rows_of(self, batches: Iterator[Any]) -> Iterator[Any]:
         before = self._passes.state_dict()
-        for rows in self._passes.over(make):
+        for rows in batches:
             first, self._skip = self._skip, 0
             self._before = before
             for row, values in enumerate(rows[first:], first):

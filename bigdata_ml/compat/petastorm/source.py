@@ -16,13 +16,15 @@ from bigdata_ml.compat.petastorm.values import Columns, batch_columns, row_colum
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader import Cursor, Rank, ReadOptions
 from bigdata_ml.reader.arrow import Gathering
-from bigdata_ml.reader.cursor import Ready
 from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.options import Remainder, Shuffle
-from bigdata_ml.reader.pipeline import finished
+from bigdata_ml.reader.pipeline import Finished
+from bigdata_ml.reader.plan import Plan
 from bigdata_ml.reader.row_filter import RowFilter
 from bigdata_ml.reader.selection import select
 from bigdata_ml.reader.sequences import select_starts
+from bigdata_ml.reader.stream_reader import Share
 
 __all__ = ["Rows", "Source", "as_frame", "passed_over", "warn_empty"]
 
@@ -124,8 +126,8 @@ class Source:
             return self.shuffle
         return True if self.shuffle in (True, "groups") else "rows"
 
-    def pass_over(self, cursor: Cursor, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iterator[_Batch]:
-        """Yield what `make`, called from decoding threads, makes of each step's rows of an epoch.
+    def pass_over(self, cursor: Cursor, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iteration[_Batch]:
+        """Return what `make`, called from decoding threads, makes of each step's rows of an epoch.
 
         Rows that fill the last step are left out unless the remainder is `pad`.
         """
@@ -168,10 +170,14 @@ class Source:
 
 def passed_over(
     source: Any, cursor: Cursor, finish: Callable[[Gathering, Gathered], Ready[_Batch]], *, light: bool
-) -> Iterator[_Batch]:
-    """Yield what `finish` makes of each step that is left of a cursor's epoch, with a source's threads."""
-    gathering = Gathering(cursor, *cursor.begin(), threads=source.num_workers)
-    return cursor.follow(finished(gathering, finish, num_workers=source.num_workers, prefetch=source.prefetch, light=light))
+) -> Iteration[_Batch]:
+    """Return what `finish` makes of each step that is left of a cursor's epoch, with a source's threads."""
+
+    def read(plan: Plan, share: Share) -> Iterator[Ready[_Batch]]:
+        gathering = Gathering(cursor, plan, share, threads=source.num_workers)
+        return Finished(gathering, finish, num_workers=source.num_workers, prefetch=source.prefetch, light=light)
+
+    return cursor.follow(read)
 
 
 def _transformed_rows(rows: Rows, spec: TransformSpec, schema: Unischema) -> Rows:
