@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_type_hints
 
 from bigdata_ml.storage import locate, reading
+from bigdata_ml.storage.yaml_nodes import compose_yaml, value_of
 
 __all__ = ["DESCRIPTION", "with_job_file"]
 
@@ -53,9 +54,9 @@ def _flags_of(url: str, config: type) -> list[str]:
         raise ValueError(f"{place.url}: there is no such file; check --config")
     try:
         with reading(place):
-            found = yaml.safe_load(place.read_bytes())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{place.url}: is no YAML: {error}") from error
+            found = value_of(compose_yaml(place.read_bytes()))
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{place.url}: is no YAML of options: {error}") from error
     if not isinstance(found, Mapping):
         raise ValueError(f"{place.url}: must hold options by name, such as `source: photos`, it holds {type(found).__name__}")
     return list(_flags(found, place.url, config, _names(config)))

@@ -89,6 +89,8 @@ INDEX_NAMES = frozenset(
         *(("collections", "defaultdict"), ("decimal", "Decimal")),
     }
 )
+# Dimensions of a value, and attributes of an object: what one of them holds is often shared by all fields.
+_DIMENSIONS, _ATTRIBUTES = 32, 32
 _DTYPE = re.compile("b1|[iuf][1248]|[SU][0-9]{1,6}")
 
 
@@ -110,8 +112,8 @@ def schema_of(found: Any) -> PetastormSchema:
 def _field_of(found: Any) -> PetastormField:
     name, kind, shape, *rest = _field_values(found)
     codec, nullable = (*rest, None, False)[:2] if len(rest) < 2 else rest
-    if not isinstance(shape, tuple) or not all(one is None or _is_whole(one) for one in shape):
-        raise ValueError(f"the shape of field {_text(name)!r} is no tuple of sizes and None")
+    if not isinstance(shape, tuple) or len(shape) > _DIMENSIONS or not all(one is None or _is_whole(one) for one in shape):
+        raise ValueError(f"the shape of field {_text(name)!r} is no tuple of up to {_DIMENSIONS} sizes and None")
     try:
         return PetastormField(name=_text(name), kind=_kind_of(kind), shape=shape, codec=_codec_of(codec), nullable=bool(nullable))
     except ValueError as error:
@@ -127,7 +129,8 @@ def _field_values(found: Any) -> tuple[Any, ...]:
         values = found.arguments
     elif found.name.name == "_restore" and len(found.arguments) == 3 and found.arguments[0] == "UnischemaField":
         _, names, held = found.arguments
-        if isinstance(names, tuple) and isinstance(held, tuple) and all(isinstance(name, str) for name in names):
+        few = isinstance(names, tuple) and isinstance(held, tuple) and max(len(names), len(held)) <= _ATTRIBUTES
+        if few and all(isinstance(name, str) for name in names):
             by_name = dict(zip(names, held, strict=False))
             values = tuple(by_name.get(name) for name in ("name", "numpy_dtype", "shape", "codec", "nullable"))
     elif found.name.name == "_reconstructor" and len(found.arguments) == 3 and _is_named(found.arguments[0], "UnischemaField"):
@@ -188,20 +191,38 @@ def indexes_of(found: Any) -> dict[str, PetastormIndex]:
     Raises:
         ValueError: it is none; the text says what is wrong.
     """
-    return {_text(name): _index_of(indexer) for name, indexer in _pairs(found)}
+    known: _Known = {}
+    return {_text(name): _index_of(indexer, known) for name, indexer in _pairs(found)}
 
 
-def _index_of(found: Any) -> PetastormIndex:
+# What was made of values that may be shared, by their identity.
+_Known = dict[tuple[str, int], Any]
+
+
+def _index_of(found: Any, known: _Known) -> PetastormIndex:
     state = _state(found, set(_INDEXERS))
     kind: Any = _INDEXERS[_class_of(found).name]
     field, data = _text(state.get("_column_name")), state.get("_index_data")
     if kind == "field_not_null":
-        return PetastormIndex(kind=kind, field=field, values={}, row_groups=_numbers(data))
-    values = {_key(key): _numbers(groups) for key, groups in _pairs(data)}
-    return PetastormIndex(kind=kind, field=field, values=values, row_groups=_sorted(values.values()))
+        return PetastormIndex(kind=kind, field=field, values={}, row_groups=_numbers(data, known))
+    place = ("index", id(data))
+    if place not in known:
+        values = {_key(key): _numbers(groups, known) for key, groups in _pairs(data)}
+        different = {id(one): one for one in values.values()}
+        known[place] = values, _sorted(different.values())
+    values, row_groups = known[place]
+    return PetastormIndex(kind=kind, field=field, values=values, row_groups=row_groups)
 
 
-def _numbers(found: Any) -> tuple[int, ...]:
+def _numbers(found: Any, known: _Known) -> tuple[int, ...]:
+    place = ("numbers", id(found))
+    if place not in known:
+        known[place] = _read_numbers(found)
+    numbers: tuple[int, ...] = known[place]
+    return numbers
+
+
+def _read_numbers(found: Any) -> tuple[int, ...]:
     if isinstance(found, inert.Call) and _is_named(found.name, "set") and len(found.arguments) == 1:
         found = found.arguments[0]
     values = found.values if isinstance(found, inert.Values) else found
@@ -259,6 +280,8 @@ def _state(found: Any, names: set[str]) -> dict[str, Any]:
     if _class_of(found).name not in names:
         raise ValueError(f"{_class_of(found)} stands where one of {', '.join(sorted(names))} belongs")
     pairs = [] if found.state is None else _pairs(found.state)
+    if len(pairs) > _ATTRIBUTES:
+        raise ValueError(f"an object has {len(pairs)} attributes")
     return {name: value for name, value in pairs if isinstance(name, str)}
 
 

@@ -27,6 +27,7 @@ from bigdata_ml.prepare.rules import (
     UniqueRule,
 )
 from bigdata_ml.storage import locate, reading
+from bigdata_ml.storage.yaml_nodes import compose_yaml
 
 __all__ = ["parse_rules", "read_rules"]
 
@@ -60,7 +61,7 @@ def parse_rules(text: str, *, place: str = "rules") -> TableRules:
         JobRefused: as `read_rules`.
     """
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _composed(text, place)
         if node is None:
             return TableRules()
         return _built(TableRules, node, {"columns": _columns, "duplicates": _duplicates})  # type: ignore[no-any-return]
@@ -71,6 +72,13 @@ def parse_rules(text: str, *, place: str = "rules") -> TableRules:
         raise JobRefused(f"{place}, line {line}: no YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise JobRefused(f"{place}: no YAML: {' '.join(str(error).split())}") from error
+
+
+def _composed(text: str, place: str) -> yaml.Node | None:
+    try:
+        return compose_yaml(text)
+    except ValueError as error:
+        raise JobRefused(f"{place}: no YAML of rules: {error}") from error
 
 
 class _Wrong(Exception):
