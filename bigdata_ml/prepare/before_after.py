@@ -176,9 +176,14 @@ def _edges(known: np.ndarray) -> np.ndarray:
     """Return the edges of bins: one a number where they are few whole ones."""
     # So that one absurd value does not leave all others a single bin.
     least, greatest = np.quantile(known, (0.005, 0.995), method="inverted_cdf").tolist() if len(known) else (0.0, 0.0)
-    if len(known) and bool((known == np.floor(known)).all()) and greatest - least < _BINS:
+    # Beyond 2^52 a double has no half between two whole numbers.
+    halves = max(abs(least), abs(greatest)) < 1 << 52
+    if len(known) and bool((known == np.floor(known)).all()) and greatest - least < _BINS and halves:
         return np.arange(least - 0.5, greatest + 1)
-    return np.linspace(least, greatest if greatest > least else least + 1, _BINS + 1)
+    # Bins are as wide as doubles of that size are apart, at the least.
+    spacing = float(np.spacing(max(abs(least), abs(greatest))))
+    wide = max(greatest - least, _BINS * spacing) if greatest > least else max(1.0, _BINS * spacing)
+    return np.asarray(np.linspace(least, least + wide, _BINS + 1))
 
 
 def _of_values(name: str, before: Sequence[Any], after: Sequence[Any]) -> Change:

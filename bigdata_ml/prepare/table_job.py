@@ -1,5 +1,6 @@
 """The table job: rows of files in, joined, labelled, a published dataset out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -27,7 +28,7 @@ from bigdata_ml.prepare.rules import TableRules
 from bigdata_ml.prepare.rules_file import read_rules
 from bigdata_ml.prepare.sink import Sink, partitions_for
 from bigdata_ml.prepare.sources import any_table
-from bigdata_ml.prepare.sources.any_source import is_file_source
+from bigdata_ml.prepare.sources.any_source import is_file_source, source_table
 from bigdata_ml.prepare.sources.listing import Listing, list_source
 from bigdata_ml.prepare.split import SplitRule, assign_split
 from bigdata_ml.prepare.table_cleaning import TableCleaner
@@ -41,6 +42,7 @@ from bigdata_ml.prepare.tabular import (
     join_reports,
     join_table,
     nan_to_null,
+    parse_rename,
     refuse_missing_label,
     refuse_shared_keys,
     with_source,
@@ -76,6 +78,7 @@ class TableJob:
             `month.range`, whose filled and warned rows count, too; more end the job before anything is published.
         map_keys: keys of a map that become columns, `COLUMN:KEY[,KEY…]`; structs are flattened by themselves.
         drop: columns to leave out, `[RULE:]A,B`; the rule's name tells why and stands in the manifest.
+        rename: columns of the source to call otherwise, `OLD=NEW[,OLD=NEW]`; all other options use the new names.
         join: other tables, `[NAME=]URL:key_here=key_there[,…]`; their columns become NAME_COLUMN.
         categorical: whole-number columns that are categories, `A,B`; text and boolean columns always are.
         split_key: columns `A,B` whose equal values stay in one split; by default a row's all.
@@ -98,6 +101,7 @@ class TableJob:
     max_refused: tuple[str, ...] = ()
     map_keys: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    rename: tuple[str, ...] = ()
     join: tuple[str, ...] = ()
     categorical: str = ""
     split_key: str = ""
@@ -121,7 +125,7 @@ class TableJob:
             # Arguments stand in the manifest.
             refuse_credentials(url)
         # They say by themselves what is wrong with them.
-        _ = self.limits, parse_map_keys(self.map_keys)
+        _ = self.limits, parse_map_keys(self.map_keys), parse_rename(self.rename)
 
     @property
     def limits(self) -> list[Limit]:
@@ -170,8 +174,17 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
             say(f"{job.dataset} is up to date: nothing has changed since version {there.publication} was made")
             return there
         say(f"the whole of {job.source} is read: {there}")
-    source = any_table(spark, job.source, null_value=job.null_value, as_text=cleaner.typed, file_column="__source")
-    source = flatten(source, map_keys=parse_map_keys(job.map_keys), keep={name for one in drops for name in one.columns})
+    dropping = {name for one in drops for name in one.columns}
+    read = source_table(
+        spark,
+        job.source,
+        null_value=job.null_value,
+        as_text=cleaner.typed,
+        file_column="__source",
+        drop=dropping - _named_elsewhere(job, cleaner),
+        rename=parse_rename(job.rename),
+    )
+    source = flatten(read.rows, map_keys=parse_map_keys(job.map_keys), keep=dropping)
     rows = source.transform(with_source).transform(with_broken).transform(nan_to_null)
     own = _visible(rows)
     rows = cleaner.by_row(rows, own)
@@ -185,12 +198,12 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     cleaner.check_columns(_visible(rows))
     rows = cleaner.by_row(rows.transform(nan_to_null), [name for name in _visible(rows) if name not in own])
     rows, label = add_label(rows, job.label)
-    dropping = next((one.name for one in drops if label in one.columns), None)
-    if dropping is not None:
-        raise JobRefused(f"rule {dropping!r} drops the label {label!r}; leave it out of --drop")
+    unlabelled = next((one.name for one in drops if label in one.columns), None)
+    if unlabelled is not None:
+        raise JobRefused(f"rule {unlabelled!r} drops the label {label!r}; leave it out of --drop")
     rows = rows.transform(refuse_missing_label, label=label).transform(assign_split, rule, mix_by=hashable)
     rows = cleaner.among_rows(rows, read=lambda url: any_table(spark, url, null_value=job.null_value))
-    dropped = rows.transform(drop_columns, drops)
+    dropped = rows.transform(drop_columns, drops, left_out=read.left_out)
     _check_columns(_visible(dropped), _names(job.categorical), "--categorical")
     rows = rows.select(*(named(name) for name in rows.columns if name in dropped.columns or name in cleaner.bounded))
     with stage_progress(spark.sparkContext, "count"):
@@ -284,6 +297,16 @@ def _write(
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _named_elsewhere(job: TableJob, cleaner: TableCleaner) -> set[str]:
+    """Return the words of the options that use columns before any is dropped."""
+    words = re.findall(r"\w+", " ".join((job.label, job.split_key, job.categorical, *job.join, *job.map_keys)))
+    return {
+        *words,
+        *(one.name for one in cleaner.rules.columns),
+        *(cleaner.rules.duplicates.key if cleaner.rules.duplicates else ()),
+    }
 
 
 def _visible(rows: DataFrame) -> tuple[str, ...]:

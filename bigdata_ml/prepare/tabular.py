@@ -1,7 +1,7 @@
 """Cleaning tables: named steps from DataFrame to DataFrame; refused rows keep a reason and are never dropped uncounted."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from pyspark.sql.types import DoubleType, FloatType
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import cause_of
+from bigdata_ml.prepare.sources.any_source import is_reserved
 
 __all__ = ["DropRule", "Join", "JoinReport", "add_label", "drop_columns", "join_table", "refuse_missing_label", "with_source"]
 
@@ -63,6 +64,24 @@ class DropRule:
         return cls(name if colon else "drop", tuple(one.strip() for one in columns.split(",")))
 
 
+def parse_rename(texts: Sequence[str]) -> dict[str, str]:
+    """Return new names by old ones of texts `OLD=NEW[,OLD=NEW]`.
+
+    Raises:
+        ValueError: another form, or a name that stands twice.
+
+    >>> parse_rename(["split=origin"])
+    {'split': 'origin'}
+    """
+    pairs = [pair.partition("=") for text in texts for pair in text.split(",")]
+    if not all(old and equals and new for old, equals, new in pairs):
+        raise ValueError(f"rename is OLD=NEW[,OLD=NEW], got {', '.join(texts)!r}")
+    found = {old.strip(): new.strip() for old, _, new in pairs}
+    if len(found) < len(pairs) or len(set(found.values())) < len(pairs):
+        raise ValueError(f"rename: a name stands twice in {', '.join(texts)!r}")
+    return found
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JoinReport:
     """What a join did: rows before it, how many found their row, how many did not, and how many were multiplied (none)."""
@@ -94,9 +113,10 @@ def with_source(rows: DataFrame) -> DataFrame:
     Raises:
         JobRefused: a column is called `split`, as the dataset's directories are, or `__…`, as the job's own columns are.
     """
-    taken = [name for name in rows.columns if name.lower() == "split" or (name.startswith("__") and name != "__source")]
+    taken = [name for name in rows.columns if is_reserved(name) and name != "__source"]
     if taken:
-        raise JobRefused(f"column {taken[0]!r} has a name the job needs for itself; rename it in the source")
+        way_out = f"leave it out by --drop {taken[0]}, or give it another by --rename {taken[0]}=NAME"
+        raise JobRefused(f"column {taken[0]!r} has a name the job needs for itself; {way_out}")
     columns = [named(name) for name in rows.columns if name != "__source"]
     return rows.select(
         *columns,
@@ -145,18 +165,18 @@ def refuse_missing_label(rows: DataFrame, *, label: str) -> DataFrame:
     )
 
 
-def drop_columns(rows: DataFrame, rules: Sequence[DropRule]) -> DataFrame:
-    """Leave out the columns of the rules.
+def drop_columns(rows: DataFrame, rules: Sequence[DropRule], *, left_out: Collection[str] = ()) -> DataFrame:
+    """Leave out the columns of the rules; those `left_out` were not read.
 
     Raises:
         JobRefused: a rule names a column that is not there.
     """
     for rule in rules:
-        unknown = [name for name in rule.columns if name not in rows.columns]
+        unknown = [name for name in rule.columns if name not in rows.columns and name not in left_out]
         if unknown:
             there = ", ".join(name for name in rows.columns if not name.startswith("__"))
             raise JobRefused(f"rule {rule.name!r} drops {', '.join(unknown)}, which is no column; the columns are {there}")
-    return rows.drop(*(name for rule in rules for name in rule.columns))
+    return rows.drop(*(name for rule in rules for name in rule.columns if name not in left_out))
 
 
 def join_table(rows: DataFrame, other: DataFrame, join: Join) -> DataFrame:

@@ -1,7 +1,7 @@
 """Which source an URL names."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -9,6 +9,8 @@ import pyarrow.fs as pafs
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.sources.archives import archives, is_archive
 from bigdata_ml.prepare.sources.files import ImageFiles
 from bigdata_ml.prepare.sources.hive import hive
@@ -17,11 +19,12 @@ from bigdata_ml.prepare.sources.jdbc import JdbcParts, jdbc
 from bigdata_ml.prepare.sources.listing import list_source
 from bigdata_ml.prepare.sources.raw_pixels import cifar, idx
 from bigdata_ml.prepare.sources.sequence_files import sequence_files
-from bigdata_ml.prepare.sources.tables import table
+from bigdata_ml.prepare.sources.source_table import SourceTable
+from bigdata_ml.prepare.sources.tables import file_table
 from bigdata_ml.shown import refuse_credentials
 from bigdata_ml.storage import locate
 
-__all__ = ["ImageFormat", "any_images", "any_table", "is_file_source"]
+__all__ = ["ImageFormat", "any_images", "any_table", "is_file_source", "is_reserved", "source_table"]
 
 ImageFormat = Literal["auto", "files", "archives", "sequence-files", "idx", "cifar"]
 _READERS: dict[str, Callable[..., ImageFiles]] = {
@@ -69,18 +72,76 @@ def any_table(
         JobRefused: as the source of that kind.
         ValueError: an URL of `jdbc:` without a table, or with parts that are none.
     """
+    return source_table(spark, url, null_value=null_value, as_text=as_text, file_column=file_column).rows
+
+
+def source_table(
+    spark: SparkSession,
+    url: str,
+    *,
+    null_value: str = "",
+    as_text: Collection[str] = (),
+    file_column: str = "",
+    drop: Collection[str] = (),
+    rename: Mapping[str, str] | None = None,
+    lenient: bool = False,
+) -> SourceTable:
+    """Return the rows of a table's source, and what was left out.
+
+    Args:
+        spark, url, null_value, file_column: as for `any_table`.
+        as_text: columns, by their new names.
+        drop: columns that are wanted for nothing: those that cannot be read, or have names of ours, are left out at once.
+        rename: new names by old ones.
+        lenient: leave out every column that cannot be read.
+
+    Raises:
+        JobRefused: as `any_table`; a column to rename that is not there, or a new name that is taken.
+        ValueError: as `any_table`.
+    """
+    new = dict(rename or {})
     # The URL of a reference in the rules comes here first.
     if not url.startswith(_HIVE):
         refuse_credentials(url)
     if is_file_source(url):
-        return table(spark, url, null_value=null_value, as_text=as_text, file_column=file_column)
-    if url.startswith(_HIVE):
-        named = url.removeprefix(_HIVE)
-        is_query = named.lstrip().lower().startswith(("select ", "select\n", "with "))
-        rows = hive(spark, query=named) if is_query else hive(spark, named)
+        old = {after: before for before, after in new.items()}
+        found = file_table(
+            spark,
+            url,
+            null_value=null_value,
+            as_text=[old.get(name, name) for name in as_text],
+            file_column=file_column,
+            drop=drop,
+            keep=new,
+            lenient=lenient,
+        )
     else:
-        rows = _by_jdbc(spark, url)
-    return rows.withColumn(file_column, F.lit(url.partition("?")[0])) if file_column else rows
+        if url.startswith(_HIVE):
+            what = url.removeprefix(_HIVE)
+            is_query = what.lstrip().lower().startswith(("select ", "select\n", "with "))
+            rows = hive(spark, query=what) if is_query else hive(spark, what)
+        else:
+            rows = _by_jdbc(spark, url)
+        found = SourceTable(rows.withColumn(file_column, F.lit(url.partition("?")[0])) if file_column else rows)
+    rows = _renamed(found.rows, new, url)
+    ours = {name: "a name of the job's" for name in rows.columns if name in drop and is_reserved(name) and name != file_column}
+    return SourceTable(rows.drop(*ours), {**found.left_out, **ours})
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a job needs the name for itself: `split`, as directories of datasets, and `__…`, as its own columns."""
+    return name.lower() == "split" or name.startswith("__")
+
+
+def _renamed(rows: DataFrame, new: Mapping[str, str], url: str) -> DataFrame:
+    unknown = [name for name in new if name not in rows.columns]
+    if unknown:
+        raise JobRefused(f"--rename: {url} has no column {unknown[0]!r}; it has {', '.join(rows.columns)}")
+    stay = {name.lower() for name in rows.columns if name not in new}
+    taken = [name for name in new.values() if name.lower() in stay]
+    if taken:
+        raise JobRefused(f"--rename: {url} has a column {taken[0]!r} already; give another name")
+    return rows.select(*(named(name).alias(new.get(name, name)) for name in rows.columns)) if new else rows
 
 
 def _by_jdbc(spark: SparkSession, url: str) -> DataFrame:

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 
 import pyarrow.fs as pafs
 from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import cause_of
 from bigdata_ml.prepare.session import escape_glob, spark_path
+from bigdata_ml.prepare.sources.columnar_tables import columnar_table
 from bigdata_ml.prepare.sources.evolution import Layout, common_types, layouts_of
+from bigdata_ml.prepare.sources.file_urls import file_url
+from bigdata_ml.prepare.sources.source_table import SourceTable
 from bigdata_ml.storage import Location, locate
 
-__all__ = ["FORMATS", "file_url", "table"]
+__all__ = ["FORMATS", "file_table", "table"]
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".orc": "orc"}
 # Files are of one kind if they have one format and one separator.
@@ -46,6 +48,21 @@ def table(
         JobRefused: nothing there, an ending that tells no format, files that cannot be read, a column of types that have
             nothing in common, or files on a store for which Spark has no jar.
     """
+    return file_table(spark, url, null_value=null_value, as_text=as_text, file_column=file_column).rows
+
+
+def file_table(
+    spark: SparkSession,
+    url: str,
+    *,
+    null_value: str = "",
+    as_text: Collection[str] = (),
+    file_column: str = "",
+    drop: Collection[str] = (),
+    keep: Collection[str] = (),
+    lenient: bool = False,
+) -> SourceTable:
+    """Return the rows of `table`, and what was left out; see `columnar_table` for `drop`, `keep` and `lenient`."""
     place = locate(url)
     if not place.exists():
         raise JobRefused(f"{place.url}: nothing is there; check the path")
@@ -58,6 +75,13 @@ def table(
         found = " and ".join(sorted(endings.values())[:3]) or "no file"
         raise JobRefused(f"{place.url}: its files must be of one format, told by {', '.join(FORMATS)}; found {found}")
     kind, separator = kinds.pop() or ("", "")
+    if kind in ("parquet", "orc"):
+        try:
+            return columnar_table(
+                spark, place, names, kind=kind, as_text=as_text, drop=drop, keep=keep, lenient=lenient, file_column=file_column
+            )
+        except AnalysisException as error:
+            raise JobRefused(f"{place.url}: cannot be read as a table: {cause_of(error)}") from error
     read = _Reading(spark, place, kind, {**_OPTIONS, "sep": separator, "nullValue": null_value}, as_text, file_column)
     recursive = _is_recursive(place, names)
     try:
@@ -70,7 +94,7 @@ def table(
         raise JobRefused(f"{place.url}: cannot be read as a table: {cause_of(error)}") from error
     if not [name for name in rows.columns if name != file_column]:
         raise JobRefused(f"{place.url}: it holds no columns; CSV begins with a line of their names")
-    return rows
+    return SourceTable(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +144,6 @@ class _Reading:
 
     def _reader(self, options: Mapping[str, str]) -> DataFrameReader:
         return self.spark.read.format(self.kind).options(**{**self.options, **options})
-
-
-def file_url() -> Column:
-    """Return the URL of the file a row was read from, as `table` is given it; blanks and the like are written as they are."""
-    url = F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
-    return F.regexp_replace(url, "^s3a://", "s3://")
 
 
 def _inferred(parts: Sequence[DataFrame]) -> dict[str, str]:
