@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.components import connected_components
 from bigdata_ml.prepare.split import SCALE, SplitRule, hash_share
+from bigdata_ml.prepare.split_from import GIVEN
 
 __all__ = ["assign_grouped_split", "bounds_from_json", "class_bounds"]
 
@@ -29,6 +30,7 @@ def assign_grouped_split(
     voting: str | None = None,
     label: str | None = None,
     bounds: Bounds | None = None,
+    given: str | None = None,
 ) -> DataFrame:
     """Add `split`, and `moved`: whether the row's own hash would have put it elsewhere.
 
@@ -39,20 +41,25 @@ def assign_grouped_split(
         own_groups: whether several rows can have one key.
         voting: column (boolean) of the rows to divide; the others get no split and move none.
         label: column of the class, where `bounds` are given.
+        given: column of the split that a row has already (train, validation or test), instead of one by its hash.
         bounds: by class, where each split but the last ends in [0, SCALE]; other classes take the rule's own.
 
     Runs Spark jobs where both the key and `linked_by` group rows.
     """
     names = [name for name, _ in rule.fractions]
     # Furthest from train last.
-    order = sorted(names, key=lambda name: (name != "train", names.index(name)))
+    order = list(GIVEN) if given is not None else sorted(names, key=lambda name: (name != "train", names.index(name)))
     key = F.col(rule.key[0])
     placed = _with_bounds(rows, rule, label, bounds or {})
-    rank = _rank(hash_share(rule, key), names, order)
+    rank = (
+        _rank(hash_share(rule, key), names, order)
+        if given is None
+        else F.array_position(F.array(*map(F.lit, order)), F.col(given)) - 1
+    )
     counts = F.lit(True) if voting is None else F.col(voting)
     placed = _with_units(placed.withColumn("__rank", F.when(counts, rank)), key, linked_by, counts, own_groups=own_groups)
     held_out = F.max("__rank").over(Window.partitionBy("__unit"))
-    split = F.when(counts, F.element_at(F.array(*map(F.lit, order)), held_out + 1))
+    split = F.when(counts, F.element_at(F.array(*map(F.lit, order)), held_out.cast("int") + 1))
     return placed.withColumns({"split": split, "moved": counts & (held_out != F.col("__rank"))}).drop(
         "__rank", "__unit", "__bounds"
     )

@@ -43,6 +43,7 @@ from bigdata_ml.prepare.near_groups import largest_near_groups
 from bigdata_ml.prepare.progress import say, stage_progress
 from bigdata_ml.prepare.sink import Sink, partitions_for
 from bigdata_ml.prepare.sources import any_images
+from bigdata_ml.prepare.split_from import warn_of_given_splits
 from bigdata_ml.prepare.statistics import image_statistics
 from bigdata_ml.schema import Codec
 from bigdata_ml.storage import locate
@@ -78,6 +79,8 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
     for why, count in files.passed_over.items():
         if count:
             say(f"{count} files are not looked at: {why}")
+    if not job.split_from and files.listing is not None:
+        warn_of_given_splits(job.source, files.listing.files.column("path").to_pylist())
     if not job.incremental:
         return _process(spark, job, whole_work(spark, files, job.inspection), bounds)
     with incremental_work(spark, destination, files, job.inspection, source=job.source, label_from=job.label_from) as work:
@@ -96,7 +99,7 @@ def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bound
     together = bring_together(work.inspected, seed=job.seed, partitions=partitions)
     if work.stored is not None:
         together = with_stored(together, work.stored, partitions=partitions)
-    facts = judge_bytes(together, labels=job.has_labels, conflicts=job.label_conflict)
+    facts = judge_bytes(together, labels=job.has_labels, conflicts=job.label_conflict, split_from=job.split_from)
     with (
         _kept(together, StorageLevel.DISK_ONLY),
         _kept(facts, StorageLevel.MEMORY_AND_DISK),

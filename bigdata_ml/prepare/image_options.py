@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bigdata_ml.prepare.duplicates import ConflictPolicy
@@ -15,6 +15,7 @@ from bigdata_ml.prepare.near_groups import NearPolicy
 from bigdata_ml.prepare.picture import PictureRules
 from bigdata_ml.prepare.sources.any_source import ImageFormat
 from bigdata_ml.prepare.split import SplitRule
+from bigdata_ml.prepare.split_from import NO_SPLIT, SplitFrom
 from bigdata_ml.prepare.stored_picture import PictureStorage
 from bigdata_ml.shown import refuse_credentials
 
@@ -53,6 +54,8 @@ class ImageJob:
         split_key: what is never separated: `content`, the `folder` a file lies in, or `path:REGEX`, whose first group is the
             key (files that do not match are groups of their own).
         stratify: divide each class by the shares to the row, not on average.
+        split_from: take the split from an image's path instead: `folder` by directories called train, val, test and the like, or
+            `path:REGEX`, whose first group is such a name.
         stratify_like: URL of an earlier dataset published with stratify: no row of its classes moves.
         seed: of the split and of the order in the files.
         row_group_bytes: bytes of images a row group aims at.
@@ -77,6 +80,7 @@ class ImageJob:
     fit: Literal["crop", "stretch"] = "crop"
     split: str = "train=0.8,validation=0.1,test=0.1"
     split_key: str = "content"
+    split_from: str = ""
     stratify: bool = False
     stratify_like: str | None = None
     seed: int = 0
@@ -97,6 +101,10 @@ class ImageJob:
         if not self.has_labels and (self.stratify or self.stratify_like is not None):
             name = "stratify" if self.stratify else "stratify_like"
             raise ValueError(f"{name} divides each class, and with label_from none there are no classes; leave one of them out")
+        if self.split_from:
+            SplitFrom(self.split_from)
+            if self.stratify or self.stratify_like is not None:
+                raise ValueError("stratify makes a new split, and split_from takes the one that is there; leave one of them out")
         # Says by itself what is wrong with the others.
         _ = self.inspection, self.rule, self.limits
 
@@ -121,12 +129,14 @@ class ImageJob:
     @property
     def asked(self) -> Mapping[str, str]:
         """What files are held against, in words."""
-        return asked_for(self.checks, labels=self.has_labels, looks=self.near_duplicates != "ignore")
+        asked = asked_for(self.checks, labels=self.has_labels, looks=self.near_duplicates != "ignore")
+        return {**asked, "no_split": NO_SPLIT} if self.split_from else asked
 
     @property
     def rule(self) -> SplitRule:
         """How rows are divided."""
-        return SplitRule.parse(self.split, key=["sha256" if self.split_key == "content" else "group"], seed=self.seed)
+        rule = SplitRule.parse(self.split, key=["sha256" if self.split_key == "content" else "group"], seed=self.seed)
+        return replace(rule, given=self.split_from)
 
 
 def _is_pattern(text: str) -> bool:

@@ -10,6 +10,7 @@ from bigdata_ml.prepare.grouped_split import Bounds, assign_grouped_split, class
 from bigdata_ml.prepare.images import refuse_unlabelled
 from bigdata_ml.prepare.near_groups import NearPolicy, judge_near_duplicates, with_near_groups
 from bigdata_ml.prepare.split import SplitRule
+from bigdata_ml.prepare.split_from import SplitFrom, refuse_no_split
 
 __all__ = [
     "Judgement",
@@ -64,7 +65,7 @@ def with_stored(together: DataFrame, stored: DataFrame, *, partitions: int) -> D
     return joined.withColumn("content", F.coalesce("content", "stored")).drop("stored")
 
 
-def judge_bytes(together: DataFrame, *, labels: bool, conflicts: ConflictPolicy) -> DataFrame:
+def judge_bytes(together: DataFrame, *, labels: bool, conflicts: ConflictPolicy, split_from: str = "") -> DataFrame:
     """Return everything about the files but their bytes, judged as far as equal bytes tell.
 
     Without `labels` none is missing and none contradicts another. `inspected` keeps reason, detail and warnings as they were;
@@ -74,7 +75,11 @@ def judge_bytes(together: DataFrame, *, labels: bool, conflicts: ConflictPolicy)
     facts = together.withColumn("missing", F.col("content").isNull()).drop("content", "thumbnail")
     facts = facts.withColumn("inspected", F.struct("reason", "detail", "warnings"))
     facts = facts.withColumn("number", _number())
-    facts = (facts.transform(refuse_unlabelled) if labels else facts).withColumn("voting", F.col("reason").isNull())
+    facts = facts.transform(refuse_unlabelled) if labels else facts
+    if split_from:
+        facts = facts.withColumn("given", SplitFrom(split_from).of(F.col("path")))
+        facts = refuse_no_split(facts, F.col("given"), path="path")
+    facts = facts.withColumn("voting", F.col("reason").isNull())
     if labels:
         facts = facts.transform(judge_label_conflicts, key="sha256", label="label", order="path", policy=conflicts)
     among = ("label",) if labels and conflicts == "warn" else ()
@@ -122,7 +127,14 @@ def divide(
     bounds = class_bounds(judged.where(kept), rule, label="label", known=known) if stratify or known is not None else None
     own_groups = rule.key != ("sha256",)
     split = assign_grouped_split(
-        judged, rule, linked_by="linked", own_groups=own_groups, voting="voting", label="label", bounds=bounds
+        judged,
+        rule,
+        linked_by="linked",
+        own_groups=own_groups,
+        voting="voting",
+        label="label",
+        bounds=bounds,
+        given="given" if rule.given else None,
     )
     warnings = F.concat("warnings", _noticed(kept & F.col("moved"), "moved_with_group"))
     return split.withColumns({"split": F.when(kept, F.col("split")), "warnings": warnings}).drop("moved"), bounds

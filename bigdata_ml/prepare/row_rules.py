@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Iterator, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,7 +10,16 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import arrow_udf
-from pyspark.sql.types import DataType, DateType, NumericType, StringType, TimestampNTZType, TimestampType
+from pyspark.sql.types import (
+    DataType,
+    DateType,
+    DecimalType,
+    IntegralType,
+    NumericType,
+    StringType,
+    TimestampNTZType,
+    TimestampType,
+)  # fmt: skip
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
@@ -20,6 +30,8 @@ from bigdata_ml.prepare.value_types import typed
 
 __all__ = ["apply_row_rules", "check_patterns", "filled"]
 
+_BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
+_EXACT = Context(prec=1000)
 _Layer = Callable[[ColumnRules, DataType], Iterator[Broken]]
 
 
@@ -135,15 +147,62 @@ def _range(one: ColumnRules, kind: DataType) -> Iterator[Broken]:
         raise JobRefused(
             f"rule {name}: a range goes with numbers, dates and timestamps, the column is {kind.simpleString()}; give it a type"
         )
-    # Compared as a double, so that 0.5 bounds whole numbers too.
-    compared, as_kind = (column.cast("double"), "double") if isinstance(kind, NumericType) else (column, kind.simpleString())
     where = F.lit(False)
     if one.range.least is not None:
-        where = where | (compared < _literal(one.range.least, as_kind, name))
+        where = where | _below(column, one.range.least, kind, name)
     if one.range.greatest is not None:
-        where = where | (compared > _literal(one.range.greatest, as_kind, name))
+        where = where | _above(column, one.range.greatest, kind, name)
     where = F.coalesce(where, F.lit(False))
     yield Broken(name, one.name, where, column, _mended(one.range.otherwise, where, column, kind, name))
+
+
+def _below(column: Column, bound: object, kind: DataType, name: str) -> Column:
+    """Whether values are less than a bound: of whole numbers and decimals exactly, beside the next value that the type has."""
+    if not isinstance(kind, IntegralType | DecimalType):
+        return _compared(column, kind) < _literal(bound, "double" if isinstance(kind, NumericType) else kind, name)
+    least, greatest, step = _extent(kind)
+    limit = _decimal(bound, name)
+    if limit > greatest:
+        return column.isNotNull()
+    return column < F.lit(str(_rounded(max(limit, least), step, ROUND_CEILING))).cast(kind)
+
+
+def _above(column: Column, bound: object, kind: DataType, name: str) -> Column:
+    if not isinstance(kind, IntegralType | DecimalType):
+        return _compared(column, kind) > _literal(bound, "double" if isinstance(kind, NumericType) else kind, name)
+    least, greatest, step = _extent(kind)
+    limit = _decimal(bound, name)
+    if limit < least:
+        return column.isNotNull()
+    return column > F.lit(str(_rounded(min(limit, greatest), step, ROUND_FLOOR))).cast(kind)
+
+
+def _compared(column: Column, kind: DataType) -> Column:
+    return column.cast("double") if isinstance(kind, NumericType) else column
+
+
+def _extent(kind: IntegralType | DecimalType) -> tuple[Decimal, Decimal, Decimal]:
+    """Return the least and the greatest value of a type, and how far apart its values are."""
+    if isinstance(kind, DecimalType):
+        step = Decimal(1).scaleb(-kind.scale)
+        greatest = Decimal("9" * kind.precision).scaleb(-kind.scale, _EXACT)
+        return -greatest, greatest, step
+    bits = _BITS[kind.simpleString()]
+    return Decimal(-(1 << (bits - 1))), Decimal((1 << (bits - 1)) - 1), Decimal(1)
+
+
+def _rounded(value: Decimal, step: Decimal, way: str) -> Decimal:
+    return value.quantize(step, rounding=way, context=_EXACT)
+
+
+def _decimal(value: object, name: str) -> Decimal:
+    try:
+        found = Decimal(str(value))
+    except InvalidOperation:
+        found = Decimal("nan")
+    if found.is_nan():
+        raise JobRefused(f"rule {name}: {value!r} is no number, as the column is; correct the rule, or give the column a type")
+    return found
 
 
 def _not_null(one: ColumnRules, kind: DataType) -> Iterator[Broken]:
@@ -180,14 +239,19 @@ def _literal(value: object, kind: DataType | str, name: str) -> Column:
 
 def _is(text: str, kind: str) -> bool:
     try:
-        if kind in ("tinyint", "smallint", "int", "bigint"):
-            int(text)
-        elif kind in ("float", "double") or kind.startswith("decimal"):
+        if kind in _BITS:
+            return -(1 << (_BITS[kind] - 1)) <= int(text) < 1 << (_BITS[kind] - 1)
+        if kind.startswith("decimal"):
+            digits, scale = map(int, kind.removeprefix("decimal(").removesuffix(")").split(","))
+            value = Decimal(text).normalize(_EXACT).as_tuple()
+            exponent = value.exponent
+            return isinstance(exponent, int) and exponent >= -scale and len(value.digits) + exponent <= digits - scale
+        if kind in ("float", "double"):
             float(text)
         elif kind in ("date", "timestamp", "timestamp_ntz"):
             datetime.datetime.fromisoformat(text)
         return kind != "boolean" or text.lower() in ("true", "false")
-    except ValueError:
+    except (ValueError, InvalidOperation):
         return False
 
 

@@ -24,11 +24,13 @@ class SplitRule:
         key: columns whose values decide; rows that agree in them are never separated.
         fractions: share of each split by name, in order; they sum to 1.
         seed: another seed is another assignment.
+        given: where splits come from that are not made (`SplitFrom.text`); empty otherwise.
     """
 
     key: tuple[str, ...]
     fractions: tuple[tuple[str, float], ...] = (("train", 0.8), ("validation", 0.1), ("test", 0.1))
     seed: int = 0
+    given: str = ""
 
     def __post_init__(self) -> None:
         if not self.key:
@@ -51,8 +53,8 @@ class SplitRule:
 
     @property
     def names(self) -> set[str]:
-        """Names of the splits."""
-        return {name for name, _ in self.fractions}
+        """Names of the splits that are made."""
+        return set() if self.given else {name for name, _ in self.fractions}
 
     def bounds(self, whole: int) -> list[int]:
         """Return where each split but the last ends when `whole` is divided by the shares, rounded."""
@@ -64,6 +66,8 @@ class SplitRule:
 
     def to_json(self) -> dict[str, Any]:
         """Return the rule as the manifest writes it."""
+        if self.given:
+            return {"from": self.given}
         return {"hash": "spark xxhash64", "key": list(self.key), "seed": self.seed, "fractions": dict(self.fractions)}
 
 

@@ -31,6 +31,7 @@ from bigdata_ml.prepare.sources import any_table
 from bigdata_ml.prepare.sources.any_source import is_file_source, source_table
 from bigdata_ml.prepare.sources.listing import Listing, list_source
 from bigdata_ml.prepare.split import SplitRule, assign_split
+from bigdata_ml.prepare.split_from import SplitFrom, refuse_no_split, warn_of_given_splits, warn_of_shared_rows
 from bigdata_ml.prepare.table_cleaning import TableCleaner
 from bigdata_ml.prepare.table_columns import column_quantiles, learn_columns, numbers_of
 from bigdata_ml.prepare.table_report import CleanedTable, refused_table_rows, table_contract, table_quality
@@ -43,6 +44,7 @@ from bigdata_ml.prepare.tabular import (
     join_table,
     nan_to_null,
     parse_rename,
+    refuse_broken_text,
     refuse_missing_label,
     refuse_shared_keys,
     with_source,
@@ -83,6 +85,8 @@ class TableJob:
         categorical: whole-number columns that are categories, `A,B`; text and boolean columns always are.
         split_key: columns `A,B` whose equal values stay in one split; by default a row's all.
         split: shares of the splits.
+        split_from: take the split from the path of a row's file instead: `folder` by directories or files called train, val, test
+            and the like, or `path:REGEX`, whose first group is such a name.
         seed: of the split and of the order in the files.
         null_value: the text that means null in CSV.
         rules: URL of a YAML file of rules (docs/tables.md); `bigdata-ml profile` suggests one.
@@ -106,6 +110,7 @@ class TableJob:
     categorical: str = ""
     split_key: str = ""
     split: str = "train=0.8,validation=0.1,test=0.1"
+    split_from: str = ""
     seed: int = 0
     null_value: str = ""
     rules: str = ""
@@ -119,6 +124,12 @@ class TableJob:
             raise ValueError("incremental makes a new version of a dataset that is there: it goes with replace")
         if self.min_count < 1 or self.max_vocabulary < 1:
             raise ValueError(f"min_count and max_vocabulary must be 1 or more, got {self.min_count} and {self.max_vocabulary}")
+        if self.split_from:
+            SplitFrom(self.split_from)
+            if self.split_key:
+                raise ValueError("split_key says which rows stay together in a new split; with split_from it says nothing")
+            if not is_file_source(self.source):
+                raise ValueError("split_from takes splits from the paths of files; a table of a database has none")
         if self.select_features:
             FeatureSelection.parse(self.select_features)
         for url in (self.source, self.dataset, *self.join, self.rules):
@@ -159,7 +170,7 @@ def prepare_table(spark: SparkSession, job: TableJob, *, rules: TableRules | Non
 
 def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manifest:
     refuse_existing(locate(job.dataset), replace=job.replace)
-    check_reasons(job.limits, ("label_missing", *(one.name for one in cleaner.book.rules)))
+    check_reasons(job.limits, ("label_missing", "not_utf8", "no_split", *(one.name for one in cleaner.book.rules)))
     check_patterns(spark, cleaner.rules.columns)
     joins = [Join.parse(text) for text in job.join]
     drops = [DropRule.parse(text) for text in job.drop]
@@ -187,13 +198,23 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     source = flatten(read.rows, map_keys=parse_map_keys(job.map_keys), keep=dropping)
     rows = source.transform(with_source).transform(with_broken).transform(nan_to_null)
     own = _visible(rows)
+    rows = refuse_broken_text(rows, own)
+    given = SplitFrom(job.split_from) if job.split_from else None
+    if given is None and is_file_source(job.source):
+        warn_of_given_splits(job.source, listings[0].files.column("path").to_pylist())
+    if given is not None:
+        rows = rows.withColumn("__given", given.of(F.col("__source"), below=listings[0].root.path))
+        rows = refuse_no_split(rows, F.col("__given"), path="__source", reason="__reason", detail="__detail")
     rows = cleaner.by_row(rows, own)
     hashable = tuple(name for name in own if "map<" not in rows.schema[name].dataType.simpleString())
     rule = SplitRule.parse(job.split, key=_names(job.split_key) or hashable, seed=job.seed)
+    rule = replace(rule, given=job.split_from)
     _check_columns(hashable, rule.key, "--split-key")
     for join in joins:
+        known = set(rows.columns)
         other = flatten(any_table(spark, join.url, null_value=job.null_value))
         rows = rows.transform(join_table, other, join)
+        rows = refuse_broken_text(rows, [name for name in _visible(rows) if name not in known])
         refuse_shared_keys(other, join)
     cleaner.check_columns(_visible(rows))
     rows = cleaner.by_row(rows.transform(nan_to_null), [name for name in _visible(rows) if name not in own])
@@ -202,6 +223,8 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     if unlabelled is not None:
         raise JobRefused(f"rule {unlabelled!r} drops the label {label!r}; leave it out of --drop")
     rows = rows.transform(refuse_missing_label, label=label).transform(assign_split, rule, mix_by=hashable)
+    if given is not None:
+        rows = rows.withColumn("split", F.coalesce("__given", "split")).drop("__given")
     rows = cleaner.among_rows(rows, read=lambda url: any_table(spark, url, null_value=job.null_value))
     dropped = rows.transform(drop_columns, drops, left_out=read.left_out)
     _check_columns(_visible(dropped), _names(job.categorical), "--categorical")
@@ -224,6 +247,8 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
                 tally = tally_rules(cleaned, cleaner.book)
                 for listing in listings:
                     listing.refuse_changed()
+                if given is not None:
+                    warn_of_shared_rows(cleaned)
                 reports = join_reports(cleaned, joins, before=before)
             what = CleanedTable(cleaned, label, rule, drops, reports, tally, cleaner.words(bounds))
             _check_label(job, what)

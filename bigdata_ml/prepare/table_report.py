@@ -24,6 +24,8 @@ from bigdata_ml.storage import locate
 __all__ = ["CleanedTable", "refused_table_rows", "table_contract", "table_quality"]
 
 _SAMPLES = 24
+# Rules that are named where they refused rows.
+_FOUND = {"not_utf8": "text is UTF-8", "no_split": "the path of the row's file names a split"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ def table_contract(
             warned={**tally.noted, **({"columns that tell the label": len(learned.leaks)} if learned.leaks else {})},
             rules={
                 "label_missing": f"{cleaned.label} is null",
+                **{name: words for name, words in _FOUND.items() if name in tally.refused},
                 "not a number": "NaN is taken for null",
                 **{f"drop {one.name}": ", ".join(one.columns) for one in cleaned.drops},
                 **cleaned.words,

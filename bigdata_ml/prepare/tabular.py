@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, FloatType
+from pyspark.sql.types import ArrayType, DoubleType, FloatType, StringType
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
@@ -124,6 +124,29 @@ def with_source(rows: DataFrame) -> DataFrame:
         F.to_json(F.struct(*columns)).alias("__row"),
         F.lit(None).cast("string").alias("__reason"),
         F.lit(None).cast("string").alias("__detail"),
+    )
+
+
+def refuse_broken_text(rows: DataFrame, columns: Collection[str]) -> DataFrame:
+    """Refuse the rows with text in these columns that is not UTF-8, as `not_utf8`; such a value becomes null."""
+    bad = {}
+    for one in rows.schema:
+        if one.name in columns and isinstance(one.dataType, StringType):
+            bad[one.name] = ~F.is_valid_utf8(named(one.name))
+        elif one.name in columns and isinstance(one.dataType, ArrayType) and isinstance(one.dataType.elementType, StringType):
+            bad[one.name] = F.exists(named(one.name), lambda text: ~F.is_valid_utf8(text))
+    if not bad:
+        return rows
+    found = F.coalesce(
+        *(F.when(where, F.lit(f"text in column {name!r} is not UTF-8")) for name, where in bad.items()), F.lit(None)
+    )
+    found = F.when(F.col("__reason").isNull(), found)
+    return rows.withColumns(
+        {
+            "__detail": F.coalesce(found, F.col("__detail")),
+            "__reason": F.when(found.isNotNull(), F.lit("not_utf8")).otherwise(F.col("__reason")),
+            **{name: F.when(~where, named(name)) for name, where in bad.items()},
+        }
     )
 
 

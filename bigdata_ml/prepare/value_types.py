@@ -13,6 +13,8 @@ from bigdata_ml.prepare.rules import TypeRule
 __all__ = ["Typed", "typed"]
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i)[+-]?(nan|inf|infinity)$"
+# Below so many digits every whole number is a double.
+_LONG_WHOLE = r"^[+-]?\d{16,38}$"
 _ZONED = r"(?i)(Z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 # A list of one value, as JSON writes it.
@@ -57,18 +59,24 @@ def typed(column: Column, kind: DataType, rule: TypeRule, *, name: str) -> Typed
         return Typed(text if rule.unwrap else column.cast("string"), never, never, never)
     text = F.nullif(F.trim(text), F.lit(""))
     if rule.kind == "integer":
-        # Spark writes large doubles as 1.0E10.
-        number = text.try_cast("double")
-        whole = F.when(number == F.rint(number), number).try_cast("bigint")
+        # Spark writes large doubles as 1.0E10. By a decimal, since a double does not hold every whole number beyond 2^53.
+        number = text.try_cast("decimal(38,18)")
+        whole = F.when(number == F.floor(number), number).try_cast("bigint")
         value = F.when(text.rlike(_NUMBER), F.coalesce(F.regexp_replace(text, r"\.0*$", "").try_cast("bigint"), whole))
     elif rule.kind == "number":
-        number = F.when(text.rlike(_NUMBER), text.try_cast("double"))
+        number = F.when(text.rlike(_NUMBER) & ~_loses_digits(text), text.try_cast("double"))
         # The text nan is a null to us, as the number is, and breaks no rule.
         return Typed(F.when(~F.isnan(number), number), text.isNotNull() & number.isNull(), never, never)
     else:
         word = F.lower(text)
         value = F.when(word.isin(*_TRUE), F.lit(True)).when(word.isin(*_FALSE), F.lit(False))
     return Typed(value, text.isNotNull() & value.isNull(), never, never)
+
+
+def _loses_digits(text: Column) -> Column:
+    """Whether a text is a whole number that no double holds, such as an identifier of 2^53 + 1."""
+    whole = F.when(text.rlike(_LONG_WHOLE), text.try_cast("decimal(38,0)"))
+    return F.coalesce(text.try_cast("double").try_cast("decimal(38,0)") != whole, F.lit(False))
 
 
 def _text(column: Column, rule: TypeRule) -> Column:
