@@ -51,7 +51,7 @@ def test_images_keep_the_splits_of_their_folders_and_what_is_there_twice_goes_fu
 
 
 def test_text_that_is_not_utf8_is_a_refused_row_that_names_the_column(spark: SparkSession, tmp_path: Path) -> None:
-    text = pa.array([b"\xff\xfe", *[b"caf\xc3\xa9"] * 20]).view(pa.string())
+    text = pa.array([b"\xff\xfe", *[b"\xc3\xa9"] * 20]).view(pa.string())
     lists = pa.ListArray.from_arrays(pa.array(range(22), pa.int32()), pa.array([b"ok"] * 20 + [b"\xff"]).view(pa.string()))
     pq.write_table(pa.table({"s": text, "l": lists, "y": [n % 2 for n in range(21)]}), tmp_path / "in.parquet")
     manifest = prepare_table(spark, TableJob(source=f"{tmp_path}/in.parquet", dataset=f"{tmp_path}/out", label="y"))
