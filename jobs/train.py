@@ -69,7 +69,7 @@ def _show(epoch: EpochRecord, epochs: int, seed: int) -> None:
     line = (
         f"seed {seed} epoch {epoch.epoch + 1}/{epochs}: {epoch.rows} rows, {epoch.rows_per_second:,.0f}/s, "
         f"waiting {epoch.wait_seconds / epoch.seconds:.0%}, loss {epoch.train_loss:.4f}, "
-        f"validation {metric:.4f}, {left:.0f} s left"
+        f"validation {_number(metric)}, {left:.0f} s left"
     )
     # One line that is written over, where a person watches; every tenth epoch where a log does.
     if sys.stderr.isatty():
@@ -80,7 +80,11 @@ def _show(epoch: EpochRecord, epochs: int, seed: int) -> None:
 
 def _headline(found: dict[str, Any]) -> str:
     names = ("top1", "top5") if found["task"] == "multiclass" else ("roc_auc", "accuracy")
-    return ", ".join(f"{name} {found[name]:.4f}" for name in (*names, "log_loss", "majority_accuracy"))
+    return ", ".join(f"{name} {_number(found[name])}" for name in (*names, "log_loss", "majority_accuracy"))
+
+
+def _number(metric: float | None) -> str:
+    return "undefined" if metric is None else f"{metric:.4f}"
 
 
 if __name__ == "__main__":

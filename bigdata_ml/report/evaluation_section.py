@@ -1,5 +1,6 @@
 """The report's section on what the models are worth: against the majority class, the baselines, and by their errors."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,8 +42,13 @@ def evaluation_section(group: Group) -> Section:
     blocks: list[Block] = [_models(group)]
     if len(evaluated) < len(group.runs):
         blocks.append(Text(f"{len(evaluated)} of {len(group.runs)} runs have been evaluated.", warning=True))
+    blocks += [
+        Text(f"No {METRICS.get(metric, metric)}: {why}.", warning=metric == group.headline)
+        for metric, why in group.undefined.items()
+    ]
     if group.task == "binary":
-        blocks += [_roc(evaluated, group), _calibration(first, group)]
+        curves = [one for one in evaluated if one["roc_curve"] is not None]
+        blocks += [*([_roc(curves, group)] if curves else []), _calibration(first, group)]
     blocks += _confusion(evaluated, group)
     return Section(title, lead, blocks)
 
@@ -50,9 +56,11 @@ def evaluation_section(group: Group) -> Section:
 def best_sentence(group: Group) -> str:
     """Return the sentence that names the best of network, baselines and majority class, whoever it is."""
     metric = group.headline
+    if metric in group.undefined and group.mean(metric) is None:
+        return f"The {METRICS[metric]} is not defined: {group.undefined[metric]}."
     scores = {"the network": group.mean(metric), **{one.title: one.metrics.get(metric) for one in group.baselines}}
     scores["the majority class"] = group.mean("majority_accuracy") if metric == "top1" else 0.5
-    ranked = sorted(((score, name) for name, score in scores.items() if score is not None), reverse=True)
+    ranked = sorted(((score, name) for name, score in scores.items() if score is not None and math.isfinite(score)), reverse=True)
     if len(ranked) < 2:
         return f"The {METRICS[metric]} is not known."
     (best, winner), (second, runner_up) = ranked[:2]
@@ -84,7 +92,7 @@ def _models(group: Group) -> Table:
 
 
 def _score(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None or not math.isfinite(value) else f"{value:.4f}"
 
 
 def _roc(evaluated: Sequence[dict[str, Any]], group: Group) -> Figure:

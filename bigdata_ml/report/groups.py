@@ -1,5 +1,6 @@
 """Finds the runs below a directory and puts those that belong together into groups."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,9 +67,15 @@ class Group:
         return [epoch for run in self.runs for epoch in run.epochs.records]
 
     def values(self, metric: str) -> list[float]:
-        """Return a metric of each run that has it in its evaluation."""
+        """Return a metric of each run that has it in its evaluation, and a number for it."""
         found = [run.evaluation.get(metric) for run in self.runs if run.evaluation is not None]
-        return [float(one) for one in found if one is not None]
+        return [float(one) for one in found if one is not None and math.isfinite(one)]
+
+    @property
+    def undefined(self) -> dict[str, str]:
+        """Why metrics are not defined, by name, of the first run that says so."""
+        said = [run.evaluation.get("undefined", {}) for run in self.runs if run.evaluation is not None]
+        return {metric: str(why) for one in reversed(said) for metric, why in one.items()}
 
     def mean(self, metric: str) -> float | None:
         """Return the mean of a metric over the runs, None if no run has it."""

@@ -80,6 +80,7 @@ def _multiclass(group: Group) -> dict[str, Any]:
         "top5_mean": group.mean("top5"),
         "log_loss_mean": group.mean("log_loss"),
         "majority_accuracy": group.mean("majority_accuracy"),
+        "undefined": group.undefined,
     }
 
 
@@ -89,6 +90,7 @@ def _binary(group: Group) -> dict[str, Any]:
         **{name: group.mean(name) for name in names},
         **{f"{name}_std": group.spread(name) for name in names},
         "majority_accuracy": group.mean("majority_accuracy"),
+        "undefined": group.undefined,
     }
 
 

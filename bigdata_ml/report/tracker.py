@@ -97,7 +97,7 @@ class RunDirectory:
         Args:
             evaluation: task, split, rows, classes, log_loss, majority_accuracy, seconds, confusion (rows: true, columns:
                 predicted); of a multiclass task top1, top5; of a binary one roc_auc, accuracy, roc_curve (fpr, tpr) and
-                calibration (predicted, observed, rows).
+                calibration (predicted, observed, rows). What is not defined is None, and `undefined` says why by its name.
 
         Raises:
             ValueError: keys that are missing for its task.

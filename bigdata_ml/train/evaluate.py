@@ -1,32 +1,28 @@
 """What a model is worth on a split: each row counted once."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics.functional.classification import binary_auroc, binary_roc, multiclass_accuracy
+from torchmetrics.functional.classification import binary_auroc, binary_roc
 
 from bigdata_ml.dataset import Vocabulary
+from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.loader import Loader
 
 __all__ = ["evaluate", "predict"]
 
 _CURVE_POINTS = 200
 _CALIBRATION_BINS = 10
+_TOP = 5
 
 
 def predict(model: nn.Module, loader: Loader, *, label: str, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return (logits float32 [rows, classes], labels int64 [rows]) of every valid row, on the CPU."""
-    model.eval()
-    logits, labels = [], []
-    with torch.inference_mode():
-        for batch in loader:
-            valid = batch["valid"]
-            logits.append(model(to_device(batch, device)).float().cpu()[valid])
-            labels.append(batch[label][valid])
+    logits, labels = zip(*_batches(model, loader, label=label, device=device), strict=True)
     return torch.cat(logits), torch.cat(labels)
 
 
@@ -38,23 +34,92 @@ def evaluate(
     Two classes are a binary task: ROC-AUC (area under the curve of true against false positive rate, by torchmetrics),
     log loss (mean negative log likelihood in nats), accuracy at 0.5. More are a multiclass task: top-1 and top-5
     accuracy, log loss. Both have the accuracy of always guessing the train split's commonest class, the log loss of always
-    giving its shares, and the confusion matrix (rows: true, columns: predicted).
+    giving its shares, and the confusion matrix (rows: true, columns: predicted). A metric that is not defined, as the ROC-AUC of
+    one class, is None, and `undefined` says why by its name.
+
+    Raises:
+        DatasetInvalid: no row that is valid.
     """
     begin = time.perf_counter()
-    logits, labels = predict(model, loader, label=label, device=device)
-    # A class that train has not seen gets the share of half a row, since no model may give it none.
-    seen = torch.tensor(classes.counts, dtype=torch.float64).clamp(min=0.5)
-    found = {
-        "split": split,
-        "rows": len(labels),
-        "classes": [str(value) for value in classes.values],
-        "log_loss": float(functional.cross_entropy(logits.double(), labels)),
-        "majority_accuracy": float((labels == seen.argmax()).double().mean()),
-        "majority_log_loss": float(-(seen / seen.sum()).log()[labels].mean()),
-        "confusion": _confusion(logits.argmax(1), labels, classes.size),
-    }
-    metrics = _binary(logits, labels) if classes.size == 2 else _multiclass(logits, labels, classes.size)
-    return {**found, **metrics, "seconds": time.perf_counter() - begin}
+    totals = _Totals(classes)
+    for logits, labels in _batches(model, loader, label=label, device=device):
+        totals.add(logits, labels)
+    if not totals.rows:
+        raise DatasetInvalid(f"the {split} split has no valid row to evaluate a model by; see what was skipped or left out")
+    return {"split": split, **totals.metrics(split), "seconds": time.perf_counter() - begin}
+
+
+class _Totals:
+    """Sums over the rows of a split; of each row only what the ROC curve of a binary task needs is kept."""
+
+    def __init__(self, classes: Vocabulary) -> None:
+        self._classes, self._size = classes, classes.size
+        # A class that train has not seen gets the share of half a row, since no model may give it none.
+        seen = torch.tensor(classes.counts, dtype=torch.float64).clamp(min=0.5)
+        self._guess, self._guess_logs = int(seen.argmax()), (seen / seen.sum()).log()
+        self._confusion = torch.zeros(self._size * self._size, dtype=torch.int64)
+        self._loss = self._guess_loss = 0.0
+        self._in_top = 0
+        self._shares: list[Tensor] = []
+        self._labels: list[Tensor] = []
+
+    @property
+    def rows(self) -> int:
+        """Rows so far."""
+        return int(self._confusion.sum())
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        """Count some rows."""
+        self._loss += float(functional.cross_entropy(logits.double(), labels, reduction="sum"))
+        self._guess_loss -= float(self._guess_logs[labels].sum())
+        pairs = labels * self._size + logits.argmax(1)
+        self._confusion += torch.bincount(pairs, minlength=self._size * self._size)
+        if self._size == 2:
+            self._shares.append(logits.double().softmax(1)[:, 1])
+            self._labels.append(labels.bool())
+        elif self._size >= _TOP:
+            self._in_top += int((logits.topk(_TOP, dim=1).indices == labels[:, None]).sum())
+
+    def metrics(self, split: str) -> dict[str, Any]:
+        """Return all figures; one that is not defined is None, and `undefined` says why."""
+        confusion = self._confusion.view(self._size, self._size)
+        by_class, rows = confusion.sum(1), self.rows
+        found: dict[str, Any] = {
+            "rows": rows,
+            "classes": [str(value) for value in self._classes.values],
+            "log_loss": self._loss / rows,
+            "majority_accuracy": float(by_class[self._guess]) / rows,
+            "majority_log_loss": self._guess_loss / rows,
+            "confusion": confusion.tolist(),
+        }
+        right = float(confusion.diagonal().sum()) / rows
+        if self._size == 2:
+            found |= {"task": "binary", "accuracy": right, **_ranking(torch.cat(self._shares), torch.cat(self._labels))}
+        else:
+            top = self._in_top / rows if self._size >= _TOP else None
+            found |= {"task": "multiclass", "top1": right, f"top{_TOP}": top}
+        return {**found, "undefined": self._undefined(found, by_class, split)}
+
+    def _undefined(self, found: dict[str, Any], by_class: Tensor, split: str) -> dict[str, str]:
+        """Return why metrics are not defined."""
+        why = {}
+        if "roc_auc" in found and found["roc_auc"] is None:
+            only = found["classes"][int(by_class.argmax())]
+            why["roc_auc"] = f"all {self.rows} rows of the {split} split are of the class {only}, and it compares two"
+        if f"top{_TOP}" in found and found[f"top{_TOP}"] is None:
+            why[f"top{_TOP}"] = f"there are {self._size} classes, so that every guess of {_TOP} is right"
+        return why
+
+
+def _batches(model: nn.Module, loader: Loader, *, label: str, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield (logits, labels) of the valid rows, batch by batch, on the CPU."""
+    model.eval()
+    for batch in loader:
+        valid = batch["valid"]
+        # Entered anew for each batch: in between the caller's mode is in force.
+        with torch.inference_mode():
+            logits = model(to_device(batch, device)).float().cpu()[valid]
+        yield logits, batch[label][valid]
 
 
 def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
@@ -62,21 +127,14 @@ def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     return {name: one.to(device, non_blocking=True) if isinstance(one, Tensor) else one for name, one in batch.items()}
 
 
-def _multiclass(logits: Tensor, labels: Tensor, classes: int) -> dict[str, Any]:
-    top = {f"top{k}": multiclass_accuracy(logits, labels, classes, average="micro", top_k=min(k, classes)) for k in (1, 5)}
-    return {"task": "multiclass", **{name: float(value) for name, value in top.items()}}
-
-
-def _binary(logits: Tensor, labels: Tensor) -> dict[str, Any]:
-    share = logits.double().softmax(1)[:, 1]
-    false_rate, true_rate, _ = binary_roc(share, labels)
-    return {
-        "task": "binary",
-        "roc_auc": float(binary_auroc(share, labels)),
-        "accuracy": float((logits.argmax(1) == labels).double().mean()),
-        "roc_curve": {"fpr": _thinned(false_rate), "tpr": _thinned(true_rate)},
-        "calibration": _calibration(share, labels),
-    }
+def _ranking(share: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Return what a binary task's scores are worth; the curve and its area need rows of both classes."""
+    found: dict[str, Any] = {"roc_auc": None, "roc_curve": None, "calibration": _calibration(share, labels)}
+    if labels.any() and not labels.all():
+        false_rate, true_rate, _ = binary_roc(share, labels.long())
+        found["roc_auc"] = float(binary_auroc(share, labels.long()))
+        found["roc_curve"] = {"fpr": _thinned(false_rate), "tpr": _thinned(true_rate)}
+    return found
 
 
 def _thinned(values: Tensor) -> list[float]:
@@ -96,10 +154,3 @@ def _calibration(share: Tensor, labels: Tensor) -> dict[str, list[float]]:
         "observed": (observed[used] / rows[used]).tolist(),
         "rows": rows[used].tolist(),
     }
-
-
-def _confusion(predicted: Tensor, labels: Tensor, classes: int) -> list[list[int]]:
-    pairs: list[list[int]] = (
-        torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes).tolist()
-    )
-    return pairs

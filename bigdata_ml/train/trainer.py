@@ -1,7 +1,8 @@
 """The training loop: epochs, validation, checkpoints, measured all the way. Read top to bottom."""
 
+import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -25,6 +26,8 @@ from bigdata_ml.train.models import FirstNetwork, TableNetwork, build_model
 from bigdata_ml.train.run_lock import run_lock
 
 __all__ = ["train"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,19 @@ def _run(
     test = _reading(config, dataset, columns, "test")
     evaluation = evaluate(parts.model, test, label=label, classes=classes, split="test", device=where)
     evaluation["epoch"] = best["epoch"]
+    _warn_of_gaps(dataset.url, evaluation)
     run.write_evaluation(evaluation)
     return evaluation
+
+
+def _warn_of_gaps(url: str, evaluation: Mapping[str, Any]) -> None:
+    """Say of which classes the split has no row, and which metrics are not defined."""
+    empty = [name for name, row in zip(evaluation["classes"], evaluation["confusion"], strict=True) if not sum(row)]
+    if empty:
+        more = f" and {len(empty) - 10} more" if len(empty) > 10 else ""
+        _log.warning("%s: the %s split has no row of class %s%s", url, evaluation["split"], ", ".join(empty[:10]), more)
+        for metric, why in evaluation["undefined"].items():
+            _log.warning("%s: %s is not defined: %s", url, metric, why)
 
 
 def _check_numbers(loss: float, model: nn.Module, place: Path, epoch: int) -> None:

@@ -61,6 +61,19 @@ def test_a_metric_that_could_not_be_measured_prevents_no_report(tmp_path: Path, 
     assert "The ROC AUC is not known." in write_report(tmp_path / "runs").report_path.read_text()
 
 
+def test_an_undefined_metric_is_left_out_of_means_and_said_why(tmp_path: Path, make_run: MakeRun) -> None:
+    why = {"undefined": {"roc_auc": "all 4 rows of the test split are of the class false"}}
+    make_run("table/seed-1", task="binary", evaluation={**BINARY, "roc_auc": None, "roc_curve": None, **why})
+    report = write_report(tmp_path / "runs")
+    page, summary = report.report_path.read_text(), json.loads((report.report_path.parent / "summary.json").read_text())
+    assert "The ROC AUC is not defined: all 4 rows of the test split are of the class false." in page
+    assert (summary["table"]["roc_auc"], summary["table"]["undefined"]) == (None, why["undefined"])
+    make_run("table/seed-2", task="binary", evaluation=BINARY)
+    assert (
+        json.loads((write_report(tmp_path / "runs").report_path.parent / "summary.json").read_text())["table"]["roc_auc"] == 0.75
+    )
+
+
 def test_rows_kept_and_refused_are_shown_with_pictures(page: Path) -> None:
     text = page.read_text()
     assert "10 rows were found = 8 kept + 2 refused" in text

@@ -102,6 +102,20 @@ def test_the_curve_and_the_calibration_describe_the_same_predictions(tmp_path: P
     assert np.average(calibration["predicted"], weights=calibration["rows"]) == pytest.approx(softmax(logits)[:, 1].mean())
 
 
-def test_fewer_than_five_classes_have_a_top5_of_one(tmp_path: Path) -> None:
-    *_, model, loader = drawn(tmp_path / "d", 20, 3, seed=1, size=8)
-    assert evaluate(model, loader, label="label", classes=vocabulary(3), split="test", device=CPU)["top5"] == 1.0
+def test_fewer_than_five_classes_have_no_top5_and_it_is_said_why(tmp_path: Path) -> None:
+    labels, logits, model, loader = drawn(tmp_path / "d", 20, 3, seed=1, size=8)
+    found = evaluate(model, loader, label="label", classes=vocabulary(3), split="test", device=CPU)
+    assert (found["top5"], list(found["undefined"])) == (None, ["top5"])
+    assert found["top1"] == pytest.approx(metrics.accuracy_score(labels, logits.argmax(1)))
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_the_roc_auc_of_one_class_is_none_and_it_is_said_why(tmp_path: Path, label: int) -> None:
+    logits = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    dataset = labelled(tmp_path / "d", np.full(20, label), 2)
+    loader = make_loader(dataset, ReadOptions(remainder="exact", shuffle=False), global_batch_size=8)
+    found = evaluate(Known(logits), loader, label="label", classes=vocabulary(2), split="test", device=CPU)
+    assert (found["roc_auc"], found["roc_curve"], list(found["undefined"])) == (None, None, ["roc_auc"])
+    assert f"all 20 rows of the test split are of the class c{label}" in found["undefined"]["roc_auc"]
+    assert found["accuracy"] == pytest.approx((logits.argmax(1) == label).mean())
+    assert sum(found["calibration"]["rows"]) == 20
