@@ -16,6 +16,7 @@ from rich.table import Table
 from bigdata_ml.cli.printing import ERR, OUT, finite, print_plan, print_profile, print_summary, readable, short, summary_of
 from bigdata_ml.cli.running import guarded
 from bigdata_ml.dataset import Dataset, adopt, collect_garbage, first_rows, validate
+from bigdata_ml.dataset.group_bytes import GROUP_BYTES
 from bigdata_ml.reader import ReadOptions, RowWeights, summarise_plan
 from bigdata_ml.reader.options import Shuffle
 from bigdata_ml.shown import printable, shown
@@ -87,16 +88,22 @@ class Validate:
     Attributes:
         dataset: URL of the dataset.
         json: print a line of JSON a finding.
+        group_bytes: what the rows of a row group may take in memory.
     """
 
     dataset: tyro.conf.Positional[str]
     json: bool = False
+    group_bytes: int = GROUP_BYTES
 
     def run(self) -> int:
         """Print the findings."""
         with Progress(console=ERR, transient=True, disable=not sys.stderr.isatty()) as progress:
             bar = progress.add_task("files", total=None)
-            findings = validate(self.dataset, on_file=lambda done, total: progress.update(bar, completed=done, total=total))
+            findings = validate(
+                self.dataset,
+                group_bytes=self.group_bytes,
+                on_file=lambda done, total: progress.update(bar, completed=done, total=total),
+            )
         for found in findings:
             line = json.dumps({"code": found.code, "place": found.place, "text": found.text}) if self.json else shown(str(found))
             sys.stdout.write(line + "\n")
@@ -115,12 +122,14 @@ class Adopt:
         use_unischema: read the fields' types from the schema that Petastorm wrote, if there is one; without it encoded columns
             are bytes.
         missing_as_null: have columns that some of the files lack be null there, instead of refused.
+        group_bytes: what the rows of a row group may take in memory.
     """
 
     dataset: tyro.conf.Positional[str]
     replace: bool = False
     use_unischema: bool = True
     missing_as_null: bool = False
+    group_bytes: int = GROUP_BYTES
 
     def run(self) -> int:
         """Add it and say what it says."""
@@ -131,6 +140,7 @@ class Adopt:
                 replace=self.replace,
                 use_unischema=self.use_unischema,
                 missing_as_null=self.missing_as_null,
+                group_bytes=self.group_bytes,
                 on_file=lambda done, total: progress.update(bar, completed=done, total=total),
             )
         print_summary(Dataset.open(self.dataset))

@@ -1,5 +1,6 @@
 """Gives a manifest to Parquet files that lie where they are: nothing of the data is written again."""
 
+import dataclasses
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,10 @@ from bigdata_ml.dataset.dataset import Dataset, open_plain
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint, hash_rows, sum_of_rows
 from bigdata_ml.dataset.footers import read_metadata
 from bigdata_ml.dataset.generations import commit, files_of, left_behind, manifest_of, newest
+from bigdata_ml.dataset.group_bytes import GROUP_BYTES, read_rows
 from bigdata_ml.dataset.group_rows import check_text, group_rows
 from bigdata_ml.dataset.layout import MANIFEST, METADATA, ROW_GROUPS
 from bigdata_ml.dataset.manifest import Manifest, SideFile, SplitSummary, content_contract
-from bigdata_ml.dataset.parquet_file import parquet_file
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, JobRefused, MetadataUnreadable, StorageUnavailable
 from bigdata_ml.storage import FilePart, Location, locate
@@ -44,6 +45,7 @@ def adopt(
     replace: bool = False,
     use_unischema: bool = True,
     missing_as_null: bool = False,
+    group_bytes: int = GROUP_BYTES,
     threads: int = 8,
     on_file: Callable[[int, int], None] | None = None,
 ) -> Manifest:
@@ -58,7 +60,7 @@ def adopt(
         url: the dataset's directory.
         replace: whether a manifest that is there already gives way, with its vocabularies and statistics; for files that were
             added or removed since.
-        use_unischema, missing_as_null: see `Dataset.open`.
+        use_unischema, missing_as_null, group_bytes: see `Dataset.open`.
         threads: files read at the same time, of each a row group in memory.
         on_file: called after each file with (files done, files in all), to show progress.
 
@@ -74,6 +76,7 @@ def adopt(
         raise DatasetNotFound(f"{root.url}: no directory is there; a dataset is a directory of Parquet files")
     before = _version_before(root, replace=replace)
     dataset = open_plain(root, use_unischema=use_unischema, missing_as_null=missing_as_null)
+    dataset = dataclasses.replace(dataset, group_bytes=group_bytes)
     read = list(_files_read(dataset, threads, on_file))
     again = open_plain(root, use_unischema=use_unischema, missing_as_null=missing_as_null)
     if again.fingerprint != dataset.fingerprint:
@@ -137,10 +140,11 @@ def _read_group(dataset: Dataset, stream: pa.NativeFile, metadata: pq.FileMetaDa
     stream.seek(record["offset"])
     data = stream.read(record["length"])
     part = pa.PythonFile(FilePart(data, record["offset"], record["file_bytes"]), mode="r")
-    with parquet_file(part, metadata=metadata) as file:
-        table = group_rows(file.read_row_group(record["row_group"], use_threads=False), dataset, dataset.schema, record)
+    where = f"{(dataset.location / record['path']).url} row group {record['row_group']}"
+    read = read_rows(part, metadata, record["row_group"], where=where, limit=dataset.group_bytes)
+    table = group_rows(read, dataset, dataset.schema, record)
     rows = table.select(dataset.schema.names)
-    check_text(rows, f"{(dataset.location / record['path']).url} row group {record['row_group']}")
+    check_text(rows, where)
     content = sum_of_rows(hash_rows(rows, split=record["split"])) if rows.num_rows else 0
     return _Read(xxhash.xxh3_128_hexdigest(data), content, rows.nbytes)
 

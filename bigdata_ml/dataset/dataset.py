@@ -17,6 +17,7 @@ import xxhash
 
 from bigdata_ml.dataset.columns import Columns, common_columns, without_unsupported
 from bigdata_ml.dataset.footers import Footer, read_footers
+from bigdata_ml.dataset.group_bytes import GROUP_BYTES
 from bigdata_ml.dataset.hive_keys import key_type_of, keys_of
 from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, split_of
 from bigdata_ml.dataset.manifest import Manifest, Vocabulary
@@ -51,6 +52,7 @@ class Dataset:
         name: of the split, or None for the whole.
         partitions: values of the Hive directory keys by file, if there are keys besides the split's.
         unischema: name of Petastorm's schema that the fields were taken from, if they were.
+        group_bytes: what the rows of a row group may take in memory, see `open`.
         selections: what readers found out about predicates, shared by the dataset and its splits.
     """
 
@@ -61,6 +63,7 @@ class Dataset:
     name: str | None = None
     partitions: Mapping[str, Mapping[str, Any]] | None = None
     unischema: str | None = None
+    group_bytes: int = GROUP_BYTES
     selections: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -71,6 +74,7 @@ class Dataset:
         use_unischema: bool = True,
         leave_out_nested: bool = False,
         missing_as_null: bool = False,
+        group_bytes: int = GROUP_BYTES,
     ) -> "Dataset":
         """Open the dataset at `url`; any directory of Parquet files opens, Petastorm's with the fields of its unischema.
 
@@ -82,6 +86,7 @@ class Dataset:
                 are left out with a warning, instead of refused.
             missing_as_null: whether, where there is no manifest, columns that some of the files lack are null there, instead of
                 refused.
+            group_bytes: what the rows of a row group may take in memory, as Arrow arrays; larger ones are refused when read.
 
         Raises:
             DatasetNotFound: nothing is there, or no Parquet files.
@@ -100,8 +105,12 @@ class Dataset:
         if not root.is_directory():
             raise DatasetNotFound(f"{root.url}: a dataset is a directory of Parquet files, this is a file")
         if (root / MANIFEST).exists():
-            return open_published(root)
-        return open_plain(root, use_unischema=use_unischema, leave_out_nested=leave_out_nested, missing_as_null=missing_as_null)
+            opened = open_published(root)
+        else:
+            opened = open_plain(
+                root, use_unischema=use_unischema, leave_out_nested=leave_out_nested, missing_as_null=missing_as_null
+            )
+        return replace(opened, group_bytes=group_bytes)
 
     @classmethod
     def open_files(cls, files: Sequence[Location], *, leave_out_nested: bool = False, missing_as_null: bool = False) -> "Dataset":

@@ -7,7 +7,7 @@ import pyarrow as pa
 import xxhash
 
 from bigdata_ml.dataset.footers import read_end
-from bigdata_ml.dataset.parquet_file import parquet_file
+from bigdata_ml.dataset.group_bytes import GROUP_BYTES, read_rows
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid
 from bigdata_ml.storage import FilePart, Location
 
@@ -43,8 +43,7 @@ def read_published_group(root: Location, record: Mapping[str, Any], columns: Seq
         if found != (record["file_checksum"], record["checksum"]):
             raise ChecksumMismatch(f"{where}: its bytes differ from those published")
         part = pa.PythonFile(FilePart(data, record["offset"], size), mode="r")
-        with parquet_file(part, metadata=end.parse()) as file:
-            table = file.read_row_group(record["row_group"], columns=list(columns), use_threads=False)
+        table = read_rows(part, end.parse(), record["row_group"], columns=columns, where=where, limit=GROUP_BYTES)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"{where}: cannot be read: {error}") from error
     if missing := [name for name in columns if name not in table.column_names]:

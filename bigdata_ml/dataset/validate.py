@@ -1,5 +1,6 @@
 """Holds a dataset against its own manifest, byte by byte."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import xxhash
 from bigdata_ml.dataset.dataset import Dataset, open_published
 from bigdata_ml.dataset.footers import byte_range, read_metadata
 from bigdata_ml.dataset.generations import left_behind
+from bigdata_ml.dataset.group_bytes import GROUP_BYTES, read_rows
 from bigdata_ml.dataset.group_rows import check_text, holds_text
 from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
@@ -37,7 +39,7 @@ class Finding:
 
     Attributes:
         code: missing_file, truncated_file, changed_bytes, row_count, schema_drift, bad_text, unlisted_file, unreadable_file,
-            unreadable_metadata or inconsistent_manifest.
+            too_large, unreadable_metadata or inconsistent_manifest.
         place: the file, and the row group where one is at fault.
         text: what was expected and what was found.
     """
@@ -56,9 +58,16 @@ class _Strictness:
 
     checksums: bool
     nullability: bool
+    group_bytes: int
 
 
-def validate(url: str | PathLike[str], *, threads: int = 8, on_file: Callable[[int, int], None] | None = None) -> list[Finding]:
+def validate(
+    url: str | PathLike[str],
+    *,
+    threads: int = 8,
+    group_bytes: int = GROUP_BYTES,
+    on_file: Callable[[int, int], None] | None = None,
+) -> list[Finding]:
     """Return everything that is wrong with a dataset; an empty list if nothing is.
 
     Reads every byte. Plain Parquet without a manifest promises little: its files must be whole, readable and of one schema.
@@ -66,6 +75,7 @@ def validate(url: str | PathLike[str], *, threads: int = 8, on_file: Callable[[i
     Args:
         url: where the dataset is.
         threads: files checked at the same time.
+        group_bytes: see `Dataset.open`; a row group that takes more in memory is a finding, `too_large`, of plain Parquet.
         on_file: called after each file with (files done, files in all), to show progress.
 
     Raises:
@@ -77,6 +87,7 @@ def validate(url: str | PathLike[str], *, threads: int = 8, on_file: Callable[[i
         except MetadataUnreadable:
             # What contradicts itself is listed, and the files are looked at all the same.
             dataset = open_published(locate(url), strict=False)
+        dataset = dataclasses.replace(dataset, group_bytes=group_bytes)
     except DatasetInvalid as error:
         place, _, text = str(error).partition(": ")
         return [Finding(_code_of(error), place, text)]
@@ -156,6 +167,7 @@ def _file_findings(dataset: Dataset, threads: int, on_file: Callable[[int, int],
         checksums=dataset.manifest is not None,
         # An adopted file's columns may all be declared nullable, as Spark does.
         nullability=dataset.manifest is not None and dataset.manifest.cleaning is not None,
+        group_bytes=dataset.group_bytes,
     )
     with ThreadPoolExecutor(threads) as pool:
         jobs = [
@@ -207,7 +219,8 @@ def _read(stream: Any, offset: int, length: int) -> bytes:
 def _drifted(
     place: Location, stream: Any, records: list[dict[str, Any]], wanted: pa.Schema, *, strict: _Strictness
 ) -> Iterator[Finding]:
-    file = parquet_file(stream, metadata=read_metadata(stream)[0])
+    metadata, _ = read_metadata(stream)
+    file = parquet_file(stream, metadata=metadata)
     found = {field.name: field for field in file.schema_arrow}
     for field in wanted:
         other = found.get(field.name)
@@ -230,7 +243,7 @@ def _drifted(
             text = f"its bytes were published at {place_in_file}, they lie at {byte_range(group)}"
             yield Finding("changed_bytes", f"{place.url} row group {index}", text)
         else:
-            yield from _bad_text(place, file, index, None if not strict.checksums else [one.name for one in wanted])
+            yield from _bad_rows(place, stream, file, index, [one.name for one in wanted], strict=strict)
     for index, (rows, _) in meant.items():
         yield Finding("row_count", f"{place.url} row group {index}", f"{rows} rows were published, the row group is gone")
 
@@ -241,13 +254,16 @@ def _is_as_wanted(found: pa.Field, wanted: pa.Field, strict: _Strictness) -> boo
     return is_held_as(found.type, wanted.type)
 
 
-def _bad_text(place: Location, file: pq.ParquetFile, index: int, columns: list[str] | None) -> Iterator[Finding]:
+def _bad_rows(
+    place: Location, stream: Any, file: pq.ParquetFile, index: int, wanted: list[str], *, strict: _Strictness
+) -> Iterator[Finding]:
     """Read a row group, of files with checksums only the text in it, and hold its text against UTF-8."""
-    names = [field.name for field in file.schema_arrow if holds_text(field.type) and (columns is None or field.name in columns)]
-    if columns is not None and not names:
+    names = [field.name for field in file.schema_arrow if holds_text(field.type) and field.name in wanted]
+    if strict.checksums and not names:
         return
+    where, columns = f"{place.url} row group {index}", names if strict.checksums else None
     try:
-        check_text(file.read_row_group(index, columns=None if columns is None else names), f"{place.url} row group {index}")
-    except DecodeFailed as error:
+        check_text(read_rows(stream, file.metadata, index, columns=columns, where=where, limit=strict.group_bytes), where)
+    except (DecodeFailed, DatasetInvalid) as error:
         where, _, text = str(error).partition(": ")
-        yield Finding("bad_text", where, text)
+        yield Finding("bad_text" if isinstance(error, DecodeFailed) else "too_large", where, text)

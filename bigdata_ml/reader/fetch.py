@@ -11,8 +11,8 @@ import xxhash
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.footers import read_end
+from bigdata_ml.dataset.group_bytes import read_rows
 from bigdata_ml.dataset.group_rows import group_rows
-from bigdata_ml.dataset.parquet_file import parquet_file
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, SchemaMismatch
 from bigdata_ml.storage import FilePart, Location
 
@@ -114,8 +114,16 @@ class GroupSource:
                     raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
                 source = pa.PythonFile(FilePart(data, record["offset"], record["file_bytes"]), mode="r")
             # Not iter_batches nor a scanner: they keep the whole file (apache/arrow#39808).
-            with parquet_file(source, metadata=metadata, page_checksums=True) as file:
-                return file.read_row_group(record["row_group"], columns=wanted, use_threads=False)
+            return read_rows(
+                source,
+                metadata,
+                record["row_group"],
+                columns=wanted,
+                where=where,
+                limit=self._dataset.group_bytes,
+                memory_bytes=record["memory_bytes"],
+                page_checksums=True,
+            )
 
     def _metadata(self, place: Location, record: dict[str, Any], where: str) -> pq.FileMetaData:
         known = self._files.get(record["path"])

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.footers import read_metadata
-from bigdata_ml.dataset.parquet_file import parquet_file
+from bigdata_ml.dataset.group_bytes import read_rows
 from bigdata_ml.errors import DatasetInvalid, DecodeFailed
 from bigdata_ml.pages import Picture, picture_of
 from bigdata_ml.schema import Codec, Field, from_stored
@@ -46,8 +46,9 @@ def _first_rows(part: Dataset, columns: list[str]) -> pa.Table:
     where = f"{place.url} row group {group}"
     try:
         with place.filesystem.open_input_file(place.path) as stream:
-            file = parquet_file(stream, metadata=read_metadata(stream)[0])
-            return from_stored(file.read_row_group(group, columns=columns), part.schema, where)
+            metadata, _ = read_metadata(stream)
+            rows = read_rows(stream, metadata, group, columns=columns, where=where, limit=part.group_bytes)
+            return from_stored(rows, part.schema, where)
     except (pa.ArrowException, OSError) as error:
         raise DatasetInvalid(f"{where}: cannot be read: {error}") from error
 
