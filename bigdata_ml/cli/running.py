@@ -1,6 +1,7 @@
 """Running what the command line asks for: a job by its flags, and errors and signals as a line and an exit code."""
 
 import inspect
+import logging
 import os
 import signal
 import sys
@@ -83,17 +84,27 @@ def _show_where() -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the body as Ctrl-C does, unless somebody else waits for it."""
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if not ours:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _terminate)
+    """Let SIGTERM end the body as Ctrl-C does, unless somebody else waits for them, and neither be told of by other libraries."""
+    handlers = {signal.SIGINT: (signal.default_int_handler, _interrupt), signal.SIGTERM: (signal.SIG_DFL, _terminate)}
+    in_main = threading.current_thread() is threading.main_thread()
+    ours = {number: usual for number, (usual, _) in handlers.items() if in_main and signal.getsignal(number) is usual}
+    for number in ours:
+        signal.signal(number, handlers[number][1])
+    before = logging.root.manager.disable
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        logging.disable(before)
+        for number, usual in ours.items():
+            signal.signal(number, usual)
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    # Py4J logs what ends a call to Java with two tracebacks.
+    logging.disable()
+    raise KeyboardInterrupt
 
 
 def _terminate(_: int, __: FrameType | None) -> None:
+    logging.disable()
     raise _Terminated

@@ -1,7 +1,11 @@
 """The Spark session of a preparation job."""
 
 import re
+import signal
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
@@ -46,13 +50,26 @@ def spark_session(name: str, *, hive: bool = False) -> SparkSession:
     started_with = SparkConf()
     for key, value in _AT_START.items():
         builder = builder if started_with.contains(key) else builder.config(key, value)
-    spark = (builder.enableHiveSupport() if hive else builder).getOrCreate()
+    with _own_interrupt():
+        spark = (builder.enableHiveSupport() if hive else builder).getOrCreate()
     given = dict(spark.sparkContext.getConf().getAll())
     for key, value in _DEFAULTS.items():
         if key not in given and spark.conf.isModifiable(key):
             spark.conf.set(key, value)
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+@contextmanager
+def _own_interrupt() -> Iterator[None]:
+    """Leave Ctrl-C to whoever took it before Spark does: Spark's handler calls Java while another call waits for an answer."""
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if in_main and before is not signal.default_int_handler and before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def spark_path(spark: SparkSession, location: Location) -> str:
