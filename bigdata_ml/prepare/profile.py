@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import refused_by_spark
-from bigdata_ml.prepare.sources.any_source import any_table, is_file_source
+from bigdata_ml.prepare.sources.any_source import is_file_source, source_table
 from bigdata_ml.prepare.suggestions import ColumnProfile, suggested_yaml
 from bigdata_ml.prepare.value_forms import ColumnForms, forms_of
 
@@ -55,10 +55,11 @@ def profile_table(spark: SparkSession, source: str, *, null_value: str = "") -> 
         JobRefused: nothing to read there.
     """
     with refused_by_spark(source):
-        inferred = any_table(spark, source, null_value=null_value)
+        # What a job does not read is said, and the other columns are looked at.
+        inferred = source_table(spark, source, null_value=null_value, lenient=True).rows
         kinds = {one.name: one.dataType.simpleString() for one in inferred.schema}
         flat = [name for name, kind in kinds.items() if not kind.startswith(_NESTED)]
-        rows = any_table(spark, source, null_value=null_value, as_text=flat)
+        rows = source_table(spark, source, null_value=null_value, as_text=flat, lenient=True).rows
         seen = _seen(rows, flat)
         count = next(iter(seen.values())).rows if seen else rows.count()
     columns = tuple(ColumnProfile(name, kind, seen.get(name)) for name, kind in kinds.items())

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from bigdata_ml.dataset import Statistics
+from bigdata_ml.schema.converting import nearest_doubles
 
 __all__ = ["Moments", "image_statistics", "is_numeric"]
 
@@ -33,14 +34,19 @@ class Moments:
     @staticmethod
     def of(column: pa.Array) -> "Moments":
         """Return the moments of a numeric or boolean column; what is null or not finite counts as null."""
-        floats = column.cast(pa.float64(), safe=False)
+        decimal = pa.types.is_decimal(column.type)
+        floats = nearest_doubles(column) if decimal else column.cast(pa.float64(), safe=False)
         values = np.asarray(pc.fill_null(floats, float("nan")).to_numpy(zero_copy_only=False))
         known = values[np.isfinite(values)]
         if not len(known):
             return Moments(nulls=len(values))
         mean = float(known.mean())
         squares = float(((known - mean) ** 2).sum())
-        return Moments(len(known), len(values) - len(known), mean, squares, float(known.min()), float(known.max()))
+        least, greatest = float(known.min()), float(known.max())
+        if pa.types.is_integer(column.type):
+            # A double does not hold every whole number beyond 2^53.
+            least, greatest = pc.min(column).as_py(), pc.max(column).as_py()
+        return Moments(len(known), len(values) - len(known), mean, squares, least, greatest)
 
     def merge(self, other: "Moments") -> "Moments":
         """Return the moments of both (Chan, Golub, LeVeque 1979)."""

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -15,6 +16,7 @@ from bigdata_ml.prepare.before_after import change_section, compare_columns
 from bigdata_ml.prepare.row_rules import apply_row_rules
 from bigdata_ml.prepare.rulebook import rulebook, with_broken
 from bigdata_ml.prepare.rules import ColumnRules, RangeRule, SetRule, TableRules, TypeRule
+from bigdata_ml.prepare.statistics import Moments
 from bigdata_ml.prepare.value_types import typed
 
 BIG = 2**53
@@ -27,6 +29,15 @@ def test_a_column_of_large_numbers_that_hardly_differ_is_drawn(value: int) -> No
         assert bool((np.diff(found[0].marks) > 0).all())
         assert sum(found[0].after) == len(column)
         assert b"<svg" in render_page(title="", subtitle="", cards=[], sections=[change_section(found)], footer="")
+
+
+def test_extremes_of_whole_numbers_are_exact_and_decimals_the_nearest_doubles() -> None:
+    whole = Moments.of(pa.array([BIG + 1, None, 5])).merge(Moments.of(pa.array([2**63 - 1]))).to_statistics()
+    assert whole is not None
+    assert (whole.least, whole.greatest, whole.to_json()["max"]) == (5, 2**63 - 1, 2**63 - 1)
+    money = Moments.of(pa.array([Decimal("0.3333"), Decimal("-0.0001")], pa.decimal128(14, 4))).to_statistics()
+    assert money is not None
+    assert (money.least, money.greatest) == (-0.0001, 0.3333)
 
 
 @pytest.mark.spark
