@@ -1,6 +1,7 @@
 """Arrays in numpy's own file formats, npy and npz: read in place, never unpickled."""
 
 import io
+import struct
 import zipfile
 import zlib
 from functools import lru_cache
@@ -13,6 +14,8 @@ __all__ = ["fits", "read_npy", "read_npz"]
 _MAGIC = b"\x93NUMPY"
 _MEMBER = "arr.npy"
 _HEADER_BYTES = 1 << 14
+_UNKNOWN_BYTES = 1 << 30
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, KeyError, NotImplementedError, RuntimeError, EOFError, OSError)
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -49,7 +52,7 @@ def read_npz(data: bytes | memoryview, *, limit: int | None) -> np.ndarray:
 
     Args:
         data: the file.
-        limit: bytes the array may have; None where its shape is not known.
+        limit: bytes the array may have; None where its shape is not known: it then has 1 GiB at most.
 
     Raises:
         ValueError: no such file, or a larger array.
@@ -57,10 +60,20 @@ def read_npz(data: bytes | memoryview, *, limit: int | None) -> np.ndarray:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             info = archive.getinfo(_MEMBER)
-            if limit is not None and info.file_size > limit + _HEADER_BYTES:
-                raise ValueError(f"its npz file unpacks to {info.file_size} bytes, {limit} are the schema's")
+            if info.file_size > (_UNKNOWN_BYTES if limit is None else limit) + _HEADER_BYTES:
+                rule = f"{limit} are the schema's" if limit is not None else f"{_UNKNOWN_BYTES} are the most; give it a shape"
+                raise ValueError(f"its npz file unpacks to {info.file_size} bytes, {rule}")
             return read_npy(archive.read(info))
-    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        struct.error,
+    ) as error:
         raise ValueError(f"it is no npz file that holds {_MEMBER!r} ({error})") from error
 
 

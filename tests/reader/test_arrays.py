@@ -79,6 +79,18 @@ def test_an_npz_file_is_refused_if_it_unpacks_to_more_than_the_schema_says() -> 
         read_npz(bomb, limit=32)
 
 
+def test_an_npz_file_of_any_shape_unpacks_to_a_gigabyte_at_most() -> None:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("arr.npy", b"x")
+    # The directory's size of the member, before compression.
+    data = bytearray(written.getvalue())
+    place = data.index(b"PK\x01\x02") + 24
+    data[place : place + 4] = (1 << 31).to_bytes(4, "little")
+    with pytest.raises(ValueError, match="unpacks to 2147483648 bytes, 1073741824 are the most"):
+        read_npz(bytes(data), limit=None)
+
+
 def test_an_npz_file_without_its_array_is_refused() -> None:
     with pytest.raises(ValueError, match=r"holds 'arr\.npy'"):
         read_npz(npz(other=np.zeros(3)), limit=None)
