@@ -20,6 +20,7 @@ from bigdata_ml.reader.group_values import read_values
 from bigdata_ml.reader.order import hash_word, hash_words, key_of
 from bigdata_ml.reader.selection import Selection
 from bigdata_ml.reader.selection_cache import load_table, place_of, save_table
+from bigdata_ml.schema.converting import nearest_doubles
 
 __all__ = ["GroupWeights", "RowWeights", "WeightedSelection", "weigh"]
 
@@ -291,7 +292,9 @@ def _say_unused(dataset: Dataset, weights: RowWeights, named: list[Any], used: n
 
 def _numbers(dataset: Dataset, selection: Selection, values: _Values, column: str) -> np.ndarray:
     """Return the weights that a group's distinct values are, uint64."""
-    numbers = pc.fill_null(pc.cast(values.distinct, pa.float64(), safe=False), float("nan")).to_numpy()
+    distinct = values.distinct
+    floats = nearest_doubles(distinct) if pa.types.is_decimal(distinct.type) else pc.cast(distinct, pa.float64(), safe=False)
+    numbers = pc.fill_null(floats, float("nan")).to_numpy()
     bad = ~((numbers >= 0) & (numbers <= _MOST))
     if bad.any():
         row = int(np.flatnonzero(bad[values.codes])[0])
