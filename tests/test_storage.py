@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bigdata_ml.errors import StorageUnavailable
-from bigdata_ml.storage import is_hidden, locate
+from bigdata_ml.storage import is_hidden, list_tree, locate
 
 
 @pytest.mark.parametrize("url", ["{}", "{}/", "file://{}", "file:{}", "file://localhost{}/"])
@@ -75,11 +75,14 @@ def test_moving_renames(tmp_path: Path) -> None:
     assert not (root / "a").exists()
 
 
-def test_walking_yields_what_is_visible_sorted(tmp_path: Path) -> None:
+def test_a_listing_gives_what_is_visible_sorted(tmp_path: Path) -> None:
     root = locate(tmp_path)
     for name in ("b.bin", "a/z.bin", "a/_tmp/x.bin", ".hidden/x.bin", "_SUCCESS", "_year=2013/x.bin"):
         (root / name).write_bytes(b"")
-    assert [path for path, _ in root.walk()] == ["_year=2013", "_year=2013/x.bin", "a", "a/z.bin", "b.bin"]
+    tree = list_tree(root)
+    assert [one.path for one in tree.visible] == ["_year=2013/x.bin", "a/z.bin", "b.bin"]
+    assert len(tree.files) == 6
+    assert tree.folders == (".hidden", "_year=2013", "a", "a/_tmp")
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,12 @@ def adopt(
         StorageUnavailable: the store does not answer, or cannot be written to.
     """
     root = locate(url)
+    if root.is_file():
+        raise DatasetNotFound(f"{root.url}: is a file, and a manifest is a directory's; put it into a directory of its own")
     if not root.is_directory():
         raise DatasetNotFound(f"{root.url}: no directory is there; a dataset is a directory of Parquet files")
+    # Readers of what is adopted follow no link that leads out of it, so it is not adopted by one either.
+    root = root.confined()
     before = _version_before(root, replace=replace)
     dataset = open_plain(root, use_unischema=use_unischema, missing_as_null=missing_as_null)
     dataset = dataclasses.replace(dataset, group_bytes=group_bytes)

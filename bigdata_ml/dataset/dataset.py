@@ -12,7 +12,6 @@ from os import PathLike
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import xxhash
 
 from bigdata_ml.dataset.columns import Columns, common_columns, without_unsupported
@@ -22,6 +21,7 @@ from bigdata_ml.dataset.hive_keys import key_type_of, keys_of
 from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, split_of
 from bigdata_ml.dataset.manifest import Manifest, Vocabulary
 from bigdata_ml.dataset.pandas_index import is_pandas_index
+from bigdata_ml.dataset.parquet_files import parquet_files
 from bigdata_ml.dataset.petastorm_fields import fields_from_petastorm, key_type
 from bigdata_ml.dataset.petastorm_metadata import read_petastorm_schema
 from bigdata_ml.dataset.petastorm_schema import PetastormSchema
@@ -29,9 +29,9 @@ from bigdata_ml.dataset.quarantine import read_quarantine
 from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.dataset.split_names import splits_in_paths
 from bigdata_ml.dataset.table_check import contract_problems
-from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, MetadataUnreadable, SchemaMismatch
+from bigdata_ml.errors import DatasetNotFound, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import Field, Schema
-from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage import Location, lakehouse_above, locate
 
 __all__ = ["Dataset", "open_plain", "open_published"]
 
@@ -53,6 +53,8 @@ class Dataset:
         partitions: values of the Hive directory keys by file, if there are keys besides the split's.
         unischema: name of Petastorm's schema that the fields were taken from, if they were.
         group_bytes: what the rows of a row group may take in memory, see `open`.
+        passed_over: without a manifest: files of the directory that are not read, by why: `hidden`, `not_parquet`,
+            `linked_again`.
         selections: what readers found out about predicates, shared by the dataset and its splits.
     """
 
@@ -64,6 +66,7 @@ class Dataset:
     partitions: Mapping[str, Mapping[str, Any]] | None = None
     unischema: str | None = None
     group_bytes: int = GROUP_BYTES
+    passed_over: Mapping[str, int] = field(default_factory=dict, compare=False)
     selections: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -76,7 +79,9 @@ class Dataset:
         missing_as_null: bool = False,
         group_bytes: int = GROUP_BYTES,
     ) -> "Dataset":
-        """Open the dataset at `url`; any directory of Parquet files opens, Petastorm's with the fields of its unischema.
+        """Open the dataset at `url`: any directory of Parquet files, Petastorm's with the fields of its unischema, or one file.
+
+        Files of a directory are in natural order, `part.2` before `part.10`. What is not read of it is counted in `passed_over`.
 
         Args:
             url: see `bigdata_ml.storage.locate`; or a place that it, or `locate_by_fsspec`, gave.
@@ -102,8 +107,12 @@ class Dataset:
         root = url if isinstance(url, Location) else locate(url)
         if not root.exists():
             raise DatasetNotFound(f"{root.url}: nothing is there; check the path, or run a preparation job to make it")
+        if root.is_file():
+            return _open_file(root, use_unischema=use_unischema, leave_out_nested=leave_out_nested)
         if not root.is_directory():
-            raise DatasetNotFound(f"{root.url}: a dataset is a directory of Parquet files, this is a file")
+            raise DatasetNotFound(
+                f"{root.url}: a dataset is a directory of Parquet files, or one such file; this is a special file"
+            )
         if (root / MANIFEST).exists():
             opened = open_published(root)
         else:
@@ -179,6 +188,8 @@ class Dataset:
 
 def open_published(root: Location, *, strict: bool = True) -> Dataset:
     """Open a dataset by its manifest; not `strict`: even where manifest and row-group table contradict each other."""
+    # What a manifest names lies in the dataset; a link or `..` that leads elsewhere is not followed.
+    root = root.confined()
     for left in reversed(range(_LOOKS)):
         manifest = Manifest.from_bytes(_metadata_of(root / MANIFEST), url=(root / MANIFEST).url)
         place = root / manifest.row_groups.path
@@ -230,16 +241,17 @@ def _metadata_of(place: Location) -> bytes:
 def open_plain(root: Location, *, use_unischema: bool, leave_out_nested: bool = False, missing_as_null: bool = False) -> Dataset:
     """Open the Parquet files of a directory by their footers, whether there is a manifest or not; raises as `Dataset.open`."""
     unischema = read_petastorm_schema(root) if use_unischema else None
-    return _open_plain(root, _parquet_files(root), unischema, leave_out_nested, missing_as_null)
+    files = parquet_files(root)
+    return replace(_open_plain(root, files.paths, unischema, leave_out_nested, missing_as_null), passed_over=files.passed_over)
 
 
-def _parquet_files(root: Location) -> list[str]:
-    if (root / "_delta_log").exists():
-        raise DatasetInvalid(f"{root.url}: a Delta table, whose files also hold rows that were deleted; write it out as Parquet")
-    paths = [path for path, info in root.walk() if info.type == pafs.FileType.File and path.endswith((".parquet", ".parq"))]
-    if not paths:
-        raise DatasetNotFound(f"{root.url}: no Parquet files there; a dataset is a directory with files named *.parquet")
-    return paths
+def _open_file(file: Location, *, use_unischema: bool, leave_out_nested: bool) -> Dataset:
+    root = file.parent
+    table = lakehouse_above(file) or lakehouse_above(root)
+    if table is not None:
+        warnings.warn(f"{file.url} is one file of {table}", stacklevel=3)
+    unischema = read_petastorm_schema(root) if use_unischema else None
+    return _open_plain(root, [file.name], unischema, leave_out_nested)
 
 
 def _open_plain(

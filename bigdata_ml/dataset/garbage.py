@@ -23,4 +23,5 @@ def collect_garbage(url: str | PathLike[str]) -> list[str]:
     root = locate(url)
     if not (root / MANIFEST).exists():
         raise DatasetNotFound(f"{root.url}: no dataset with a manifest is there")
-    return sweep(root, oldest=newest(root), find_live=lambda: live_publications(root))
+    within = root.confined()
+    return sweep(within, oldest=newest(within), find_live=lambda: live_publications(root))

@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-import pyarrow.fs as pafs
-
 from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, METADATA, QUARANTINE
 from bigdata_ml.dataset.manifest import Manifest
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.errors import JobRefused, MetadataUnreadable
-from bigdata_ml.storage import Location
+from bigdata_ml.storage import Entry, Location, list_tree
 from bigdata_ml.storage.exchange import put_later, put_new, put_over
 
 __all__ = ["commit", "files_of", "generations", "has_publication", "left_behind", "manifest_of", "newest", "sweep"]
@@ -160,8 +158,8 @@ def _is_stray(path: str, live: set[str]) -> bool:
     return publication is not None and publication not in live and mine
 
 
-def _is_left_aside(path: str, info: pafs.FileInfo) -> bool:
-    return bool(_ASIDE.search(path)) and info.mtime_ns is not None and time.time() - info.mtime_ns / 1e9 > _ASIDE_SECONDS
+def _is_left_aside(path: str, found: Entry) -> bool:
+    return bool(_ASIDE.search(path)) and found.modified is not None and time.time() - found.modified / 1e9 > _ASIDE_SECONDS
 
 
 def _files_left(root: Location, number: int) -> set[str]:
@@ -172,8 +170,7 @@ def _files_left(root: Location, number: int) -> set[str]:
         return set()
 
 
-def _files(root: Location) -> Iterator[tuple[str, pafs.FileInfo]]:
-    start = len(root.path.rstrip("/")) + 1
-    for info in root.filesystem.get_file_info(pafs.FileSelector(root.path, recursive=True)):
-        if info.type == pafs.FileType.File:
-            yield info.path[start:], info
+def _files(root: Location) -> Iterator[tuple[str, Entry]]:
+    # What lies behind a link to a directory is not the dataset's.
+    for entry in list_tree(root, follow=False).files:
+        yield entry.path, entry

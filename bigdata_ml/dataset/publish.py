@@ -13,7 +13,6 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import pyarrow.fs as pafs
 import xxhash
 
 from bigdata_ml import __version__
@@ -39,7 +38,7 @@ from bigdata_ml.dataset.writer import PartFile
 from bigdata_ml.errors import DatasetInvalid, JobRefused
 from bigdata_ml.schema import Schema, stored_schema
 from bigdata_ml.shown import redacted_json
-from bigdata_ml.storage import Location, locate, writing
+from bigdata_ml.storage import Location, list_tree, locate, writing
 from bigdata_ml.storage.exchange import put_later
 
 __all__ = ["Contract", "Staging", "publish", "stage"]
@@ -106,7 +105,7 @@ def stage(url: str, *, replace: bool = False) -> Iterator[Staging]:
     before = newest(destination) if is_there or not has_rename else None
     find_live = partial(live_publications, destination)
     if is_there:
-        debris += [(destination / path).url for path in sweep(destination, oldest=0, find_live=find_live)]
+        debris += [(destination / path).url for path in sweep(destination.confined(), oldest=0, find_live=find_live)]
     beside = staging_place(destination, publication)
     root = beside if has_rename else destination
     try:
@@ -121,7 +120,7 @@ def stage(url: str, *, replace: bool = False) -> Iterator[Staging]:
     finally:
         if before is not None and destination.exists():
             # Nothing, if it was published; with its claim gone what was placed and is in no version is debris.
-            sweep(destination, oldest=0, find_live=find_live)
+            sweep(destination.confined(), oldest=0, find_live=find_live)
 
 
 def refuse_existing(destination: Location, *, replace: bool = False) -> None:
@@ -139,7 +138,7 @@ def refuse_existing(destination: Location, *, replace: bool = False) -> None:
 
 def _is_half_published(destination: Location) -> bool:
     """Whether all that is there carries a publication's id, as what a job on S3 left that died does."""
-    return all(info.type == pafs.FileType.Directory or has_publication(path) for path, info in _all_files(destination))
+    return all(has_publication(path) for path in _all_files(destination))
 
 
 def publish(
@@ -209,14 +208,14 @@ def _publish_in_place(
     staging: Staging, before: int, manifest: Manifest, table: RowGroups, placed: Sequence[str], pages: Mapping[str, bytes]
 ) -> None:
     """Place the files, put them in force, renew what only people and Petastorm look at, delete the version before the last."""
-    root, destination = staging.root, staging.destination
-    if root != destination:
+    root, destination = staging.root, staging.destination.confined()
+    if staging.root != staging.destination:
         with writing(destination):
             for folder in sorted({(destination / path).parent.path for path in placed}):
                 destination.filesystem.create_dir(folder, recursive=True)
             for path in placed:
                 (root / path).move(destination / path)
-    gone = set(placed) - {path for path, _ in _all_files(destination)}
+    gone = set(placed) - set(_all_files(destination))
     if gone:
         # What a publisher that stood still for long wrote may have been taken for debris.
         raise JobRefused(f"{(destination / min(gone)).url} is gone: another job took this one for dead; nothing was published")
@@ -228,7 +227,7 @@ def _publish_in_place(
         commit(destination, before, manifest)
         for put in renew:
             put()
-    sweep(destination, oldest=before, find_live=partial(live_publications, destination))
+    sweep(destination, oldest=before, find_live=partial(live_publications, staging.destination))
 
 
 def _all_pages(root: Location, manifest: Manifest, table: RowGroups, pages: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -279,16 +278,14 @@ def _side_file(root: Location, path: str) -> SideFile:
 
 
 def _delete_failed_attempts(staging: Staging, wanted: set[str]) -> None:
-    for path, info in _all_files(staging.root):
+    for path in _all_files(staging.root):
         mine = staging.root != staging.destination or has_publication(path) == staging.publication
-        if info.type == pafs.FileType.File and mine and path not in wanted:
+        if mine and path not in wanted:
             (staging.root / path).delete()
 
 
-def _all_files(root: Location) -> Iterator[tuple[str, pafs.FileInfo]]:
-    start = len(root.path) + 1
-    for info in root.filesystem.get_file_info(pafs.FileSelector(root.path, recursive=True)):
-        yield info.path[start:], info
+def _all_files(root: Location) -> list[str]:
+    return [one.path for one in list_tree(root, follow=False).files]
 
 
 def _verify(root: Location, files: Sequence[PartFile], footers: Sequence[Footer], contract: Contract) -> None:

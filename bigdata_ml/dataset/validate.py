@@ -21,6 +21,7 @@ from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
 from bigdata_ml.dataset.pandas_index import is_pandas_index
 from bigdata_ml.dataset.parquet_file import parquet_file
+from bigdata_ml.dataset.parquet_files import is_named_parquet
 from bigdata_ml.dataset.petastorm_metadata import read_petastorm_row_groups, read_petastorm_schema
 from bigdata_ml.dataset.petastorm_writing import row_groups_by_file
 from bigdata_ml.dataset.quarantine import count_quarantine
@@ -28,7 +29,7 @@ from bigdata_ml.dataset.table_check import contract_problems
 from bigdata_ml.errors import DatasetInvalid, DecodeFailed, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import stored_schema
 from bigdata_ml.schema.converting import is_held_as
-from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage import Location, list_tree, locate
 
 __all__ = ["Finding", "validate"]
 
@@ -104,7 +105,7 @@ def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
     """What the metadata say of each other, and files that nobody published."""
     manifest = dataset.manifest
     if manifest is None:
-        if (dataset.location / METADATA).exists():
+        if (dataset.location / METADATA).exists() and not (dataset.location / MANIFEST).exists():
             text = "the other metadata are there; without it the dataset is read as plain Parquet"
             yield Finding("missing_file", (dataset.location / MANIFEST).url, text)
         return
@@ -124,9 +125,9 @@ def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
     # What was replaced, or is being published, is no reader's of the manifest; a reader by glob is told so in the documentation.
     listed = set(dataset.row_groups.files)
     listed |= left_behind(dataset.location, listed)
-    for path, info in dataset.location.walk():
-        if info.type == pafs.FileType.File and path.endswith(".parquet") and path not in listed:
-            yield Finding("unlisted_file", (dataset.location / path).url, "a reader by glob finds rows nobody published")
+    for one in list_tree(dataset.location).visible:
+        if is_named_parquet(one.path) and one.path not in listed and not one.same_as:
+            yield Finding("unlisted_file", (dataset.location / one.path).url, "a reader by glob finds rows nobody published")
 
 
 def _petastorm_findings(dataset: Dataset) -> Iterator[Finding]:

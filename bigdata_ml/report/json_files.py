@@ -10,6 +10,8 @@ from typing import Any
 
 from bigdata_ml.dataset.json_check import parse_json
 from bigdata_ml.errors import MetadataUnreadable
+from bigdata_ml.storage.durable import replace_file
+from bigdata_ml.storage.local import read_regular
 
 __all__ = ["Lines", "append_line", "read_json", "read_lines", "write_bytes", "write_json", "write_lines"]
 
@@ -23,11 +25,9 @@ class Lines:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace the file by one rename, making the directories above it: readers see the old file or the new one."""
+    """Replace the file by one rename, synced, making the directories above it: readers see the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(data)
-    os.replace(beside, path)
+    replace_file(path, lambda file: file.write(data))
 
 
 def write_json(path: Path, written: Mapping[str, Any]) -> None:
@@ -43,7 +43,7 @@ def read_json(path: Path) -> dict[str, Any]:
         MetadataUnreadable: a file that cannot be read or holds no JSON object, naming it.
     """
     try:
-        found = parse_json(path.read_bytes())
+        found = parse_json(read_regular(path))
     except (OSError, ValueError) as error:
         raise MetadataUnreadable(f"{path}: cannot be read as JSON ({error}); delete it or write it again") from error
     if not isinstance(found, dict):
@@ -54,7 +54,9 @@ def read_json(path: Path) -> dict[str, Any]:
 def append_line(path: Path, written: Mapping[str, Any]) -> None:
     """Add a line and wait until the disk has it; a line torn by an earlier death is cut off first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
+    # Not through a link, and never waiting for a FIFO.
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    with os.fdopen(descriptor, "a+b") as file:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
         file.write(_line(written))
@@ -75,7 +77,7 @@ def read_lines(path: Path) -> Lines:
     """
     if not path.exists():
         return Lines((), None)
-    *whole, last = path.read_bytes().split(b"\n")
+    *whole, last = read_regular(path).split(b"\n")
     objects = []
     for number, line in enumerate(whole, start=1):
         try:

@@ -10,6 +10,7 @@ import pyarrow.fs as pafs
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.shown import refuse_credentials
 from bigdata_ml.storage.client import storage_client
+from bigdata_ml.storage.local import LocalFiles
 from bigdata_ml.storage.location import Location
 
 __all__ = ["locate_by_fsspec", "place_in"]
@@ -40,6 +41,8 @@ def place_in(filesystem: Any, url: str, path: str) -> Location:
     if not isinstance(filesystem, pafs.FileSystem):
         path = filesystem._strip_protocol(url)
         filesystem = pafs.PyFileSystem(_Handler(filesystem))
+    if isinstance(filesystem, pafs.LocalFileSystem):
+        filesystem = LocalFiles()
     return Location(url.rstrip("/"), filesystem, path.rstrip("/") or path)
 
 

@@ -3,10 +3,12 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from bigdata_ml.errors import StorageUnavailable
+from bigdata_ml.storage.durable import sync_directory, written_aside
 from bigdata_ml.storage.location import Location, writing
 
 __all__ = ["put_later", "put_new", "put_over"]
@@ -78,6 +80,15 @@ def _put_by_rename(place: Location, data: bytes, *, over: bool) -> None:
 @contextmanager
 def _aside(place: Location, data: bytes) -> Iterator[Location]:
     """Write the bytes beside their place, under a name that is theirs for the body."""
+    if place.is_local:
+        with writing(place):
+            place.filesystem.create_dir(place.parent.path, recursive=True)
+        with ExitStack() as stack:
+            # Not `writing` around the body, whose own errors are the caller's.
+            with writing(place):
+                path = stack.enter_context(written_aside(Path(place.path), lambda file: file.write(data)))
+            yield place.parent / path.name
+        return
     aside = place.parent / f".{place.name}.{uuid.uuid4().hex[:8]}"
     try:
         aside.write_bytes(data)
@@ -93,9 +104,11 @@ def _rename(aside: Location, place: Location, *, over: bool) -> None:
             _inner(place).mv(aside.path, place.path, overwrite=over)
         elif over:
             os.replace(aside.path, place.path)
+            sync_directory(Path(place.parent.path))
         else:
             # A link, unlike a rename, takes nobody's place.
             os.link(aside.path, place.path)
+            sync_directory(Path(place.parent.path))
     except OSError:
         if not over and place.exists():
             raise FileExistsError(place.path) from None

@@ -3,10 +3,11 @@
 import os
 from urllib.parse import unquote
 
-import pyarrow.fs as pafs
+from pyarrow.fs import PyFileSystem
 
 from bigdata_ml.shown import refuse_credentials
 from bigdata_ml.storage.hdfs import hdfs_handler
+from bigdata_ml.storage.local import LocalFiles
 from bigdata_ml.storage.location import Location
 from bigdata_ml.storage.s3 import s3_handler
 from bigdata_ml.storage.webhdfs import webhdfs_handler
@@ -36,7 +37,7 @@ def locate(url: str | os.PathLike[str]) -> Location:
         raise ValueError("an empty URL names no path")
     if "://" not in text and not text.startswith("file:"):
         path = os.path.abspath(text)
-        return Location(path, pafs.LocalFileSystem(), path)
+        return Location(path, LocalFiles(), path)
     refuse_credentials(text)
     scheme, authority, path = _split(text.rstrip("/"))
     if scheme not in SCHEMES:
@@ -47,11 +48,11 @@ def locate(url: str | os.PathLike[str]) -> Location:
         if authority not in ("", "localhost"):
             raise ValueError(f"{text}: names the host {authority!r}; write file:///{authority}{path} for a local path")
         path = os.path.abspath(unquote(path))
-        return Location(path, pafs.LocalFileSystem(), path)
+        return Location(path, LocalFiles(), path)
     if scheme == "s3":
-        return Location(text.rstrip("/"), pafs.PyFileSystem(s3_handler(url=text)), authority + path)
+        return Location(text.rstrip("/"), PyFileSystem(s3_handler(url=text)), authority + path)
     handler = hdfs_handler(authority, url=text) if scheme == "hdfs" else webhdfs_handler(authority, url=text)
-    return Location(text.rstrip("/"), pafs.PyFileSystem(handler), path)
+    return Location(text.rstrip("/"), PyFileSystem(handler), path)
 
 
 def _split(url: str) -> tuple[str, str, str]:

@@ -1,13 +1,16 @@
 """A place in a filesystem, whichever it is."""
 
+import os
 import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
+from bigdata_ml.storage.durable import sync_file
+from bigdata_ml.storage.local import LocalFiles
 
 __all__ = ["Location", "is_hidden", "reading", "way_out", "writing"]
 
@@ -60,23 +63,13 @@ class Location:
         """Whether a directory is there."""
         return bool(self.info().type == pafs.FileType.Directory)
 
-    def walk(self, *, hidden: bool = False) -> Iterator[tuple[str, pafs.FileInfo]]:
-        """Yield (path relative to this one, info) of every visible file and directory below, or of all, sorted by path.
+    def is_file(self) -> bool:
+        """Whether a file is there that can be read: no directory, FIFO, socket or device."""
+        return bool(self.info().type == pafs.FileType.File)
 
-        Names that begin with `_` or `.` are hidden, as they are to Spark and Hadoop; Hive keys (`_year=2013`) are not.
-
-        Raises:
-            StorageUnavailable: the filesystem does not answer.
-        """
-        try:
-            found = self.filesystem.get_file_info(pafs.FileSelector(self.path, recursive=True))
-        except OSError as error:
-            raise StorageUnavailable(f"{self.url} cannot be listed: {error}{way_out(error)}") from error
-        start = len(self.path.rstrip("/")) + 1
-        for info in sorted(found, key=lambda one: str(one.path)):
-            relative = info.path[start:]
-            if hidden or not is_hidden(relative):
-                yield relative, info
+    def confined(self) -> "Location":
+        """Return this place on a filesystem that opens, writes and deletes nothing outside of it; stores have no links."""
+        return replace(self, filesystem=LocalFiles(within=self.path)) if self.is_local else self
 
     def read_bytes(self) -> bytes:
         """Return the whole file."""
@@ -93,6 +86,8 @@ class Location:
             self.filesystem.create_dir(posixpath.dirname(self.path), recursive=True)
             with self.filesystem.open_output_stream(self.path) as stream:
                 stream.write(data)
+            if self.is_local:
+                sync_file(self.path)
 
     def move(self, target: "Location") -> None:
         """Rename to `target`, which lies on the same filesystem and does not exist."""
@@ -100,11 +95,22 @@ class Location:
 
     def delete(self) -> None:
         """Delete the file or the directory with all that is in it, if there is one; another may be deleting it, too."""
+        if self.is_local:
+            self._delete_local()
+            return
         kind = self.info().type
         with suppress(FileNotFoundError):
             if kind == pafs.FileType.Directory:
                 self.filesystem.delete_dir(self.path)
             elif kind != pafs.FileType.NotFound:
+                self.filesystem.delete_file(self.path)
+
+    def _delete_local(self) -> None:
+        # A link is deleted, not what it leads to; one to nothing is there, too.
+        with suppress(FileNotFoundError):
+            if os.path.isdir(self.path) and not os.path.islink(self.path):
+                self.filesystem.delete_dir(self.path)
+            elif os.path.lexists(self.path):
                 self.filesystem.delete_file(self.path)
 
 

@@ -16,7 +16,7 @@ from tiny import SPLITS, contract_of, make_rows, publish_dataset, replace_datase
 from bigdata_ml.dataset import Dataset, collect_garbage, publish, stage, validate
 from bigdata_ml.errors import ChecksumMismatch, DatasetNotFound, JobRefused
 from bigdata_ml.reader import Reader, ReadOptions, open_reader
-from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage import Location, list_tree, locate
 from bigdata_ml.storage.exchange import put_new, put_over
 
 every_store = pytest.mark.parametrize("store", STORES)
@@ -138,7 +138,7 @@ def test_a_new_version_takes_the_place_of_the_old_one(published: Dataset) -> Non
         assert_reads_each_row_once(lambda after=after: reader(after), range(1000, 1000 + rows))  # type: ignore[misc]
     assert (place / "_bigdata_ml/quality.html").read_bytes() == b"7 rows"
     collect_garbage(place.url)
-    assert [path for path, _ in place.walk() if path.endswith(".parquet")] == after.row_groups.files
+    assert [one.path for one in list_tree(place).visible if one.path.endswith(".parquet")] == after.row_groups.files
     assert children(place.parent) == {place.name}
 
 
@@ -152,7 +152,7 @@ def test_of_two_new_versions_at_once_one_wins_and_the_other_says_so(published: D
             publish(staging, [part], contract_of(3), quarantine=[], pages={})
     assert Dataset.open(place.url).rows == 9
     assert validate(place.url) == []
-    assert not any("/x." in path for path, _ in place.walk())
+    assert not any("/x." in one.path for one in list_tree(place).visible)
 
 
 # Of 16 calls on HDFS, and of all 8 on S3, which has no rename.
@@ -183,7 +183,7 @@ def test_of_several_that_put_a_file_as_the_first_one_succeeds(place: str) -> Non
     put_over(file, b"three")
     assert file.read_bytes() == b"three"
     put_over(locate(place) / "b/new", b"four")
-    assert [path for path, info in locate(place).walk() if info.type == pafs.FileType.File] == ["a/first", "b/new"]
+    assert [one.path for one in list_tree(locate(place)).visible] == ["a/first", "b/new"]
     assert children(locate(place) / "a") == {"first"}
 
 

@@ -12,7 +12,7 @@ from native import Cluster
 from PIL import Image
 
 from bigdata_ml.dataset import Dataset, validate
-from bigdata_ml.storage import locate
+from bigdata_ml.storage import list_tree, locate
 
 ROOT = Path(__file__).parents[2]
 SPARK_SUBMIT = Path(pyspark.__file__).parent / "bin/spark-submit"
@@ -87,6 +87,6 @@ def test_a_table_of_one_session_is_read_by_another_through_the_metastore(hive: C
     script = tmp_path / "table.py"
     script.write_text(HIVE_TABLE)
     submit(hive, "--master", "local[1]", str(script), "write")
-    files = [path for path, info in locate(f"{hive.hdfs}/warehouse/animals").walk() if info.is_file]
+    files = [one.path for one in list_tree(locate(f"{hive.hdfs}/warehouse/animals")).visible]
     assert {path.partition("/")[0] for path in files} == {"legs=4", "legs=6"}
     submit(hive, "--master", "local[1]", str(script), "read")

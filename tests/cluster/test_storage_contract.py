@@ -8,7 +8,7 @@ import pytest
 from stores import STORES
 
 from bigdata_ml.errors import StorageUnavailable
-from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage import Location, list_tree, locate
 
 every_store = pytest.mark.parametrize("store", STORES)
 # S3 has neither directories nor a rename that is one step.
@@ -17,7 +17,7 @@ ODD_NAMES = ("with space", "ümläut", "a%20b", "hash#LATEST", "what?", "key=val
 
 
 def visible(place: Location) -> dict[str, tuple[str, int | None]]:
-    return {path: (info.type.name, info.size) for path, info in place.walk() if info.type == pafs.FileType.File}
+    return {one.path: ("File", one.size) for one in list_tree(place).visible}
 
 
 @every_store

@@ -177,10 +177,10 @@ def test_a_directory_without_parquet_is_not_found(tmp_path: Path) -> None:
         Dataset.open(tmp_path)
 
 
-def test_a_file_is_no_dataset(tmp_path: Path) -> None:
+def test_one_file_opens(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(DatasetNotFound, match="this is a file"):
-        Dataset.open(tmp_path / "x.parquet")
+    (tmp_path / "notes.md").write_text("not looked at")
+    assert Dataset.open(tmp_path / "x.parquet").rows == 1
 
 
 def test_a_row_group_table_of_another_publication_is_refused(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from bigdata_ml.compat.petastorm.errors import PetastormMetadataError
 from bigdata_ml.dataset.layout import COMMON_METADATA, SUMMARY_METADATA
+from bigdata_ml.dataset.parquet_files import parquet_files as files_of_directory
 from bigdata_ml.errors import DatasetNotFound
 from bigdata_ml.storage import Location
 
@@ -20,12 +20,12 @@ def parquet_files(root: Location) -> list[str]:
 
     Raises:
         DatasetNotFound: there are none.
+        DatasetInvalid: as `Dataset.open` of what cannot be read in a directory.
     """
-    found = root.walk() if root.is_directory() else ()
-    paths = [path for path, info in found if info.type == pafs.FileType.File and path.endswith((".parquet", ".parq"))]
-    if not paths:
+    if not root.is_directory():
         raise DatasetNotFound(f"{root.url}: no Parquet files; write the dataset there first")
-    return paths
+    # Petastorm counts row groups in the order of their files' names.
+    return sorted(files_of_directory(root).paths)
 
 
 def kept_keys(root: Location) -> dict[bytes, bytes]:

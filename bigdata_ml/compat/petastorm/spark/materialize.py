@@ -11,13 +11,11 @@ from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING
 
-import pyarrow.fs as pafs
-
 from bigdata_ml.compat.petastorm.spark.columns import Precision, readable_columns
 from bigdata_ml.compat.petastorm.spark.fingerprint import reader_url
 from bigdata_ml.dataset.footers import read_footers
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound
-from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage import Location, list_tree, locate
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -150,7 +148,7 @@ def check_rows_seen(place: Location, rows: int) -> None:
 def _parquet_files(place: Location) -> list[str]:
     if not place.is_directory():
         return []
-    return [path for path, info in place.walk() if info.type == pafs.FileType.File and path.endswith(".parquet")]
+    return [one.path for one in list_tree(place).visible if one.path.endswith(".parquet")]
 
 
 def _log_small(root: Location, sizes: list[int]) -> None:

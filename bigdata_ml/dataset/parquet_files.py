@@ -1,0 +1,112 @@
+"""Which files of a directory are a dataset's: Parquet files by ending or content, in natural order; the others are named."""
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, StorageUnavailable
+from bigdata_ml.storage import Entry, Location, Tree, lakehouse_above, lakehouse_below, list_tree, natural_order, way_out
+
+__all__ = ["ParquetFiles", "is_named_parquet", "is_parquet", "parquet_files", "refuse_lakehouse"]
+
+_NAMED = re.compile(r".*\.(?:parquet|parq|pq)(?:\.(?:snappy|gz|gzip|zstd|zst|lz4|brotli|br))?", re.IGNORECASE)
+# Files of these endings are no Parquet, whatever is in them; there may be many, and each look costs a call to the store.
+_OTHERS = re.compile(
+    r".*\.(?:crc|csv|tsv|txt|md|html?|json|jsonl|ya?ml|xml|log|py|ipynb|jpe?g|png|gif|bmp|tiff?|webp|tar|gz|tgz|zip|bz2|xz|orc|avro|pdf)",
+    re.IGNORECASE,
+)
+_MAGIC = b"PAR1"
+_THREADS, _SHOWN = 16, 5
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetFiles:
+    """The data files of a directory.
+
+    Attributes:
+        paths: relative to it, in natural order.
+        passed_over: what is not read, by why: `hidden`, `not_parquet`, `linked_again`.
+    """
+
+    paths: list[str]
+    passed_over: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def is_named_parquet(path: str) -> bool:
+    """Whether a file's name ends like a Parquet file's: .parquet, .PARQUET, .parq, .pq, .parquet.snappy."""
+    return _NAMED.fullmatch(path) is not None
+
+
+def parquet_files(root: Location) -> ParquetFiles:
+    """Return the Parquet files below a directory; files that are none, and files that are there twice, are warned of by name.
+
+    Files of other endings, or none, as Hive writes them, are Parquet files if their content begins and ends as one's does.
+
+    Raises:
+        DatasetNotFound: there are none.
+        DatasetInvalid: a table of Iceberg, Delta or Hudi, or a part of one; a link to nothing, a FIFO or a name that is not
+            UTF-8, by name.
+        StorageUnavailable: the store does not answer.
+    """
+    tree = list_tree(root)
+    refuse_lakehouse(root, tree)
+    visible = tree.visible
+    for one in visible:
+        if one.obstacle:
+            raise DatasetInvalid(f"{(root / one.path).url}: it {_sentence(one)}; delete it, or put the file there")
+    again = [*((one.path, one.same_as) for one in visible if one.same_as), *tree.linked_again]
+    named = [one for one in visible if not one.same_as]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        answers = pool.map(lambda one: is_parquet(root / one.path, one.path, one.size), named)
+        found = {one.path for one, answer in zip(named, answers, strict=True) if answer}
+    others = [one.path for one in named if one.path not in found]
+    if not found:
+        there = f"; there are {_some(others)}" if others else ""
+        raise DatasetNotFound(f"{root.url}: no Parquet files there{there}; a dataset is a directory with Parquet files")
+    if others:
+        warnings.warn(f"{root.url}: {len(others)} files are no Parquet files and are not read: {_some(others)}", stacklevel=4)
+    if again:
+        links = _some(f"{path} is {other}" for path, other in again)
+        warnings.warn(f"{root.url}: what links lead to again is read once: {links}", stacklevel=4)
+    counts = {"hidden": len(tree.files) - len(visible), "not_parquet": len(others), "linked_again": len(again)}
+    return ParquetFiles(natural_order(found), {why: count for why, count in counts.items() if count})
+
+
+def refuse_lakehouse(root: Location, tree: Tree) -> None:
+    """Raise DatasetInvalid if a directory is, holds or is part of a table of Iceberg, Delta or Hudi."""
+    found = lakehouse_below(root, tree) or lakehouse_above(root)
+    if found is not None:
+        raise DatasetInvalid(found)
+
+
+def _sentence(one: Entry) -> str:
+    return one.obstacle if not one.obstacle.startswith("its ") else f"cannot be read: {one.obstacle}"
+
+
+def is_parquet(place: Location, name: str, size: int) -> bool:
+    """Whether a file of so many bytes is Parquet: by its name, or else by how it begins and ends, which is looked at.
+
+    Raises:
+        StorageUnavailable: it cannot be read.
+    """
+    if is_named_parquet(name):
+        return True
+    if size < len(_MAGIC) * 3 or _OTHERS.fullmatch(name):
+        return False
+    try:
+        with place.filesystem.open_input_file(place.path) as stream:
+            if stream.read(len(_MAGIC)) != _MAGIC:
+                return False
+            stream.seek(size - len(_MAGIC))
+            return bool(stream.read(len(_MAGIC)) == _MAGIC)
+    except OSError as error:
+        raise StorageUnavailable(f"{place.url} cannot be read: {error}{way_out(error)}") from error
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = list(names)
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more
