@@ -22,6 +22,7 @@ __all__ = ["Shown", "asked_for", "image_quality", "pictures_of", "refused_rows",
 
 # Reason or warning → rule. In the order in which a file is judged.
 RULES = {
+    "unreadable": "a link to nothing, no regular file, a name that is not UTF-8, or a member that its archive does not give",
     "empty": "the file has no bytes",
     "wrong_type": "the file's first bytes are those of no image format that is decoded",
     "too_many_pixels": "its header says more pixels than --max-pixels; it is not decoded",
@@ -51,8 +52,10 @@ RULES = {
     "empty_class": "a class folder without files",
     "hidden": "its name, or a folder's, begins with _ or .; it is not looked at, nor counted among the files found",
     "unfinished": "its name ends in ._COPYING_, as of a file that is still being put on HDFS; likewise",
+    "linked_again": "a link to a folder, or to an archive, that is read under another path",
+    "other_ending": "its name does not end as those of such a source's files do; it is not looked at",
 }
-_BROKEN = ("empty", "wrong_type", "too_many_pixels", "metadata_bomb", "truncated", "undecodable")
+_BROKEN = ("unreadable", "empty", "wrong_type", "too_many_pixels", "metadata_bomb", "truncated", "undecodable")
 _OF_LABELS = ("label_missing", "label_conflict", "near_label_conflict", "empty_class")
 _OF_LOOKS = ("near_duplicate", "near_label_conflict", "not_compared", "near_crowd")
 _SAME = ("label_missing", "label_conflict", "duplicate")
@@ -67,6 +70,8 @@ _NOTICED = (
     "empty_class",
     "hidden",
     "unfinished",
+    "linked_again",
+    "other_ending",
 )
 
 _SAMPLES = 24

@@ -67,7 +67,9 @@ class Inspection:
 
 
 def inspect_images(files: DataFrame, inspection: Inspection) -> DataFrame:
-    """Decode every file of `files` (path, label, content) once and say what was found: `INSPECTED`.
+    """Decode every file of `files` once and say what was found: `INSPECTED`.
+
+    `files` has path, label, content, and `obstacle`, which says why a file cannot be read, where a source knows of such.
 
     `reason` is null for an image that is kept. `content` then holds the bytes to store, pixels where the encoding is `raw`,
     and `height`, `width`, `channels` are theirs; `sums`, `squares`, `least` and `greatest` are their pixels', by channel
@@ -75,7 +77,8 @@ def inspect_images(files: DataFrame, inspection: Inspection) -> DataFrame:
     hash (null below 32 pixels and for images that show nothing). A refused row has no content, but a thumbnail if one can be had,
     and what was counted if it was decoded.
     """
-    return files.select("path", "label", "content").mapInArrow(partial(_inspect_batches, inspection=inspection), INSPECTED)
+    asked = [name for name in ("path", "label", "content", "obstacle") if name in files.columns]
+    return files.select(*asked).mapInArrow(partial(_inspect_batches, inspection=inspection), INSPECTED)
 
 
 def inspect_packs(packs: Packs, inspection: Inspection) -> DataFrame:
@@ -138,7 +141,9 @@ def _inspect_batches(batches: Iterator[pa.RecordBatch], inspection: Inspection) 
         yield pa.RecordBatch.from_arrays([pa.array([row.get(name) for row in rows], _ARROW[name]) for name in names], names)
 
 
-def _inspect(path: str, content: bytes, inspection: Inspection, label: str | None = None) -> dict[str, Any]:
+def _inspect(
+    path: str, content: bytes, inspection: Inspection, label: str | None = None, obstacle: str | None = None
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         "path": path,
         "label": label,
@@ -146,6 +151,8 @@ def _inspect(path: str, content: bytes, inspection: Inspection, label: str | Non
         "sha256": hashlib.sha256(content).hexdigest(),
         "warnings": [],
     }
+    if obstacle is not None:
+        return {**row, **_refusal(ImageRefused("unreadable", obstacle), None)}
     try:
         decoded = decode_picture(content, inspection.rules)
     except ImageRefused as refused:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Literal
 
-import pyarrow.fs as pafs
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -44,7 +43,7 @@ def any_images(spark: SparkSession, url: str, *, kind: ImageFormat = "auto", lab
     """
     if kind == "auto":
         place = locate(url)
-        kind = "archives" if is_archive(place.name) and place.info().type == pafs.FileType.File else "files"
+        kind = "archives" if is_archive(place.name) and place.is_file() else "files"
     if kind == "files":
         return images(spark, url, label_from=label_from)
     listing = list_source(url)

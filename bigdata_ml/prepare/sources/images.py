@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -14,7 +13,7 @@ from bigdata_ml.prepare.session import spark_path
 from bigdata_ml.prepare.sources.files import ImageFiles, labelled
 from bigdata_ml.prepare.sources.listing import LISTED, Listing
 from bigdata_ml.prepare.sources.packed import Packs, Stretch, packs, packs_for, packs_of
-from bigdata_ml.storage import Location, is_hidden, locate
+from bigdata_ml.storage import Entry, Location, is_hidden, lakehouse_below, list_tree, locate
 
 __all__ = ["images", "packs_listed"]
 
@@ -37,6 +36,7 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
         spark: the session.
         url: a folder, whose files are taken at any depth; or a glob: `*` and `?` match within a name, `[…]` one character,
             `**` any folders. Hidden files (`_…`, `.…`) and unfinished ones (`…._COPYING_`) are not looked at, but counted.
+            A link to a folder is followed once; what cannot be read, as a link to nothing, is found and refused.
         label_from: `folder` takes the name of the folder a file lies in, `none` nothing; else the URL of a CSV or JSON file of
             labels: see `labelled`.
 
@@ -47,17 +47,18 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
     if not root.is_directory():
         raise JobRefused(f"{root.url}: there is no such folder; --source must name a folder of images")
     when = time.time_ns()
-    found = list(root.walk(hidden=True))
-    folders = {path for path, info in found if info.type == pafs.FileType.Directory and "/" not in path and not is_hidden(path)}
-    if pattern is not None:
-        found, folders = [one for one in found if pattern.fullmatch(one[0])], set()
-    everything = [(path, info) for path, info in found if info.type == pafs.FileType.File]
-    visible = [(path, info) for path, info in everything if not is_hidden(path)]
-    files = [(path, info) for path, info in visible if not path.endswith(_COPYING)]
+    tree = list_tree(root)
+    table = lakehouse_below(root, tree)
+    if table is not None:
+        raise JobRefused(table)
+    folders = {path for path in tree.folders if "/" not in path and not is_hidden(path)} if pattern is None else set()
+    everything = [one for one in tree.files if pattern is None or pattern.fullmatch(one.path)]
+    visible = [one for one in everything if not is_hidden(one.path)]
+    files = [one for one in visible if not one.path.endswith(_COPYING)]
     if not files:
         where = f"that match {url}" if pattern is not None else "there; images are looked for in its folders, at any depth"
         raise JobRefused(f"{root.url}: no files {where}")
-    size = sum(info.size for _, info in files)
+    size = sum(one.size for one in files)
     unread = None if pattern is None and _is_for_spark(root, files) else _packs(spark, root, files, size)
     return ImageFiles(
         rows=labelled(spark, unread.read() if unread else _read_by_spark(spark, root, files), label_from),
@@ -65,19 +66,28 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
         bytes=size,
         packs=unread,
         label_from=label_from,
-        empty_classes=tuple(sorted(folders - {path.split("/")[0] for path, _ in files})),
-        passed_over={"hidden": len(everything) - len(visible), "unfinished": len(visible) - len(files)},
-        listing=Listing(root, _listed(files), when),
+        empty_classes=tuple(sorted(folders - {one.path.split("/")[0] for one in files})),
+        passed_over={
+            "hidden": len(everything) - len(visible),
+            "unfinished": len(visible) - len(files),
+            "linked_again": len(tree.linked_again) if pattern is None else 0,
+        },
+        listing=Listing(root, _listed(files), when, {one.path: one.obstacle for one in files if one.obstacle}),
     )
 
 
 def packs_listed(spark: SparkSession, listing: Listing, files: Iterable[tuple[str, int]]) -> Packs:
     """Return the packs of some files of a listing, given by path and size; one that is gone or has another size ends the job."""
-    return packs_of(spark, packs(Stretch(f"{listing.root.url}/{path}", path, 0, -1, size) for path, size in files))
+    known = listing.obstacles
+    return packs_of(spark, packs(_stretch(listing.root, path, size, known.get(path, "")) for path, size in files))
 
 
-def _listed(files: list[tuple[str, pafs.FileInfo]]) -> pa.Table:
-    rows = [(path, info.size, info.mtime_ns) for path, info in files]
+def _stretch(root: Location, path: str, size: int, obstacle: str) -> Stretch:
+    return Stretch(f"{root.url}/{path}", path, 0, -1, size, obstacle=obstacle)
+
+
+def _listed(files: list[Entry]) -> pa.Table:
+    rows = [(one.path, one.size, one.modified) for one in files]
     columns = zip(*rows, strict=True)
     return pa.Table.from_arrays([pa.array(one, field.type) for one, field in zip(columns, LISTED, strict=True)], schema=LISTED)
 
@@ -105,23 +115,23 @@ def _one_of(token: str) -> str:
     return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
 
 
-def _is_for_spark(root: Location, files: list[tuple[str, pafs.FileInfo]]) -> bool:
+def _is_for_spark(root: Location, files: list[Entry]) -> bool:
     few = len(files) <= _MOST_FILES_OF_SPARK
-    return few and root.url.startswith("hdfs://") and not any(":" in path for path, _ in files)
+    return few and root.url.startswith("hdfs://") and not any(":" in one.path or one.obstacle for one in files)
 
 
-def _packs(spark: SparkSession, root: Location, files: list[tuple[str, pafs.FileInfo]], size: int) -> Packs:
-    stretches = (Stretch(f"{root.url}/{path}", path, 0, -1, info.size) for path, info in files)
+def _packs(spark: SparkSession, root: Location, files: list[Entry], size: int) -> Packs:
+    stretches = (_stretch(root, one.path, one.size, one.obstacle) for one in files)
     return packs_of(spark, packs_for(spark, stretches, files=len(files), size=size))
 
 
-def _read_by_spark(spark: SparkSession, root: Location, files: list[tuple[str, pafs.FileInfo]]) -> DataFrame:
+def _read_by_spark(spark: SparkSession, root: Location, files: list[Entry]) -> DataFrame:
     read = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(spark_path(spark, root))
     # Spark writes file:/a where it was given file:///a, so the root is found by its path.
     relative = F.element_at(F.split("path", _quoted(f"{root.path}/"), 2), 2)
     rows = read.where("length > 0").select(relative.alias("path"), F.col("content"))
     # Spark passes over files without a byte; they are to be refused, not overlooked.
-    empty = [(path,) for path, info in files if info.size == 0]
+    empty = [(one.path,) for one in files if one.size == 0]
     if empty:
         rows = rows.union(spark.createDataFrame(empty, "path string").withColumn("content", F.lit("").cast("binary")))
     return rows

@@ -2,16 +2,15 @@
 
 import re
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage import Entry, Location, lakehouse_above, lakehouse_below, list_tree, locate
 
-__all__ = ["LISTED", "Listing", "list_source"]
+__all__ = ["LISTED", "Listing", "list_source", "refuse_unreadable"]
 
 LISTED = pa.schema([pa.field("path", pa.string()), pa.field("size", pa.int64()), pa.field("modified", pa.int64())])
 
@@ -25,12 +24,14 @@ class Listing:
     Attributes:
         root: what was listed: a folder, or a file by itself.
         files: columns `LISTED`: path below it, size in bytes, time of change in ns since 1970 (null where the store tells none).
+        obstacles: by path why a file cannot be read, such as a link to nothing; it is there with a size of 0.
         when: the moment in ns since 1970, by this machine's clock, before which nothing was listed.
     """
 
     root: Location
     files: pa.Table
     when: int
+    obstacles: Mapping[str, str] = field(default_factory=dict)
 
     def refuse_changed(self) -> None:
         """List the source again.
@@ -67,15 +68,39 @@ def list_source(url: str) -> Listing:
     return Listing(root, pa.table(dict(zip(LISTED.names, columns, strict=True)), schema=LISTED), when)
 
 
+def refuse_unreadable(place: Location) -> list[Entry]:
+    """Return the visible files that Spark finds at a place: of a directory, or a file itself.
+
+    Raises:
+        JobRefused: a link to nothing, a FIFO and the like, a name that is not UTF-8, a table of Iceberg, Delta or Hudi, or what
+            Spark would read twice, by another link.
+    """
+    if place.is_file():
+        return [Entry("", int(place.info().size))]
+    if not place.is_directory():
+        raise JobRefused(f"{place.url}: is no regular file and no directory; only these are read")
+    tree = list_tree(place)
+    table = lakehouse_below(place, tree) or lakehouse_above(place)
+    if table is not None:
+        raise JobRefused(table)
+    visible = tree.visible
+    for one in visible:
+        if one.obstacle:
+            raise JobRefused(f"{place.url}/{one.path}: {one.obstacle}; mend it or take it away")
+    again = [*((one.path, one.same_as) for one in visible if one.same_as), *tree.linked_again]
+    if again:
+        path, other = again[0]
+        raise JobRefused(f"{place.url}/{path}: is {other} by another link, whose rows would be read twice; take the link away")
+    return visible
+
+
 def _files(root: Location) -> Iterator[tuple[str, tuple[int, int | None]]]:
-    if not root.is_directory():
+    if root.is_file():
         info = root.info()
-        if info.type == pafs.FileType.File:
-            yield "", (int(info.size), info.mtime_ns)
-        return
-    for path, info in root.walk():
-        if info.type == pafs.FileType.File:
-            yield path, (int(info.size), info.mtime_ns)
+        yield "", (int(info.size), info.mtime_ns)
+    elif root.is_directory():
+        for one in list_tree(root).visible:
+            yield one.path, (one.size, one.modified)
 
 
 def _url(root: Location, path: str) -> str:

@@ -17,13 +17,25 @@ from pyspark.sql.types import StructType
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.storage import locate, way_out
 
-__all__ = ["READ", "Packs", "Stretch", "batches_of", "packed", "packs", "packs_for", "packs_of", "read_all", "unpacked"]
+__all__ = [
+    "READ",
+    "Packs",
+    "ReadFile",
+    "Stretch",
+    "batches_of",
+    "packed",
+    "packs",
+    "packs_for",
+    "packs_of",
+    "read_all",
+    "unpacked",
+]
 
 # From batches to batches, on the executors.
 Batches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-# Columns of what is read: path as it is called in messages and in the dataset, and the bytes.
-READ = "path string, content binary"
-_ARROW = pa.schema([pa.field("path", pa.string()), pa.field("content", pa.binary())])
+# Columns of what is read: path as it is called in messages and in the dataset, the bytes, and why there are none.
+READ = "path string, content binary, obstacle string"
+_ARROW = pa.schema([pa.field("path", pa.string()), pa.field("content", pa.binary()), pa.field("obstacle", pa.string())])
 _STRETCHES = pa.schema(
     {
         "url": pa.string(),
@@ -32,8 +44,11 @@ _STRETCHES = pa.schema(
         "length": pa.int64(),
         "size": pa.int64(),
         "packing": pa.string(),
+        "obstacle": pa.string(),
     }
 )
+# A file as it is read: path, bytes, and why there are none.
+ReadFile = tuple[str, bytes, str | None]
 # At most, in a task.
 _PACK_BYTES, _PACK_FILES = 32 << 20, 8192
 # Of a source that is small: so many tasks a core that none waits long for another, if each has something to do.
@@ -54,6 +69,7 @@ class Stretch:
         length: bytes that are stored; −1 is the whole file.
         size: bytes that come of it.
         packing: `plain`, or a zip's member `zip-stored` or `zip-deflated`.
+        obstacle: why it cannot be read, as a link to nothing; empty if it can.
     """
 
     url: str
@@ -62,6 +78,7 @@ class Stretch:
     length: int = -1
     size: int = 0
     packing: str = "plain"
+    obstacle: str = ""
 
 
 def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int = _PACK_FILES) -> Iterator[list[Stretch]]:
@@ -149,36 +166,46 @@ def _read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
             yield from batches_of(read_all(unpacked(blob.as_py())))
 
 
-def batches_of(files: Iterable[tuple[str, bytes]]) -> Iterator[pa.RecordBatch]:
-    """Yield (path, content) pairs as batches of a bounded number of bytes."""
-    paths: list[str] = []
-    contents: list[bytes] = []
+def batches_of(files: Iterable[ReadFile]) -> Iterator[pa.RecordBatch]:
+    """Yield files as batches of a bounded number of bytes."""
+    waiting: list[ReadFile] = []
     held = 0
-    for path, content in files:
-        paths.append(path)
-        contents.append(content)
-        held += len(content)
-        if held >= _BATCH_BYTES or len(paths) == _PACK_FILES:
-            yield pa.RecordBatch.from_arrays([pa.array(paths, pa.string()), pa.array(contents, pa.binary())], schema=_ARROW)
-            paths, contents, held = [], [], 0
-    if paths:
-        yield pa.RecordBatch.from_arrays([pa.array(paths, pa.string()), pa.array(contents, pa.binary())], schema=_ARROW)
+    for one in files:
+        waiting.append(one)
+        held += len(one[1])
+        if held >= _BATCH_BYTES or len(waiting) == _PACK_FILES:
+            yield _batch(waiting)
+            waiting, held = [], 0
+    if waiting:
+        yield _batch(waiting)
 
 
-def read_all(stretches: Iterable[Stretch]) -> Iterator[tuple[str, bytes]]:
-    """Yield (path, bytes) of each stretch; a file that several in a row lie in is opened once.
+def _batch(files: list[ReadFile]) -> pa.RecordBatch:
+    columns = zip(*files, strict=True)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(one, field.type) for one, field in zip(columns, _ARROW, strict=True)], schema=_ARROW
+    )
+
+
+def read_all(stretches: Iterable[Stretch]) -> Iterator[ReadFile]:
+    """Yield each stretch as it is read; a file that several in a row lie in is opened once.
+
+    A member of a zip that does not unpack to what the archive says of it has an obstacle, and the others are read.
 
     Raises:
-        JobRefused: a file that is gone, shorter than it was, or whose bytes cannot be unpacked.
+        JobRefused: a file that is gone, or shorter than it was.
     """
     opened, stream = "", None
     with ExitStack() as stack:
         for one in stretches:
+            if one.obstacle:
+                yield one.path, b"", one.obstacle
+                continue
             if one.url != opened:
                 stack.close()
                 stream = _opened(one, stack)
                 opened = one.url
-            yield one.path, _bytes_of(stream, one)
+            yield _read(stream, one)
 
 
 def _opened(one: Stretch, stack: ExitStack) -> Any:
@@ -189,16 +216,21 @@ def _opened(one: Stretch, stack: ExitStack) -> Any:
         raise JobRefused(f"{one.url}: cannot be opened: {error}{way_out(error) or _WAS_THERE}") from error
 
 
-def _bytes_of(stream: Any, one: Stretch) -> bytes:
+def _read(stream: Any, one: Stretch) -> ReadFile:
     try:
         if one.length < 0:
-            data = bytes(stream.read())
+            data = bytes(stream.read(one.size + 1))
             if len(data) != one.size:
-                raise EOFError(f"it has {len(data)} bytes, {one.size} were listed: it changes while the job reads it")
-            return data
+                found = "more" if len(data) > one.size else len(data)
+                raise EOFError(f"it has {found} bytes, {one.size} were listed: it changes while the job reads it")
+            return one.path, data, None
         stream.seek(one.offset)
-        return _PACKINGS[one.packing](stream, one)
-    except (OSError, zlib.error, EOFError) as error:
+        return one.path, _PACKINGS[one.packing](stream, one), None
+    except (zlib.error, EOFError) as error:
+        if one.packing != "plain":
+            return one.path, b"", f"the archive is damaged there: {error}"
+        raise JobRefused(f"{one.url}: {one.path} cannot be read: {error}") from error
+    except OSError as error:
         raise JobRefused(f"{one.url}: {one.path} cannot be read: {error}{way_out(error)}") from error
 
 

@@ -1,27 +1,27 @@
 """MNIST's IDX files (http://yann.lecun.com/exdb/mnist) and CIFAR's binary ones (https://www.cs.toronto.edu/~kriz/cifar.html)."""
 
-import gzip
 import io
 import re
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.fs as pafs
 from PIL import Image
 from pyspark.sql import DataFrame, SparkSession
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.sources.files import ImageFiles
-from bigdata_ml.storage import Location, locate, reading, way_out
+from bigdata_ml.prepare.sources.idx_file import read_idx_header, read_idx_items
+from bigdata_ml.storage import Location, Tree, list_tree, locate, reading
 
 __all__ = ["cifar", "idx"]
 
 _LABELLED = "path string, label string, content binary"
 _PICTURES = 4096
+# Of pixels, in a task.
+_PART_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,22 @@ def idx(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFi
         JobRefused: no such file, one that is no IDX file of uint8 pictures or is cut short, or labels missing or too few.
     """
     root = locate(url)
-    found = _files(root, r"images?[.-]idx3[.-]ubyte(\.gz)?$", "an IDX file of pictures, such as train-images-idx3-ubyte.gz")
+    found, passed_over = _files(
+        root, r"images?[.-]idx3[.-]ubyte(\.gz)?$", "an IDX file of pictures, such as train-images-idx3-ubyte.gz"
+    )
     parts: list[_Part] = []
     size = 0
     for name in found:
         place = root / name if name else root
-        data = _unzipped(place)
-        count, shape, _ = _idx_header(place, data, dimensions=3)
-        labels = None if label_from == "none" else _labels_beside(place, count)
+        header = read_idx_header(place, dimensions=3, whole=True)
+        labels = None if label_from == "none" else _labels_beside(place, header.count)
         title = name or root.name
-        parts += [_Part(place.url, title, labels, first, min(_PICTURES, count - first)) for first in range(0, count, _PICTURES)]
-        size += count * int(np.prod(shape))
-    return _read(spark, parts, _read_idx, size, root)
+        step = max(1, min(_PICTURES, _PART_BYTES // header.item))
+        parts += [
+            _Part(place.url, title, labels, first, min(step, header.count - first)) for first in range(0, header.count, step)
+        ]
+        size += header.count * header.item
+    return _read(spark, parts, _read_idx, size, root, passed_over)
 
 
 def cifar(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFiles:
@@ -80,29 +84,40 @@ def cifar(spark: SparkSession, url: str, *, label_from: str = "folder") -> Image
     """
     root = locate(url)
     parts: list[_Part] = []
-    for name in _files(root, r"\.bin$", "a CIFAR file, such as data_batch_1.bin"):
+    found, passed_over = _files(root, r"\.bin$", "a CIFAR file, such as data_batch_1.bin")
+    for name in found:
         place = root / name if name else root
         record = _record_of(place)
         count = place.info().size // record
         kind = None if label_from == "none" else f"{record - 3072}"
         title = name or root.name
         parts += [_Part(place.url, title, kind, first, min(_PICTURES, count - first)) for first in range(0, count, _PICTURES)]
-    return _read(spark, parts, _read_cifar, sum(part.count for part in parts) * 3072, root)
+    return _read(spark, parts, _read_cifar, sum(part.count for part in parts) * 3072, root, passed_over)
 
 
-def _files(root: Location, pattern: str, what: str) -> list[str]:
-    info = root.info()
-    if info.type == pafs.FileType.File:
-        return [""]
-    names = []
-    if info.type == pafs.FileType.Directory:
-        names = [path for path, one in root.walk() if one.type == pafs.FileType.File and re.search(pattern, path)]
+def _files(root: Location, pattern: str, what: str) -> tuple[list[str], dict[str, int]]:
+    """Return the files below `root` whose names match, itself as an empty name, and how many are passed over by why."""
+    if root.is_file():
+        return [""], {}
+    tree = list_tree(root) if root.is_directory() else Tree(())
+    visible = tree.visible
+    found = [one for one in visible if re.search(pattern, one.path)]
+    for one in found:
+        if one.obstacle:
+            raise JobRefused(f"{root.url}/{one.path}: {one.obstacle}; mend it or take it away")
+    names = [one.path for one in found if not one.same_as]
     if not names:
         raise JobRefused(f"{root.url}: {what} is not there")
-    return names
+    return names, {
+        "hidden": len(tree.files) - len(visible),
+        "other_ending": len(visible) - len(found),
+        "linked_again": len(found) - len(names) + len(tree.linked_again),
+    }
 
 
-def _read(spark: SparkSession, parts: list[_Part], read: Any, size: int, root: Location) -> ImageFiles:
+def _read(
+    spark: SparkSession, parts: list[_Part], read: Any, size: int, root: Location, passed_over: Mapping[str, int]
+) -> ImageFiles:
     files = sum(part.count for part in parts)
     if not files:
         raise JobRefused(f"{root.url}: its files hold no pictures")
@@ -110,7 +125,7 @@ def _read(spark: SparkSession, parts: list[_Part], read: Any, size: int, root: L
     asked = spark.createDataFrame(
         spark.sparkContext.parallelize(rows, len(rows)), "url string, name string, labels string, first long, count long"
     )
-    return ImageFiles(rows=_as_rows(asked, read), files=files, bytes=size)
+    return ImageFiles(rows=_as_rows(asked, read), files=files, bytes=size, passed_over=passed_over)
 
 
 def _as_rows(asked: DataFrame, read: Any) -> DataFrame:
@@ -138,37 +153,14 @@ def _png(pixels: np.ndarray) -> bytes:
 
 def _read_idx(part: _Part) -> tuple[np.ndarray, list[str] | None]:
     place = locate(part.url)
-    data = _unzipped(place)
-    _, shape, begin = _idx_header(place, data, dimensions=3)
-    size = int(np.prod(shape))
-    pixels = np.frombuffer(data, np.uint8, part.count * size, begin + part.first * size).reshape(part.count, *shape)
+    header = read_idx_header(place, dimensions=3)
+    data = read_idx_items(place, header, part.first, part.count)
+    pixels = np.frombuffer(data, np.uint8).reshape(part.count, *header.shape)
     if part.labels is None:
         return pixels, None
     beside = locate(part.labels)
-    known = _unzipped(beside)
-    _, _, begin = _idx_header(beside, known, dimensions=1)
-    return pixels, [str(one) for one in known[begin + part.first : begin + part.first + part.count]]
-
-
-def _unzipped(place: Location) -> bytes:
-    try:
-        data = place.read_bytes()
-        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    except (OSError, EOFError, zlib.error) as error:
-        raise JobRefused(f"{place.url}: cannot be read: {error}{way_out(error)}") from error
-
-
-def _idx_header(place: Location, data: bytes, *, dimensions: int) -> tuple[int, tuple[int, ...], int]:
-    """Return how many there are, the shape of each, and where the first begins."""
-    if data[:4] != bytes([0, 0, 8, dimensions]):
-        raise JobRefused(
-            f"{place.url}: begins with {data[:4].hex()}; an IDX file of {dimensions} dimensions of uint8 with 0000080{dimensions}"
-        )
-    sizes = tuple(int(one) for one in np.frombuffer(data, ">u4", dimensions, 4)) if len(data) >= 4 + 4 * dimensions else (0,)
-    begin, wanted = 4 + 4 * dimensions, int(np.prod(sizes, dtype=object))
-    if len(data) != begin + wanted:
-        raise JobRefused(f"{place.url}: its header says {wanted} bytes of data, {len(data) - begin} are there; was it cut short?")
-    return sizes[0], sizes[1:], begin
+    known = read_idx_header(beside, dimensions=1)
+    return pixels, [str(one) for one in read_idx_items(beside, known, part.first, part.count)]
 
 
 def _labels_beside(place: Location, count: int) -> str:
@@ -176,9 +168,9 @@ def _labels_beside(place: Location, count: int) -> str:
     plain = name.removesuffix(".gz")
     for one in (place.parent / name, place.parent / plain, place.parent / f"{plain}.gz"):
         if one.exists():
-            known, _, _ = _idx_header(one, _unzipped(one), dimensions=1)
-            if known != count:
-                raise JobRefused(f"{one.url}: holds {known} labels, {place.name} {count} pictures")
+            known = read_idx_header(one, dimensions=1, whole=True)
+            if known.count != count:
+                raise JobRefused(f"{one.url}: holds {known.count} labels, {place.name} {count} pictures")
             return one.url
     raise JobRefused(f"{place.url}: the file of its labels, {plain}, is not beside it; --label-from none reads pictures alone")
 

@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
 from bigdata_ml.prepare.sources.files import ImageFiles, labelled
+from bigdata_ml.prepare.sources.listing import refuse_unreadable
 from bigdata_ml.storage import locate
 
 __all__ = ["sequence_files"]
@@ -26,11 +27,13 @@ def sequence_files(spark: SparkSession, url: str, *, label_from: str = "folder")
         label_from: as for `images`; the key is the path.
 
     Raises:
-        JobRefused: nothing there, a file without a record, or files on a store for which Spark has no jar.
+        JobRefused: nothing there, a file that cannot be read or is there by two links, a file without a record, or files on a
+            store for which Spark has no jar.
     """
     place = locate(url)
     if not place.exists():
         raise JobRefused(f"{place.url}: nothing is there; check the path")
+    refuse_unreadable(place)
     records: RDD[tuple[str, bytes]] = spark.sparkContext.sequenceFile(spark_path(spark, place), _TEXT, _BYTES)
     counted = records.mapPartitions(_counted).collect()
     files = sum(count for count, _ in counted)

@@ -4,11 +4,11 @@ import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow.fs as pafs
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
+from bigdata_ml.dataset.parquet_files import is_parquet
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import cause_of
@@ -16,8 +16,9 @@ from bigdata_ml.prepare.session import escape_glob, spark_path
 from bigdata_ml.prepare.sources.columnar_tables import columnar_table
 from bigdata_ml.prepare.sources.evolution import Layout, common_types, layouts_of
 from bigdata_ml.prepare.sources.file_urls import file_url
+from bigdata_ml.prepare.sources.listing import refuse_unreadable
 from bigdata_ml.prepare.sources.source_table import SourceTable
-from bigdata_ml.storage import Location, locate
+from bigdata_ml.storage import Entry, Location, locate
 
 __all__ = ["FORMATS", "file_table", "table"]
 
@@ -38,7 +39,8 @@ def table(
 
     Args:
         spark: the session.
-        url: where it is; the format is told by the files' ending (.csv, .csv.gz, .tsv, .json, .jsonl, .parquet, .orc).
+        url: where it is; the format is told by the files' ending (.csv, .csv.gz, .tsv, .json, .jsonl, .parquet, .orc, in
+            upper case, too); Parquet files may have another ending or none.
         null_value: the text that means null in CSV, besides nothing at all. CSV needs a header; its types are inferred.
         as_text: columns that rules give their types: of CSV and JSON the text that stands there is read, and in other files
             they may have several types.
@@ -66,10 +68,9 @@ def file_table(
     place = locate(url)
     if not place.exists():
         raise JobRefused(f"{place.url}: nothing is there; check the path")
-    names = [place.name]
-    if place.is_directory():
-        names = [path for path, info in place.walk() if info.type == pafs.FileType.File]
-    endings = {_ending(name): name for name in names}
+    files = refuse_unreadable(place)
+    names = [one.path or place.name for one in files]
+    endings = {_ending(place, one): name for one, name in zip(files, names, strict=True)}
     kinds = {_KINDS.get(ending) for ending in endings}
     if len(kinds) != 1 or None in kinds:
         found = " and ".join(sorted(endings.values())[:3]) or "no file"
@@ -158,8 +159,13 @@ def _inferred(parts: Sequence[DataFrame]) -> dict[str, str]:
     }
 
 
-def _ending(name: str) -> str:
-    return posixpath.splitext(name.removesuffix(".gz"))[1]
+def _ending(place: Location, file: Entry) -> str:
+    """Return the ending that tells a file's format; Parquet files may have others, or none, as Hive writes them."""
+    name = file.path or place.name
+    ending = posixpath.splitext(name.removesuffix(".gz"))[1].lower()
+    if ending in _KINDS:
+        return ending
+    return ".parquet" if is_parquet(place / file.path if file.path else place, name, file.size) else ending
 
 
 def _is_recursive(place: Location, names: Sequence[str]) -> bool:
