@@ -15,13 +15,13 @@ import pyarrow as pa
 import xxhash
 
 from bigdata_ml.dataset.columns import Columns, common_columns, without_unsupported
+from bigdata_ml.dataset.directory_files import parquet_files
 from bigdata_ml.dataset.footers import Footer, read_footers
 from bigdata_ml.dataset.group_bytes import GROUP_BYTES
 from bigdata_ml.dataset.hive_keys import key_type_of, keys_of
 from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, split_of
 from bigdata_ml.dataset.manifest import Manifest, Vocabulary
 from bigdata_ml.dataset.pandas_index import is_pandas_index
-from bigdata_ml.dataset.parquet_files import parquet_files
 from bigdata_ml.dataset.petastorm_fields import fields_from_petastorm, key_type
 from bigdata_ml.dataset.petastorm_metadata import read_petastorm_schema
 from bigdata_ml.dataset.petastorm_schema import PetastormSchema
@@ -251,7 +251,7 @@ def _open_file(file: Location, *, use_unischema: bool, leave_out_nested: bool) -
     if table is not None:
         warnings.warn(f"{file.url} is one file of {table}", stacklevel=3)
     unischema = read_petastorm_schema(root) if use_unischema else None
-    return _open_plain(root, [file.name], unischema, leave_out_nested)
+    return _open_plain(root, [file.name], unischema, leave_out_nested, missing_as_null=False)
 
 
 def _open_plain(

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from bigdata_ml.dataset.dataset import Dataset, open_published
+from bigdata_ml.dataset.directory_files import is_named_parquet
 from bigdata_ml.dataset.footers import byte_range, read_metadata
 from bigdata_ml.dataset.generations import left_behind
 from bigdata_ml.dataset.group_bytes import GROUP_BYTES, read_rows
@@ -21,7 +22,6 @@ from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
 from bigdata_ml.dataset.pandas_index import is_pandas_index
 from bigdata_ml.dataset.parquet_file import parquet_file
-from bigdata_ml.dataset.parquet_files import is_named_parquet
 from bigdata_ml.dataset.petastorm_metadata import read_petastorm_row_groups, read_petastorm_schema
 from bigdata_ml.dataset.petastorm_writing import row_groups_by_file
 from bigdata_ml.dataset.quarantine import count_quarantine

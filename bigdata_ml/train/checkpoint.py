@@ -1,13 +1,13 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, in one file replaced at once."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bigdata_ml.errors import ResumeMismatch, StorageUnavailable
+from bigdata_ml.storage.durable import replace_file
+from bigdata_ml.storage.local import open_regular
 
 __all__ = ["CHECKPOINT", "load_checkpoint", "save_checkpoint"]
 
@@ -17,19 +17,15 @@ _WAY_OUT = "delete it and train anew, or put a copy of it back"
 
 
 def save_checkpoint(run_dir: Path, state: dict[str, Any]) -> None:
-    """Write the state beside the old checkpoint and put it in its place by one rename.
+    """Write the state beside the old checkpoint and put it in its place by one rename, when the disk has it.
 
     Raises:
         StorageUnavailable: the disk is full or does not take it; the old checkpoint stays.
     """
-    beside = run_dir / f".{CHECKPOINT}.new"
     try:
-        torch.save({"version": VERSION, **state}, beside)
-        os.replace(beside, run_dir / CHECKPOINT)
+        replace_file(run_dir / CHECKPOINT, lambda file: torch.save({"version": VERSION, **state}, file))
     # torch says of a full disk that its writer failed.
     except (OSError, RuntimeError) as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
         text = " ".join(str(error).split())[:300]
         raise StorageUnavailable(
             f"{run_dir / CHECKPOINT}: cannot be written ({text}); make room on that disk and go on with --resume, "
@@ -47,7 +43,8 @@ def load_checkpoint(run_dir: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
     # A file that is torn or of another kind is refused by the errors of zip, pickle and torch, which are of any class.
     except Exception as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())

@@ -197,17 +197,87 @@ def test_an_archive_that_was_cut_short_is_refused_by_name(spark: "SparkSession",
         archives(spark, str(path)).rows.collect()
 
 
-def test_a_member_that_unpacks_to_more_than_it_says_is_refused(spark: "SparkSession", tmp_path: Path) -> None:
+def unreadable(source: "ImageFiles") -> dict[str, str]:
+    rows = source.rows.collect()
+    assert len(rows) == source.files
+    return {row["path"].rpartition("!/")[2]: row["obstacle"] for row in rows if row["obstacle"] is not None}
+
+
+def test_a_member_of_a_zip_that_lies_or_overlaps_is_found_and_the_others_are_read(spark: "SparkSession", tmp_path: Path) -> None:
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.png", b"\0" * 5_000_000)
-    data = path.read_bytes()
-    # The size in the central directory, 24 bytes into its record.
-    place = data.index(b"PK\x01\x02") + 24
-    path.write_bytes(data[:place] + (10).to_bytes(4, "little") + data[place + 4 :])
-    text = r"bomb\.zip: bomb\.zip!/a\.png cannot be read: it unpacks to more bytes, 10 are declared"
-    with pytest.raises(JobRefused, match=text), refused_by_spark("source"):
-        archives(spark, str(path)).rows.collect()
+        for name in ("lies.png", "overlaps.png", "good.png", "outside.png"):
+            archive.writestr(name, name.encode() * 500_000)
+    data = bytearray(path.read_bytes())
+    records = {name: data.rindex(name.encode()) - 46 for name in ("lies.png", "overlaps.png", "outside.png")}
+    # In a record of the directory 24 bytes are before the size, 20 before the packed size, 42 before the place.
+    data[records["lies.png"] + 24 : records["lies.png"] + 28] = (10).to_bytes(4, "little")
+    data[records["overlaps.png"] + 42 : records["overlaps.png"] + 46] = (1).to_bytes(4, "little")
+    data[records["outside.png"] + 20 : records["outside.png"] + 24] = (1 << 28).to_bytes(4, "little")
+    path.write_bytes(data)
+    source = archives(spark, str(path))
+    found = unreadable(source)
+    assert sorted(found) == ["lies.png", "outside.png", "overlaps.png"]
+    assert "unpacks to more bytes, 10 are declared" in found["lies.png"]
+    assert "overlaps another member" in found["overlaps.png"]
+    assert "beyond the archive" in found["outside.png"]
+    assert source.rows.where("obstacle is null").collect()[0]["content"] == b"good.png" * 500_000
+
+
+@pytest.mark.parametrize("ending", ["tar", "tar.gz"])
+def test_links_in_a_tar_are_the_files_they_lead_to_and_others_are_found(
+    spark: "SparkSession", tmp_path: Path, ending: str
+) -> None:
+    def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, target
+        return info
+
+    with tarfile.open(tmp_path / f"all.{ending}", f"w:{'gz' if ending.endswith('gz') else ''}") as archive:
+        archive.addfile(member("./soft.png", tarfile.SYMTYPE, "a/hard.png"))
+        one = member("a/1.png")
+        one.size = 4
+        archive.addfile(one, io.BytesIO(b"1234"))
+        archive.addfile(member("a/hard.png", tarfile.LNKTYPE, "a/1.png"))
+        archive.addfile(member("a/gone.png", tarfile.SYMTYPE, "2.png"))
+        archive.addfile(member("a/out.png", tarfile.SYMTYPE, "../../etc/passwd"))
+        archive.addfile(member("circle.png", tarfile.SYMTYPE, "circle.png"))
+        archive.addfile(member("fifo", tarfile.FIFOTYPE))
+        archive.addfile(member(os.fsdecode(b"caf\xe9.png")))
+    source = archives(spark, str(tmp_path / f"all.{ending}"))
+    found = unreadable(source)
+    assert sorted(found) == ["a/gone.png", "a/out.png", "caf\\xe9.png", "circle.png", "fifo"]
+    assert "link to nothing" in found["a/out.png"]
+    rows = source.rows.where("obstacle is null").collect()
+    assert {row["path"].rpartition("!/")[2]: bytes(row["content"]) for row in rows} == dict.fromkeys(
+        ("a/1.png", "a/hard.png", "soft.png"), b"1234"
+    )
+
+
+def test_what_a_tar_or_an_idx_file_claims_is_bounded(spark: "SparkSession", tmp_path: Path) -> None:
+    header = tarfile.TarInfo("long")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 8 << 30
+    (tmp_path / "a.tar").write_bytes(header.tobuf() + bytes(1024))
+    with pytest.raises(JobRefused, match=r"a\.tar: cannot be read as an archive: a header .* 8589934592 bytes"):
+        archives(spark, str(tmp_path / "a.tar"))
+    sizes = np.array([1 << 22, 1 << 10, 1 << 10], ">u4").tobytes()
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes([0, 0, 8, 3]) + sizes + bytes(1000)))
+    with pytest.raises(JobRefused, match=r"says 4398046511104 bytes of data, and its \d+ bytes may unpack to 1073741824"):
+        idx(spark, str(tmp_path))
+
+
+def test_links_special_files_and_odd_names_in_a_folder_are_found(spark: "SparkSession", tmp_path: Path) -> None:
+    write_folder(tmp_path / "raw", {"a/1.png": b"1", "b/2.png": b"2"})
+    os.symlink("not-mounted.png", tmp_path / "raw/a/gone.png")
+    os.mkfifo(tmp_path / "raw/a/fifo.png")
+    os.symlink("..", tmp_path / "raw/b/loop")
+    os.symlink("../a/1.png", tmp_path / "raw/b/linked.png")
+    (Path(os.fsdecode(os.fsencode(tmp_path / "raw/b") + b"/caf\xe9.png"))).write_bytes(b"3")
+    source = images(spark, str(tmp_path / "raw"))
+    assert sorted(unreadable(source)) == ["a/fifo.png", "a/gone.png", "b/caf\\xe9.png"]
+    assert source.files == 6
+    assert source.passed_over == {"hidden": 0, "unfinished": 0, "linked_again": 1}
+    source.refuse_changed()
 
 
 def test_a_member_packed_in_a_way_that_is_not_read_is_refused(spark: "SparkSession", tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
-from bigdata_ml.dataset.parquet_files import is_parquet
+from bigdata_ml.dataset.directory_files import is_parquet
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import cause_of
