@@ -107,13 +107,13 @@ class Dataset:
         root = url if isinstance(url, Location) else locate(url)
         if not root.exists():
             raise DatasetNotFound(f"{root.url}: nothing is there; check the path, or run a preparation job to make it")
-        if root.is_file():
-            return _open_file(root, use_unischema=use_unischema, leave_out_nested=leave_out_nested)
-        if not root.is_directory():
+        if not root.is_file() and not root.is_directory():
             raise DatasetNotFound(
                 f"{root.url}: a dataset is a directory of Parquet files, or one such file; this is a special file"
             )
-        if (root / MANIFEST).exists():
+        if root.is_file():
+            opened = _open_file(root, use_unischema=use_unischema, leave_out_nested=leave_out_nested)
+        elif (root / MANIFEST).exists():
             opened = open_published(root)
         else:
             opened = open_plain(
