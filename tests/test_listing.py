@@ -53,9 +53,9 @@ def test_what_cannot_be_read_is_there_with_its_reason(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(str(tmp_path / "socket"))
-    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")).write_text("x")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xe9.png")).write_text("x")
     found = obstacles(tmp_path)
-    assert sorted(found) == ["caf\\xe9.png", "circle", "fifo", "gone", "socket"]
+    assert sorted(found) == ["circle", "fifo", "gone", "odd\\xe9.png", "socket"]
     assert "not-mounted/1.png" in found["gone"]
     assert "FIFO" in found["fifo"]
-    assert "UTF-8" in found["caf\\xe9.png"]
+    assert "UTF-8" in found["odd\\xe9.png"]

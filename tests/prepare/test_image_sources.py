@@ -243,10 +243,10 @@ def test_links_in_a_tar_are_the_files_they_lead_to_and_others_are_found(
         archive.addfile(member("a/out.png", tarfile.SYMTYPE, "../../etc/passwd"))
         archive.addfile(member("circle.png", tarfile.SYMTYPE, "circle.png"))
         archive.addfile(member("fifo", tarfile.FIFOTYPE))
-        archive.addfile(member(os.fsdecode(b"caf\xe9.png")))
+        archive.addfile(member(os.fsdecode(b"odd\xe9.png")))
     source = archives(spark, str(tmp_path / f"all.{ending}"))
     found = unreadable(source)
-    assert sorted(found) == ["a/gone.png", "a/out.png", "caf\\xe9.png", "circle.png", "fifo"]
+    assert sorted(found) == ["a/gone.png", "a/out.png", "circle.png", "fifo", "odd\\xe9.png"]
     assert "link to nothing" in found["a/out.png"]
     rows = source.rows.where("obstacle is null").collect()
     assert {row["path"].rpartition("!/")[2]: bytes(row["content"]) for row in rows} == dict.fromkeys(
@@ -272,9 +272,9 @@ def test_links_special_files_and_odd_names_in_a_folder_are_found(spark: "SparkSe
     os.mkfifo(tmp_path / "raw/a/fifo.png")
     os.symlink("..", tmp_path / "raw/b/loop")
     os.symlink("../a/1.png", tmp_path / "raw/b/linked.png")
-    (Path(os.fsdecode(os.fsencode(tmp_path / "raw/b") + b"/caf\xe9.png"))).write_bytes(b"3")
+    (Path(os.fsdecode(os.fsencode(tmp_path / "raw/b") + b"/odd\xe9.png"))).write_bytes(b"3")
     source = images(spark, str(tmp_path / "raw"))
-    assert sorted(unreadable(source)) == ["a/fifo.png", "a/gone.png", "b/caf\\xe9.png"]
+    assert sorted(unreadable(source)) == ["a/fifo.png", "a/gone.png", "b/odd\\xe9.png"]
     assert source.files == 6
     assert source.passed_over == {"hidden": 0, "unfinished": 0, "linked_again": 1}
     source.refuse_changed()
