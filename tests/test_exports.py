@@ -49,8 +49,8 @@ ROOMS = {
         "publish", "read_petastorm_indexes", "read_petastorm_row_groups", "read_petastorm_schema", "stage", "validate",
     ],
     "prepare": [
-        "ImageJob", "SplitRule", "TableJob", "TableProfile", "TableRules", "assign_split", "parse_rules", "prepare_images",
-        "prepare_table", "profile_table", "read_rules", "spark_session",
+        "ImageJob", "SplitRule", "TableJob", "TableProfile", "TableRules", "TextFormat", "assign_split", "parse_rules",
+        "prepare_images", "prepare_table", "profile_table", "read_rules", "spark_session",
     ],
     "reader": [
         "Cursor", "EpochPlan", "Member", "MemberRows", "Mixture", "MixtureSummary", "PlanSummary", "Rank",

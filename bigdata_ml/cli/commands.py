@@ -242,6 +242,11 @@ class Profile:
         source: URL of the table: a file or a directory of CSV, JSON lines, Parquet or ORC; or `hive:TABLE`, `hive:SELECT …`,
             `jdbc:…#TABLE`.
         null_value: the text that means null in CSV.
+        separator: between values in CSV; by default a comma, in `.tsv` a tab.
+        quote: around values in CSV.
+        encoding: of CSV and JSON files; by default UTF-8, or UTF-16 where a byte order mark says so.
+        decimal_comma: whether numbers in CSV have a comma where others have a point.
+        thousands: the character between groups of three digits of numbers in CSV.
         suggest: write the suggested rules to this file, for `prepare_table --rules`; nothing may be there yet. By default they
             are printed.
         json: print JSON.
@@ -249,18 +254,31 @@ class Profile:
 
     source: tyro.conf.Positional[str]
     null_value: str = ""
+    separator: str = ""
+    quote: str = '"'
+    encoding: str = ""
+    decimal_comma: bool = False
+    thousands: str = ""
     suggest: str = ""
     json: bool = False
 
     def run(self) -> int:
         """Print it."""
-        from bigdata_ml.prepare import profile_table, spark_session
+        from bigdata_ml.prepare import TextFormat, profile_table, spark_session
 
+        form = TextFormat(
+            separator=self.separator,
+            quote=self.quote,
+            encoding=self.encoding,
+            decimal_comma=self.decimal_comma,
+            thousands=self.thousands,
+            null_value=self.null_value,
+        )
         place = locate(self.suggest) if self.suggest else None
         if place is not None and place.exists():
             raise ValueError(f"{place.url} exists already; give --suggest another name, or delete it")
         spark = spark_session("profile", hive=self.source.startswith("hive:"))
-        found = profile_table(spark, self.source, null_value=self.null_value)
+        found = profile_table(spark, self.source, form=form)
         if self.json:
             sys.stdout.write(json.dumps(found.to_json(), indent=1) + "\n")
         else:

@@ -110,14 +110,21 @@ def print_profile(found: dict[str, Any]) -> None:
     """Print a table's profile, as its `to_json` gives it."""
     OUT.print(found["source"], style="bold", soft_wrap=True)
     OUT.print(f"{found['rows']:,} rows, {len(found['columns']):,} columns")
-    table = Table("column", "type", "nulls", "distinct", "range", "to look at")
+    if found.get("refused"):
+        OUT.print(f"{found['refused']:,} rows are refused: {found['first_refused']}", soft_wrap=True)
+    table = Table("column", "type", "read as", "nulls", "distinct", "range", "to look at")
     for one in found["columns"]:
         nulls = f"{one['nulls'] / found['rows']:.1%}" if one.get("nulls") else ""
         distinct = f"{one['distinct']:,}" if one.get("distinct") is not None else "many" if "nulls" in one else ""
         known = one.get("least") is not None and one["type"] in ("integer", "number")
         bounds = f"{one['least']:,.6g} to {one['greatest']:,.6g}" if known else ""
-        table.add_row(one["name"], one["type"], nulls, distinct, bounds, "; ".join(one["suspicions"]))
+        read = "text" if one["inferred"] == "string" else one["inferred"]
+        table.add_row(one["name"], one["type"], read, nulls, distinct, bounds, "; ".join(one["suspicions"]))
     OUT.print(table)
+    for one in found["columns"]:
+        if one["why"]:
+            read = "text" if one["inferred"] == "string" else one["inferred"]
+            OUT.print(f"  {one['name']}: {read}: {one['why']}", soft_wrap=True)
 
 
 def _mebibytes(size: int) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from bigdata_ml.prepare.rules import TableRules
     from bigdata_ml.prepare.rules_file import parse_rules, read_rules
     from bigdata_ml.prepare.session import spark_session
+    from bigdata_ml.prepare.sources.text_format import TextFormat
     from bigdata_ml.prepare.split import SplitRule, assign_split
     from bigdata_ml.prepare.table_job import TableJob, prepare_table
 
@@ -20,6 +21,7 @@ _MODULES = {
     "TableJob": "table_job",
     "TableProfile": "profile",
     "TableRules": "rules",
+    "TextFormat": "sources.text_format",
     "assign_split": "split",
     "parse_rules": "rules_file",
     "prepare_images": "image_job",
@@ -35,6 +37,7 @@ __all__ = [
     "TableJob",
     "TableProfile",
     "TableRules",
+    "TextFormat",
     "assign_split",
     "parse_rules",
     "prepare_images",

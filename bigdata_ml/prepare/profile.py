@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.sources.any_source import is_file_source, source_table
+from bigdata_ml.prepare.sources.text_format import TextFormat
 from bigdata_ml.prepare.suggestions import ColumnProfile, suggested_yaml
 from bigdata_ml.prepare.value_forms import ColumnForms, forms_of
 
@@ -28,42 +29,54 @@ class TableProfile:
         source: its URL.
         rows: how many.
         columns: their profiles, in order.
+        refused: rows of text files that are none, and the first of them in words.
     """
 
     source: str
     rows: int
     columns: tuple[ColumnProfile, ...]
+    refused: tuple[int, str] = (0, "")
 
     def to_json(self) -> dict[str, Any]:
         """Return the profile as JSON values."""
-        return {"source": self.source, "rows": self.rows, "columns": [one.to_json() for one in self.columns]}
+        count, first = self.refused
+        columns = [one.to_json() for one in self.columns]
+        return {"source": self.source, "rows": self.rows, "refused": count, "first_refused": first, "columns": columns}
 
     def rules(self) -> str:
         """Return rules as YAML that hold for these rows: to be read, and corrected where the data is not as it should be."""
         return suggested_yaml(self.source, self.rows, self.columns)
 
 
-def profile_table(spark: SparkSession, source: str, *, null_value: str = "") -> TableProfile:
+def profile_table(spark: SparkSession, source: str, *, null_value: str = "", form: TextFormat | None = None) -> TableProfile:
     """Return the profile of a table, in one pass over its values (CSV and JSON are read once more for their types).
 
     Args:
         spark: the session; of Hive's tables one with Hive's catalogue.
         source: as for `any_table`; in the profile without a database's user and password.
         null_value: the text that means null in CSV.
+        form: how CSV and JSON files are written.
 
     Raises:
         JobRefused: nothing to read there.
     """
     with refused_by_spark(source):
+        form = form or TextFormat()
+        form = replace(form, null_value=null_value or form.null_value)
         # What a job does not read is said, and the other columns are looked at.
-        inferred = source_table(spark, source, null_value=null_value, lenient=True).rows
-        kinds = {one.name: one.dataType.simpleString() for one in inferred.schema}
+        read = source_table(spark, source, form=form, torn_column="__torn", lenient=True)
+        kinds = {one.name: one.dataType.simpleString() for one in read.rows.schema if one.name != "__torn"}
         flat = [name for name, kind in kinds.items() if not kind.startswith(_NESTED)]
-        rows = source_table(spark, source, null_value=null_value, as_text=flat, lenient=True).rows
-        seen = _seen(rows, flat)
+        if read.text is not None:
+            rows = read.text.read(as_text=flat, torn_column="__torn")
+        else:
+            rows = source_table(spark, source, form=form, as_text=flat, torn_column="__torn", lenient=True).rows
+        seen = _seen(rows.where("__torn is null"), flat)
         count = next(iter(seen.values())).rows if seen else rows.count()
-    columns = tuple(ColumnProfile(name, kind, seen.get(name)) for name, kind in kinds.items())
-    return TableProfile(source if is_file_source(source) else source.partition("?")[0], count, columns)
+    why = {one.name: one.why for one in read.types}
+    columns = tuple(ColumnProfile(name, kind, seen.get(name), why.get(name, "")) for name, kind in kinds.items())
+    refused = (0, "") if read.text is None else (read.text.torn, read.text.first_torn)
+    return TableProfile(source if is_file_source(source) else source.partition("?")[0], count, columns, refused)
 
 
 def _seen(rows: DataFrame, columns: list[str]) -> Mapping[str, ColumnForms]:

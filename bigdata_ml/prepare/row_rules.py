@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Callable, Iterator, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +27,7 @@ from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import cause_of
 from bigdata_ml.prepare.rulebook import Broken, Rulebook, note
 from bigdata_ml.prepare.rules import ColumnRules, Normalise, Otherwise, Severity
+from bigdata_ml.prepare.sources.text_format import TextFormat
 from bigdata_ml.prepare.value_types import typed
 
 __all__ = ["apply_row_rules", "check_patterns", "filled"]
@@ -35,15 +37,20 @@ _EXACT = Context(prec=1000)
 _Layer = Callable[[ColumnRules, DataType], Iterator[Broken]]
 
 
-def apply_row_rules(rows: DataFrame, rules: Sequence[ColumnRules], book: Rulebook) -> DataFrame:
+def apply_row_rules(
+    rows: DataFrame, rules: Sequence[ColumnRules], book: Rulebook, *, form: TextFormat | None = None
+) -> DataFrame:
     """Note in `__broken` the rules that rows break, and give the columns their types, spellings and fills.
+
+    `form` says how numbers are written in columns of text.
 
     Each rule sees what the one before it left: null values, type, normalise, set, regex, range, not_null.
 
     Raises:
         JobRefused: a rule that does not go with its column's type, or a value that is none of it.
     """
-    for layer in (_null_values, _type, _normalise, _set, _regex, _range, _not_null):
+    types = partial(_type, form=form or TextFormat())
+    for layer in (_null_values, types, _normalise, _set, _regex, _range, _not_null):
         kinds = {field.name: field.dataType for field in rows.schema}
         broken = [found for one in rules for found in layer(one, kinds[one.name])]
         rows = note(rows, broken, book)
@@ -79,12 +86,12 @@ def _null_values(one: ColumnRules, _kind: DataType) -> Iterator[Broken]:
         yield Broken(f"{one.name}.null_values", one.name, where, column, F.when(~where, column))
 
 
-def _type(one: ColumnRules, kind: DataType) -> Iterator[Broken]:
+def _type(one: ColumnRules, kind: DataType, *, form: TextFormat) -> Iterator[Broken]:
     rule = one.type
     if not rule:
         return
     column = named(one.name)
-    made = typed(column, kind, rule, name=one.name)
+    made = typed(column, kind, rule, name=one.name, form=form)
     target = {"integer": "bigint", "number": "double", "text": "string"}.get(rule.kind, rule.kind)
     missing = made.wrong | made.zoneless
     value = filled(rule.otherwise, missing, made.value, target, f"{one.name}.type")

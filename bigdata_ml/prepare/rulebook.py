@@ -13,9 +13,14 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.rules import Severity, TableRules
 
-__all__ = ["Broken", "RuleTally", "Rulebook", "Stated", "note", "rulebook", "settle", "tally_rules", "with_broken"]
+__all__ = ["TORN", "Broken", "RuleTally", "Rulebook", "Stated", "note", "rulebook", "settle", "tally_rules", "with_broken"]
 
 _LONGEST_VALUE = 200
+# Reasons of rows of text files that have no values, which break no rule of values.
+TORN = {
+    "ragged_row": "a row has a value for each name of the header",
+    "torn_row": "a row of a text file is whole",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,7 @@ def note(rows: DataFrame, broken: Sequence[Broken], book: Rulebook) -> DataFrame
     ]
     # Rows that break nothing, nearly all, keep their array.
     any_broken = F.coalesce(*(F.when(one.where, F.lit(True)) for one in broken), F.lit(False))
+    any_broken = any_broken & ~F.coalesce(F.col("__reason").isin(*TORN), F.lit(False))
     added = F.when(any_broken, F.concat("__broken", F.array_compact(F.array(*notes)))).otherwise(F.col("__broken"))
     becomes = {one.column: one.becomes for one in broken if one.becomes is not None}
     columns = [becomes[name].alias(name) if name in becomes else named(name) for name in rows.columns if name != "__broken"]

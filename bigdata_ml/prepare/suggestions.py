@@ -19,11 +19,12 @@ _MOSTLY = 0.8
 
 @dataclass(frozen=True, slots=True)
 class ColumnProfile:
-    """A column: its name, the type Spark infers, and what was seen of its values (None for nested columns)."""
+    """A column: its name, the type a job reads it as and why, and what was seen of its values (None for nested columns)."""
 
     name: str
     inferred: str
     seen: ColumnForms | None
+    why: str = ""
 
     @property
     def kind(self) -> str:
@@ -117,7 +118,8 @@ class ColumnProfile:
     def to_json(self) -> dict[str, Any]:
         """Return the profile as JSON values."""
         seen = self.seen
-        written: dict[str, Any] = {"name": self.name, "type": self.kind, "inferred": self.inferred, "suspicions": self.suspicions}
+        written: dict[str, Any] = {"name": self.name, "type": self.kind, "inferred": self.inferred, "why": self.why}
+        written["suspicions"] = self.suspicions
         if seen is not None:
             written |= {key: value for key, value in seen.to_json().items() if key not in ("values", "over_12", "rows")}
             written["distinct"] = None if seen.values is None else len(seen.values)

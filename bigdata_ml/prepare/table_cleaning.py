@@ -11,6 +11,7 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.row_rules import apply_row_rules
 from bigdata_ml.prepare.rulebook import Rulebook, rulebook, settle
 from bigdata_ml.prepare.rules import TableRules
+from bigdata_ml.prepare.sources.text_format import TextFormat
 from bigdata_ml.prepare.table_rules import (
     Bounds,
     Read,
@@ -31,15 +32,17 @@ class TableCleaner:
     Attributes:
         rules: of the table.
         book: the same, numbered.
+        form: how numbers are written in columns of text.
     """
 
     rules: TableRules
     book: Rulebook
+    form: TextFormat
 
     @classmethod
-    def of(cls, rules: TableRules) -> "TableCleaner":
+    def of(cls, rules: TableRules, *, form: TextFormat | None = None) -> "TableCleaner":
         """Return the cleaner of these rules."""
-        return cls(rules, rulebook(rules))
+        return cls(rules, rulebook(rules), form or TextFormat())
 
     @property
     def typed(self) -> tuple[str, ...]:
@@ -53,7 +56,8 @@ class TableCleaner:
 
     def by_row(self, rows: DataFrame, columns: Sequence[str]) -> DataFrame:
         """Apply the row rules of those columns."""
-        return settle(apply_row_rules(rows, [one for one in self.rules.columns if one.name in columns], self.book), self.book)
+        rules = [one for one in self.rules.columns if one.name in columns]
+        return settle(apply_row_rules(rows, rules, self.book, form=self.form), self.book)
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Raise JobRefused if a rule names no column of these, naming the nearest."""

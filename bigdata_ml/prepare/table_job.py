@@ -16,6 +16,7 @@ from bigdata_ml.dataset import Manifest, Staging, WriteOptions, publish, stage
 from bigdata_ml.dataset.publish import refuse_existing
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
+from bigdata_ml.prepare.declared_types import parse_types, with_types
 from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.feature_selection import FeatureSelection
 from bigdata_ml.prepare.features import feature_vocabularies, label_vocabulary
@@ -23,13 +24,15 @@ from bigdata_ml.prepare.flatten import flatten, parse_map_keys
 from bigdata_ml.prepare.gate import Limit, check_limits, check_reasons
 from bigdata_ml.prepare.progress import say, stage_progress
 from bigdata_ml.prepare.row_rules import check_patterns
-from bigdata_ml.prepare.rulebook import tally_rules, with_broken
+from bigdata_ml.prepare.rulebook import TORN, tally_rules, with_broken
 from bigdata_ml.prepare.rules import TableRules
 from bigdata_ml.prepare.rules_file import read_rules
 from bigdata_ml.prepare.sink import Sink, partitions_for
 from bigdata_ml.prepare.sources import any_table
 from bigdata_ml.prepare.sources.any_source import is_file_source, source_table
 from bigdata_ml.prepare.sources.listing import Listing, list_source
+from bigdata_ml.prepare.sources.source_table import SourceTable
+from bigdata_ml.prepare.sources.text_format import TextFormat
 from bigdata_ml.prepare.split import SplitRule, assign_split
 from bigdata_ml.prepare.split_from import SplitFrom, refuse_no_split, warn_of_given_splits, warn_of_shared_rows
 from bigdata_ml.prepare.table_cleaning import TableCleaner
@@ -49,6 +52,7 @@ from bigdata_ml.prepare.tabular import (
     refuse_shared_keys,
     with_source,
 )
+from bigdata_ml.prepare.type_report import chosen_types, type_lines
 from bigdata_ml.prepare.up_to_date import MADE_OF, made_of, up_to_date
 from bigdata_ml.schema import Schema
 from bigdata_ml.shown import refuse_credentials
@@ -88,7 +92,14 @@ class TableJob:
         split_from: take the split from the path of a row's file instead: `folder` by directories or files called train, val, test
             and the like, or `path:REGEX`, whose first group is such a name.
         seed: of the split and of the order in the files.
-        null_value: the text that means null in CSV.
+        null_value: the text that means null in CSV, besides nothing at all; text in quotes is never null.
+        types: types of columns, `A=TYPE[,B=TYPE…]`: integer, number, text, boolean, date, timestamp; by default those of CSV are
+            found out from all values (docs/tables.md). A row with a value that is none is refused as `A.type`.
+        separator: between values in CSV; by default a comma, in `.tsv` a tab.
+        quote: around values in CSV.
+        encoding: of CSV and JSON files; by default UTF-8, or UTF-16 where a byte order mark says so.
+        decimal_comma: whether numbers in CSV have a comma where others have a point.
+        thousands: the character between groups of three digits of numbers in CSV.
         rules: URL of a YAML file of rules (docs/tables.md); `bigdata-ml profile` suggests one.
         min_count: values of a category with fewer train rows become the unknown one.
         max_vocabulary: of the others so many most frequent ones are kept.
@@ -113,6 +124,12 @@ class TableJob:
     split_from: str = ""
     seed: int = 0
     null_value: str = ""
+    types: tuple[str, ...] = ()
+    separator: str = ""
+    quote: str = '"'
+    encoding: str = ""
+    decimal_comma: bool = False
+    thousands: str = ""
     rules: str = ""
     min_count: int = 1
     max_vocabulary: int = 100_000
@@ -136,12 +153,24 @@ class TableJob:
             # Arguments stand in the manifest.
             refuse_credentials(url)
         # They say by themselves what is wrong with them.
-        _ = self.limits, parse_map_keys(self.map_keys), parse_rename(self.rename)
+        _ = self.limits, parse_map_keys(self.map_keys), parse_rename(self.rename), parse_types(self.types), self.form
 
     @property
     def limits(self) -> list[Limit]:
         """How many rows may be refused."""
         return [Limit.parse(text) for text in self.max_refused]
+
+    @property
+    def form(self) -> TextFormat:
+        """How text files are written."""
+        return TextFormat(
+            separator=self.separator,
+            quote=self.quote,
+            encoding=self.encoding,
+            decimal_comma=self.decimal_comma,
+            thousands=self.thousands,
+            null_value=self.null_value,
+        )
 
     @property
     def needs_hive(self) -> bool:
@@ -165,12 +194,13 @@ def prepare_table(spark: SparkSession, job: TableJob, *, rules: TableRules | Non
     if rules is not None and job.rules:
         raise ValueError("rules come from the job's file or from Python, not from both")
     with refused_by_spark(job.source):
-        return _prepare(spark, job, TableCleaner.of(rules or (read_rules(job.rules) if job.rules else TableRules())))
+        found = with_types(rules or (read_rules(job.rules) if job.rules else TableRules()), parse_types(job.types))
+        return _prepare(spark, job, TableCleaner.of(found, form=job.form))
 
 
 def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manifest:
     refuse_existing(locate(job.dataset), replace=job.replace)
-    check_reasons(job.limits, ("label_missing", "not_utf8", "no_split", *(one.name for one in cleaner.book.rules)))
+    check_reasons(job.limits, ("label_missing", "not_utf8", "no_split", *TORN, *(one.name for one in cleaner.book.rules)))
     check_patterns(spark, cleaner.rules.columns)
     joins = [Join.parse(text) for text in job.join]
     drops = [DropRule.parse(text) for text in job.drop]
@@ -189,12 +219,14 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     read = source_table(
         spark,
         job.source,
-        null_value=job.null_value,
+        form=job.form,
         as_text=cleaner.typed,
         file_column="__source",
+        torn_column="__torn",
         drop=dropping - _named_elsewhere(job, cleaner),
         rename=parse_rename(job.rename),
     )
+    types = {job.source: chosen_types(read.types, cleaner.rules)} if read.types else {}
     source = flatten(read.rows, map_keys=parse_map_keys(job.map_keys), keep=dropping)
     rows = source.transform(with_source).transform(with_broken).transform(nan_to_null)
     own = _visible(rows)
@@ -212,10 +244,15 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     _check_columns(hashable, rule.key, "--split-key")
     for join in joins:
         known = set(rows.columns)
-        other = flatten(any_table(spark, join.url, null_value=job.null_value))
+        found = source_table(spark, join.url, form=job.form, as_text=_typed_there(cleaner, join))
+        if found.types:
+            types[join.url] = chosen_types(found.types, cleaner.rules, prefix=f"{join.name}_")
+        other = flatten(_with_keys_as_text(found, rows, join, _typed_there(cleaner, join)))
         rows = rows.transform(join_table, other, join)
         rows = refuse_broken_text(rows, [name for name in _visible(rows) if name not in known])
         refuse_shared_keys(other, join)
+    for line in (line for url, chosen in types.items() for line in type_lines(url.partition("?")[0], chosen)):
+        say(line)
     cleaner.check_columns(_visible(rows))
     rows = cleaner.by_row(rows.transform(nan_to_null), [name for name in _visible(rows) if name not in own])
     rows, label = add_label(rows, job.label)
@@ -225,13 +262,13 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     rows = rows.transform(refuse_missing_label, label=label).transform(assign_split, rule, mix_by=hashable)
     if given is not None:
         rows = rows.withColumn("split", F.coalesce("__given", "split")).drop("__given")
-    rows = cleaner.among_rows(rows, read=lambda url: any_table(spark, url, null_value=job.null_value))
+    rows = cleaner.among_rows(rows, read=lambda url: any_table(spark, url, form=job.form))
     dropped = rows.transform(drop_columns, drops, left_out=read.left_out)
     _check_columns(_visible(dropped), _names(job.categorical), "--categorical")
     rows = rows.select(*(named(name) for name in rows.columns if name in dropped.columns or name in cleaner.bounded))
     with stage_progress(spark.sparkContext, "count"):
         # The source is counted by itself, so that a join that loses or multiplies rows is seen.
-        before = source.count()
+        before = source.count() if read.text is None else read.text.rows
     rows = (
         rows.repartition(partitions_for(before * len(rows.columns) * _VALUE_BYTES), "__place")
         .sortWithinPartitions("__place", "__row")
@@ -250,7 +287,7 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
                 if given is not None:
                     warn_of_shared_rows(cleaned)
                 reports = join_reports(cleaned, joins, before=before)
-            what = CleanedTable(cleaned, label, rule, drops, reports, tally, cleaner.words(bounds))
+            what = CleanedTable(cleaned, label, rule, drops, reports, tally, cleaner.words(bounds), types)
             _check_label(job, what)
             check_limits(job.source, job.limits, tally.refused, tally.noted, found=tally.found)
             return _write(spark, job, what, staging, listings, now)
@@ -332,6 +369,19 @@ def _named_elsewhere(job: TableJob, cleaner: TableCleaner) -> set[str]:
         *(one.name for one in cleaner.rules.columns),
         *(cleaner.rules.duplicates.key if cleaner.rules.duplicates else ()),
     }
+
+
+def _typed_there(cleaner: TableCleaner, join: Join) -> list[str]:
+    """Return the columns of a joined table to which rules give a type."""
+    prefix = f"{join.name}_"
+    return [name.removeprefix(prefix) for name in cleaner.typed if name.startswith(prefix)]
+
+
+def _with_keys_as_text(found: SourceTable, rows: DataFrame, join: Join, as_text: Sequence[str]) -> DataFrame:
+    """Return a joined table; a key of a text file that is text here is the text that stands there."""
+    kinds = {field.name: field.dataType.simpleString() for field in rows.schema}
+    texts = [there for here, there in join.keys if kinds.get(here) == "string"]
+    return found.rows if found.text is None or not texts else found.text.read(as_text=[*as_text, *texts])
 
 
 def _visible(rows: DataFrame) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What the table job says of its cleaning: the contract, the refused rows, and the quality page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,11 +14,13 @@ from bigdata_ml.prepare.before_after import change_numbers, change_section, tabl
 from bigdata_ml.prepare.drift import as_numbers, drift_section, find_shifts, history_with, manifest_before
 from bigdata_ml.prepare.feature_page import feature_section, leak_section
 from bigdata_ml.prepare.quality import quality_page
-from bigdata_ml.prepare.rulebook import RuleTally
+from bigdata_ml.prepare.rulebook import TORN, RuleTally
 from bigdata_ml.prepare.sink import Written, quarantine_batch
+from bigdata_ml.prepare.sources.inferred_types import ColumnType
 from bigdata_ml.prepare.split import SplitRule
 from bigdata_ml.prepare.table_columns import LearnedColumns
 from bigdata_ml.prepare.tabular import DropRule, JoinReport
+from bigdata_ml.prepare.type_report import types_section
 from bigdata_ml.storage import locate
 
 __all__ = ["CleanedTable", "refused_table_rows", "table_contract", "table_quality"]
@@ -40,6 +42,7 @@ class CleanedTable:
         joins: what each join did.
         tally: rows by rule.
         words: what each rule says, by name.
+        types: of the columns of text files, by source.
     """
 
     rows: DataFrame
@@ -49,6 +52,7 @@ class CleanedTable:
     joins: list[JoinReport]
     tally: RuleTally
     words: Mapping[str, str]
+    types: Mapping[str, Sequence[ColumnType]]
 
     @property
     def kept(self) -> DataFrame:
@@ -90,6 +94,7 @@ def table_contract(
                 "label_missing": f"{cleaned.label} is null",
                 **{name: words for name, words in _FOUND.items() if name in tally.refused},
                 "not a number": "NaN is taken for null",
+                **{reason: words for reason, words in TORN.items() if reason in tally.refused},
                 **{f"drop {one.name}": ", ".join(one.columns) for one in cleaned.drops},
                 **cleaned.words,
                 **learned.words,
@@ -132,12 +137,14 @@ def table_quality(
         kept_samples=[],
         provenance=contract.provenance,
         more_sections=[
+            *([types_section(cleaned.types)] if cleaned.types else []),
             change_section(changes),
             *([leak_section(learned.leaks)] if learned.leaks else []),
             *([feature_section(learned.features)] if learned.features else []),
             *([drift_section(before, shifts)] if before else []),
         ],
         more_numbers={
+            "types": {url: [one.to_json() for one in found] for url, found in cleaned.types.items()},
             "changes": change_numbers(changes),
             **({"features": learned.features.to_json()} if learned.features else {}),
             **({"drift": as_numbers(shifts)} if before else {}),

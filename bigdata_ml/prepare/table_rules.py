@@ -13,6 +13,7 @@ from pyspark.sql.types import DataType, IntegralType, NumericType
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
+from bigdata_ml.prepare.key_types import comparable
 from bigdata_ml.prepare.quantiles import quantiles
 from bigdata_ml.prepare.row_rules import filled
 from bigdata_ml.prepare.rulebook import Broken, Rulebook, note, settle
@@ -90,7 +91,7 @@ def refuse_unreferenced(rows: DataFrame, rules: Sequence[ColumnRules], book: Rul
     """Note the values that the tables referred to do not hold.
 
     Raises:
-        JobRefused: a column that the other table has not.
+        JobRefused: a column that the other table has not, or of a type that is not compared with this one's.
     """
     for one in rules:
         if one.references:
@@ -100,11 +101,15 @@ def refuse_unreferenced(rows: DataFrame, rules: Sequence[ColumnRules], book: Rul
                     f"rule {one.name}.references: {one.references.table} has no column {one.references.column!r}; "
                     f"it has {', '.join(other.columns)}"
                 )
-            kind = rows.schema[one.name].dataType
-            there = (
-                other.select(named(one.references.column).try_cast(kind).alias("__there")).where("__there is not null").distinct()
-            )
-            joined = rows.join(there, on=named(one.name) == there["__there"], how="left")
+            kind, found = rows.schema[one.name].dataType, other.schema[one.references.column].dataType
+            pair = comparable(named(one.name), kind, named(one.references.column), found)
+            if pair is None:
+                raise JobRefused(
+                    f"rule {one.name}.references: the column is {kind.simpleString()}, {one.references.column} of "
+                    f"{one.references.table} is {found.simpleString()}, and these are not compared; give it a type by the rules"
+                )
+            there = other.select(pair[1].alias("__there")).where("__there is not null").distinct()
+            joined = rows.join(there, on=pair[0] == there["__there"], how="left")
             where = named(one.name).isNotNull() & F.col("__there").isNull()
             name = f"{one.name}.references"
             mended = filled(one.references.otherwise, where, named(one.name), kind, name)

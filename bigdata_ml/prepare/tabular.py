@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.errors import AnalysisException, ParseException
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DoubleType, FloatType, StringType
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.failures import cause_of
+from bigdata_ml.prepare.key_types import comparable
 from bigdata_ml.prepare.sources.any_source import is_reserved
 
 __all__ = ["DropRule", "Join", "JoinReport", "add_label", "drop_columns", "join_table", "refuse_missing_label", "with_source"]
@@ -108,22 +109,25 @@ def nan_to_null(rows: DataFrame) -> DataFrame:
 def with_source(rows: DataFrame) -> DataFrame:
     """Add `__row`, the row as JSON, for the quarantine; `__reason` and `__detail` are null.
 
-    `__source` is the file a row came from, as `table(…, file_column="__source")` brings it.
+    `__source` is the file a row came from, as `table(…, file_column="__source")` brings it; what `read_table` says in `__torn` of
+    a row without values refuses it.
 
     Raises:
         JobRefused: a column is called `split`, as the dataset's directories are, or `__…`, as the job's own columns are.
     """
-    taken = [name for name in rows.columns if is_reserved(name) and name != "__source"]
+    ours = ("__source", "__torn")
+    taken = [name for name in rows.columns if is_reserved(name) and name not in ours]
     if taken:
         way_out = f"leave it out by --drop {taken[0]}, or give it another by --rename {taken[0]}=NAME"
         raise JobRefused(f"column {taken[0]!r} has a name the job needs for itself; {way_out}")
-    columns = [named(name) for name in rows.columns if name != "__source"]
+    columns = [named(name) for name in rows.columns if name not in ours]
+    torn = F.col("__torn") if "__torn" in rows.columns else F.lit(None).cast("string")
     return rows.select(
         *columns,
         "__source",
-        F.to_json(F.struct(*columns)).alias("__row"),
-        F.lit(None).cast("string").alias("__reason"),
-        F.lit(None).cast("string").alias("__detail"),
+        F.coalesce(F.get_json_object(torn, "$.row"), F.to_json(F.struct(*columns))).alias("__row"),
+        F.get_json_object(torn, "$.reason").alias("__reason"),
+        F.get_json_object(torn, "$.detail").alias("__detail"),
     )
 
 
@@ -208,8 +212,7 @@ def join_table(rows: DataFrame, other: DataFrame, join: Join) -> DataFrame:
     A column `__matched_NAME` says whether a row was matched. A null key matches nothing.
 
     Raises:
-        JobRefused: a key that is no column, a name that is taken, or rows of `other` that share a key, which would multiply
-            rows.
+        JobRefused: a key that is no column, keys of types that cannot be compared, or a name that is taken.
     """
     for side, columns, names in (
         ("here", rows.columns, [here for here, _ in join.keys]),
@@ -228,14 +231,26 @@ def join_table(rows: DataFrame, other: DataFrame, join: Join) -> DataFrame:
             f"give it another name: --join NAME={join.url}:…"
         )
     known = other.where(" and ".join(f"`{name}` is not null" for name in keys))
+    pairs = [_compared(rows, other, join, here, there) for here, there in join.keys]
     wanted = known.select(
-        *(F.col(there).alias(f"__key{index}") for index, there in enumerate(keys)),
+        *(pair[1].alias(f"__key{index}") for index, pair in enumerate(pairs)),
         *(named(name).alias(alias) for name, alias in brought.items()),
         F.lit(True).alias(f"__matched_{join.name}"),
     )
-    on = [rows[here] == wanted[f"__key{index}"] for index, (here, _) in enumerate(join.keys)]
+    on = [pair[0] == wanted[f"__key{index}"] for index, pair in enumerate(pairs)]
     joined = rows.join(wanted, on=on, how="left").drop(*(f"__key{index}" for index in range(len(keys))))
     return joined.withColumn(f"__matched_{join.name}", F.coalesce(F.col(f"__matched_{join.name}"), F.lit(False)))
+
+
+def _compared(rows: DataFrame, other: DataFrame, join: Join, here: str, there: str) -> tuple[Column, Column]:
+    kind, found = rows.schema[here].dataType, other.schema[there].dataType
+    pair = comparable(rows[here], kind, F.col(there), found)
+    if pair is None:
+        raise JobRefused(
+            f"join {join.name!r}: {here} is {kind.simpleString()}, {there} of {join.url} is {found.simpleString()}, these are "
+            f"not compared; give one of them the other's type, such as --types {here}=text, or cast it in the source"
+        )
+    return pair
 
 
 def refuse_shared_keys(other: DataFrame, join: Join) -> None:

@@ -9,6 +9,7 @@ from pyspark.sql.types import ArrayType, DataType, DateType, StringType, Timesta
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.rules import TypeRule
+from bigdata_ml.prepare.sources.text_format import TextFormat
 
 __all__ = ["Typed", "typed"]
 
@@ -31,7 +32,7 @@ class Typed:
     zoneless: Column
 
 
-def typed(column: Column, kind: DataType, rule: TypeRule, *, name: str) -> Typed:
+def typed(column: Column, kind: DataType, rule: TypeRule, *, name: str, form: TextFormat | None = None) -> Typed:
     """Return the column as the rule's type. Blank text is null to every type but text.
 
     Args:
@@ -39,6 +40,7 @@ def typed(column: Column, kind: DataType, rule: TypeRule, *, name: str) -> Typed
         kind: their type.
         rule: what they are to become.
         name: of the column, for errors.
+        form: how numbers are written where the column is text.
 
     Raises:
         JobRefused: a column of lists or structs that cannot become the type.
@@ -46,7 +48,7 @@ def typed(column: Column, kind: DataType, rule: TypeRule, *, name: str) -> Typed
     never = F.lit(False)
     if isinstance(kind, ArrayType) and rule.unwrap:
         one = F.when(F.size(column) == 1, F.get(column, F.lit(0)))
-        inner = typed(one, kind.elementType, rule, name=name)
+        inner = typed(one, kind.elementType, rule, name=name, form=form)
         wrong = inner.wrong | (column.isNotNull() & (F.size(column) != 1))
         return Typed(inner.value, wrong, inner.ambiguous, inner.zoneless)
     if kind.simpleString().startswith(("array", "struct", "map", "binary", "variant")):
@@ -58,6 +60,8 @@ def typed(column: Column, kind: DataType, rule: TypeRule, *, name: str) -> Typed
     if rule.kind == "text":
         return Typed(text if rule.unwrap else column.cast("string"), never, never, never)
     text = F.nullif(F.trim(text), F.lit(""))
+    if form is not None and isinstance(kind, StringType) and rule.kind in ("integer", "number"):
+        text = _plain_number(text, form)
     if rule.kind == "integer":
         # Spark writes large doubles as 1.0E10. By a decimal, since a double does not hold every whole number beyond 2^53.
         number = text.try_cast("decimal(38,18)")
@@ -77,6 +81,13 @@ def _loses_digits(text: Column) -> Column:
     """Whether a text is a whole number that no double holds, such as an identifier of 2^53 + 1."""
     whole = F.when(text.rlike(_LONG_WHOLE), text.try_cast("decimal(38,0)"))
     return F.coalesce(text.try_cast("double").try_cast("decimal(38,0)") != whole, F.lit(False))
+
+
+def _plain_number(text: Column, form: TextFormat) -> Column:
+    """Return a number with a decimal point and without thousands, as `TextFormat.plain_numbers` does."""
+    if form.thousands:
+        text = F.when(text.rlike(form.grouped), F.replace(text, F.lit(form.thousands), F.lit(""))).otherwise(text)
+    return F.translate(text, ".,", ",.") if form.decimal_comma else text
 
 
 def _text(column: Column, rule: TypeRule) -> Column:

@@ -23,9 +23,7 @@ JOBS = {
     "one.csv": ("table", "one.csv", ("one.csv",)),
     "jsonl/2.jsonl": ("table", "jsonl", ("jsonl/1.jsonl", "jsonl/2.jsonl")),
 }
-# What Spark reads by Hadoop's WebHDFS client: that one lacks a class by which it would tell the refusal.
-BY_SPARK = {"one.csv", "jsonl/2.jsonl"}
-CASES = [(scheme, denied) for scheme in ("hdfs", "webhdfs") for denied in JOBS if scheme == "hdfs" or denied not in BY_SPARK]
+CASES = [(scheme, denied) for scheme in ("hdfs", "webhdfs") for denied in JOBS]
 CONTENTS = {".png": b"no picture", ".tar": bytes(10240), ".csv": b"a,y\n1,0\n2,1\n", ".jsonl": b'{"a": 1, "y": 0}\n'}
 
 

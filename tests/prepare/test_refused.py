@@ -154,10 +154,12 @@ def test_an_option_that_names_no_column(
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        ("long.csv", GOOD + "1,2,3\n", "Malformed CSV record: 1,2,3"),
-        ("short.csv", GOOD + "1\n", "Malformed CSV record: 1 "),
-        ("open.csv", GOOD + '"1,2\n', 'Malformed CSV record: "1,2'),
-        ("bytes.json", '{"a":1,"y":0}\n{"a":2,\n', "Malformed records"),
+        ("open.csv", GOOD + '"1,2\n', "line 12: a quote that is opened in this row is never closed"),
+        ("zero.csv", GOOD + "\0,1\n", "a zero byte at about byte 44"),
+        ("twice.csv", "a,a\n1,2\n", "its columns 1 and 2 have one name, 'a'"),
+        ("alike.csv", "a,A\n1,2\n", "'a' and 'A' are one to Spark"),
+        ("object.json", '{\n"a":1,"y":0\n}\n', "its objects go over several lines"),
+        ("array.json", '[{"a":1,"y":0},\n{"a":2', "line 2: its array of objects is torn"),
         ("bytes.parquet", "PAR1 no table", "Could not read footer"),
         ("nothing.csv", "", "it holds no columns"),
         (
@@ -226,7 +228,9 @@ def test_joins_that_bring_one_name_twice(refused_table: Callable[..., str], tmp_
     assert "'other' brings other_v, which is there already" in refused_table(taken, join=(f"{other}:y=k",))
 
 
-def test_a_join_over_keys_that_only_seem_equal(refused_table: Callable[..., str], tmp_path: Path) -> None:
-    other = csv(tmp_path, "k,v\n1,x\n01,y\nz,z\n", "other.csv")
-    table = csv(tmp_path, "a,y\n1,0\n2,1\n")
-    assert "Spark stopped, nothing was published: [CAST_INVALID_INPUT]" in refused_table(table, join=(f"{other}:a=k",))
+def test_a_join_over_keys_whose_types_cannot_be_compared(refused_table: Callable[..., str], tmp_path: Path) -> None:
+    other = csv(tmp_path, "k,v\nx,x\n01,y\nz,z\n", "other.csv")
+    table = csv(tmp_path, "a,y\n1.5,0\n2.5,1\n")
+    text = refused_table(table, join=(f"{other}:a=k",))
+    assert f"join 'other': a is double, k of {other} is string, these are not compared; give one of them" in text
+    assert "--types a=text" in text

@@ -20,6 +20,7 @@ from bigdata_ml.prepare.sources.raw_pixels import cifar, idx
 from bigdata_ml.prepare.sources.sequence_files import sequence_files
 from bigdata_ml.prepare.sources.source_table import SourceTable
 from bigdata_ml.prepare.sources.tables import file_table
+from bigdata_ml.prepare.sources.text_format import TextFormat
 from bigdata_ml.shown import refuse_credentials
 from bigdata_ml.storage import locate
 
@@ -56,7 +57,13 @@ def is_file_source(url: str) -> bool:
 
 
 def any_table(
-    spark: SparkSession, url: str, *, null_value: str = "", as_text: Collection[str] = (), file_column: str = ""
+    spark: SparkSession,
+    url: str,
+    *,
+    null_value: str = "",
+    as_text: Collection[str] = (),
+    file_column: str = "",
+    form: TextFormat | None = None,
 ) -> DataFrame:
     """Return the rows of a table's source.
 
@@ -64,32 +71,36 @@ def any_table(
         spark: the session.
         url: of files; `hive:TABLE` or `hive:SELECT …`; `jdbc:SUBPROTOCOL:…#TABLE`, or `…#TABLE#COLUMN/PARTS` to read so many
             parts of it by that column (see `jdbc`), its user and password from the environment's JDBC_USER and JDBC_PASSWORD.
-        null_value, as_text, file_column: as for `table`; of Hive and databases types are what they are, and the source's name
-            stands for the file's.
+        null_value, as_text, file_column, form: as for `table`; of Hive and databases types are what they are, and the source's
+            name stands for the file's.
 
     Raises:
         JobRefused: as the source of that kind.
         ValueError: an URL of `jdbc:` without a table, or with parts that are none.
     """
-    return source_table(spark, url, null_value=null_value, as_text=as_text, file_column=file_column).rows
+    form = form or TextFormat()
+    form = replace(form, null_value=null_value or form.null_value)
+    return source_table(spark, url, form=form, as_text=as_text, file_column=file_column).rows
 
 
 def source_table(
     spark: SparkSession,
     url: str,
     *,
-    null_value: str = "",
+    form: TextFormat,
     as_text: Collection[str] = (),
     file_column: str = "",
+    torn_column: str = "",
     drop: Collection[str] = (),
     rename: Mapping[str, str] | None = None,
     lenient: bool = False,
 ) -> SourceTable:
-    """Return the rows of a table's source, and what was left out.
+    """Return the rows of a table's source, what was left out, and the types that were chosen.
 
     Args:
-        spark, url, null_value, file_column: as for `any_table`.
+        spark, url, form, file_column: as for `any_table`.
         as_text: columns, by their new names.
+        torn_column: add a column of that name: what is wrong with rows of text files that have no values, see `TextTable.read`.
         drop: columns that are wanted for nothing: those that cannot be read, or have names of ours, are left out at once.
         rename: new names by old ones.
         lenient: leave out every column that cannot be read.
@@ -107,9 +118,10 @@ def source_table(
         found = file_table(
             spark,
             url,
-            null_value=null_value,
+            form=form,
             as_text=[old.get(name, name) for name in as_text],
             file_column=file_column,
+            torn_column=torn_column,
             drop=drop,
             keep=new,
             lenient=lenient,
@@ -121,10 +133,16 @@ def source_table(
             rows = hive(spark, query=what) if is_query else hive(spark, what)
         else:
             rows = _by_jdbc(spark, url)
-        found = SourceTable(rows.withColumn(file_column, F.lit(url.partition("?")[0])) if file_column else rows)
+        rows = rows.withColumn(file_column, F.lit(url.partition("?")[0])) if file_column else rows
+        found = SourceTable(rows.withColumn(torn_column, F.lit(None).cast("string")) if torn_column else rows)
     rows = _renamed(found.rows, new, url)
-    ours = {name: "a name of the job's" for name in rows.columns if name in drop and is_reserved(name) and name != file_column}
-    return SourceTable(rows.drop(*ours), {**found.left_out, **ours})
+    ours = {
+        name: "a name of the job's"
+        for name in rows.columns
+        if name in drop and is_reserved(name) and name not in (file_column, torn_column)
+    }
+    types = tuple(replace(one, name=new.get(one.name, one.name)) for one in found.types)
+    return SourceTable(rows.drop(*ours), {**found.left_out, **ours}, types=types, text=found.text)
 
 
 def is_reserved(name: str) -> bool:

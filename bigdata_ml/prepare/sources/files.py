@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.session import spark_path
 from bigdata_ml.prepare.sources.listing import Listing
 from bigdata_ml.prepare.sources.packed import Packs
-from bigdata_ml.storage import Location, locate, reading
+from bigdata_ml.prepare.sources.text_format import TextFormat
+from bigdata_ml.prepare.sources.text_stream import TextPart, texts_of
+from bigdata_ml.prepare.sources.text_table import text_table
+from bigdata_ml.storage import Location, locate
 
 __all__ = ["ImageFiles", "labelled"]
 
@@ -48,7 +51,7 @@ class ImageFiles:
             self.listing.refuse_changed()
 
 
-def labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFrame:
+def labelled(spark: SparkSession, rows: DataFrame, label_from: str, *, form: TextFormat | None = None) -> DataFrame:
     """Return rows that have a `path`, such as `path` and `content`, with their `label`.
 
     Args:
@@ -56,11 +59,11 @@ def labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFrame
         rows: what was read.
         label_from: `folder` takes the name of the folder a file lies in, null at the top of the source or of an archive; `none`
             labels nothing; else the URL of a file of labels: CSV with the columns `path` (relative to the source) and `label`,
-            JSON lines with these fields, or one JSON object of labels by path.
+            JSON lines or an array with these fields, or one JSON object of labels by path. Labels are the text that stands there.
+        form: how a CSV file of labels is written.
 
     Raises:
-        JobRefused: a label file that is not there, of no such form, that names a path more than once, or on a store for which
-            Spark has no jar.
+        JobRefused: a label file that is not there, of no such form, with a row that is none, or that names a path more than once.
     """
     if label_from == "none":
         return rows.withColumn("label", F.lit(None).cast("string"))
@@ -68,19 +71,24 @@ def labelled(spark: SparkSession, rows: DataFrame, label_from: str) -> DataFrame
         folder = F.element_at(F.split("path", "/"), -2)
         inside = F.contains("path", F.lit("/")) & ~F.endswith(folder, F.lit("!"))
         return rows.withColumn("label", F.when(inside, folder))
-    labels = _labels(spark, locate(label_from))
+    labels = _labels(spark, locate(label_from), form or TextFormat())
     return rows.join(labels, on="path", how="left")
 
 
-def _labels(spark: SparkSession, place: Location) -> DataFrame:
+def _labels(spark: SparkSession, place: Location, form: TextFormat) -> DataFrame:
     if not place.exists():
         raise JobRefused(
             f"{place.url}: no such file; --label-from is 'folder', 'none', or a CSV or JSON file with the columns path,label"
         )
-    if place.name.lower().endswith((".json", ".jsonl")):
-        labels = _from_json(spark, place)
+    is_json = place.name.lower().endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz"))
+    if is_json and (labels_of := _object_of_labels(place, form)) is not None:
+        labels = spark.createDataFrame(labels_of, "path string, label string")
     else:
-        labels = spark.read.csv(spark_path(spark, place), header=True, escape='"', mode="FAILFAST")
+        ending = ".tsv" if place.name.lower().endswith((".tsv", ".tsv.gz")) else ".csv"
+        size = {"": int(place.info().size or 0)}
+        kind = "json" if is_json else "csv"
+        read = text_table(spark, place, size, kind=kind, separator=form.separator_of(ending), form=form)
+        labels = read.read(as_text=[one.name for one in read.types])
     missing = [name for name in ("path", "label") if name not in labels.columns]
     if missing:
         raise JobRefused(
@@ -93,16 +101,18 @@ def _labels(spark: SparkSession, place: Location) -> DataFrame:
     return labels
 
 
-def _from_json(spark: SparkSession, place: Location) -> DataFrame:
-    with reading(place), place.filesystem.open_input_stream(place.path) as stream:
-        begins = stream.read(4096).decode("utf-8-sig", errors="replace").lstrip()
-    first = begins.splitlines()[0] if begins else ""
-    if '"path"' in first and first.rstrip().endswith("}"):
-        return spark.read.json(spark_path(spark, place), mode="FAILFAST", schema="path string, label string")
+def _object_of_labels(place: Location, form: TextFormat) -> list[tuple[str, str]] | None:
+    """Return the labels of a file that is one JSON object of labels by path; None if it has rows."""
+    begins = ""
+    with closing(texts_of(TextPart(url=place.url, size=int(place.info().size or 0)), form)) as texts:
+        begins = next(texts, "").lstrip()
+        if begins.startswith("[") or ('"path"' in begins.partition("\n")[0] and "}" in begins.partition("\n")[0]):
+            return None
+        whole = begins + "".join(texts)
     try:
-        found = json.loads(place.read_bytes(), object_pairs_hook=list)
-    except ValueError as error:
+        found = json.loads(whole, object_pairs_hook=list, parse_int=str)
+    except (ValueError, RecursionError) as error:
         raise JobRefused(f"{place.url}: is neither JSON lines with path and label nor one JSON object: {error}") from error
-    if not isinstance(found, list) or not all(isinstance(one, tuple) and isinstance(one[1], (str, int)) for one in found):
+    if not isinstance(found, list) or not all(isinstance(one, tuple) and isinstance(one[1], str) for one in found):
         raise JobRefused(f"{place.url}: must be JSON lines with path and label, or one object that gives each path its label")
-    return spark.createDataFrame([(path, str(label)) for path, label in found], "path string, label string")
+    return found

@@ -22,6 +22,7 @@ __all__ = [
     "Packs",
     "ReadFile",
     "Stretch",
+    "a_task_each",
     "batches_of",
     "packed",
     "packs",
@@ -140,14 +141,19 @@ class Packs:
 
 def packs_of(spark: SparkSession, found: Iterable[Sequence[Stretch]]) -> Packs:
     """Return the packs as rows; one pack at a time is held unpacked."""
+    return Packs(a_task_each(spark, map(packed, found)))
+
+
+def a_task_each(spark: SparkSession, found: Iterable[bytes]) -> DataFrame:
+    """Return rows of a column `pack`, each a partition by itself."""
     schema = pa.schema([pa.field("pack", pa.binary())])
-    rows = [pa.record_batch([pa.array([packed(pack)], pa.binary())], schema=schema) for pack in found]
+    rows = [pa.record_batch([pa.array([pack], pa.binary())], schema=schema) for pack in found]
     limit = "spark.sql.execution.arrow.localRelationThreshold"
     before = str(spark.conf.get(limit))
     # Then each batch is a partition, made without Python; a local table would be dealt out anew.
     spark.conf.set(limit, "0")
     try:
-        return Packs(spark.createDataFrame(pa.Table.from_batches(rows, schema)))
+        return spark.createDataFrame(pa.Table.from_batches(rows, schema))
     finally:
         spark.conf.set(limit, before)
 
