@@ -25,7 +25,10 @@ def chosen_types(types: Sequence[ColumnType], rules: TableRules, *, prefix: str 
     for one in types:
         rule = given.get(f"{prefix}{one.name}")
         name = f"{prefix}{one.name}"
-        chosen.append(replace(one, name=name) if rule is None else ColumnType(name, rule.kind, "declared by --types or a rule"))
+        why = one.why.replace(f"--types {one.name}=", f"--types {name}=")
+        chosen.append(
+            replace(one, name=name, why=why) if rule is None else ColumnType(name, rule.kind, "declared by --types or a rule")
+        )
     return tuple(chosen)
 
 

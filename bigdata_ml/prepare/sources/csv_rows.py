@@ -246,7 +246,7 @@ class CsvReader:
                 try:
                     row = self._careful(text, position, end, final=final)
                 except _Malformed as error:
-                    torn.append(Torn(self.line, "torn_row", error.detail, text[position : error.end][:_SHOWN]))
+                    torn.append(Torn(self.line, "torn_row", error.detail, text[position : error.end].rstrip("\r\n")[:_SHOWN]))
                     following = error.end
                 else:
                     if row is None:
@@ -322,7 +322,7 @@ class CsvReader:
         return self._patterns["unescape"].sub(lambda found: found[1] or found[2], quoted[1:-1])
 
     def _ragged(self, line: int, found: int, text: str) -> Torn:
-        return Torn(line, "ragged_row", f"{_values(found)}, the header names {self.width}", text[:_SHOWN])
+        return Torn(line, "ragged_row", f"{_values(found)}, the header names {self.width}", text.rstrip("\r\n")[:_SHOWN])
 
     def _made(self, rows: Sequence[Sequence[str | None]], lines: Sequence[int], torn: Sequence[Torn]) -> RowBatch:
         columns = zip(*rows, strict=True) if rows else ([] for _ in range(self.width))
