@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from bigdata_ml.dataset.arrow_bytes import arrow_bytes, leaf_types
+from bigdata_ml.dataset.arrow_bytes import arrow_bytes, leaf_types, unencoded_bytes
 from bigdata_ml.dataset.footer_check import check_footer
 from bigdata_ml.dataset.layout import split_of
 from bigdata_ml.dataset.parquet_file import parquet_file
@@ -57,6 +57,11 @@ class FileEnd:
 
     tail: bytes
     checksum: str
+
+    @property
+    def footer(self) -> bytes:
+        """The file's metadata as they lie in it."""
+        return self.tail[-8 - int.from_bytes(self.tail[-8:-4], "little") : -8]
 
     def parse(self) -> pq.FileMetaData:
         """Return the file's metadata."""
@@ -141,7 +146,8 @@ def _read_footer(root: Location, path: str) -> Footer:
     try:
         with root.filesystem.open_input_file(place.path) as stream:
             size = stream.size()
-            metadata, outside = read_metadata(stream)
+            end = read_end(stream)
+            metadata, outside = end.parse(), end.checksum
             # As a reader of the file sees it: extension types included.
             schema = parquet_file(stream, metadata=metadata).schema_arrow
     except pa.ArrowNotImplementedError as error:
@@ -150,7 +156,7 @@ def _read_footer(root: Location, path: str) -> Footer:
         raise DatasetInvalid(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
     required = {field.name for field in schema if not field.nullable}
     records = []
-    leaves = leaf_types(schema)
+    leaves, unencoded = leaf_types(schema), unencoded_bytes(end.footer)
     with_nulls: set[str] = set()
     counted_nulls: set[str] = set()
     for index in range(metadata.num_row_groups):
@@ -170,7 +176,7 @@ def _read_footer(root: Location, path: str) -> Footer:
                 "checksum": None,
                 "file_bytes": size,
                 "file_checksum": outside,
-                "memory_bytes": arrow_bytes(group, leaves),
+                "memory_bytes": arrow_bytes(group, leaves, unencoded[index]),
                 "min": least,
                 "max": most,
             }

@@ -14,7 +14,7 @@ from bigdata_ml.reader.plan import EpochPlan, Plan
 from bigdata_ml.reader.rank import Rank
 from bigdata_ml.reader.selection import Selected, select
 from bigdata_ml.reader.sequences import select_starts
-from bigdata_ml.reader.settings import OrderSettings, check_budget, held_bound, order_settings, refuse_beyond, row_bytes
+from bigdata_ml.reader.settings import MARKS, OrderSettings, check_budget, held_bound, order_settings, refuse_beyond, row_bytes
 from bigdata_ml.reader.spans import SpannedSelection, SpanSource, make_spans
 from bigdata_ml.reader.weights import weigh
 from bigdata_ml.schema import Schema
@@ -133,7 +133,7 @@ class DatasetPart:
             whole = int(self.read_rows.sum())
             rows = settings.delay * -(-whole // max(1, self.selection.usual)) + 2 * int(self.read_rows.max(initial=0))
             return min(settings.streams // world_size * rows, whole) * row_bytes(self.dataset)
-        return held_bound(settings, self.selection.most, world_size) * self.row_bytes
+        return held_bound(settings, self.selection.most, world_size) * (self.row_bytes + MARKS)
 
 
 class DatasetContents:

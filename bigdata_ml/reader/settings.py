@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from operator import index
 
 import numpy as np
+import pyarrow.compute as pc
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import WorldSizeNotAllowed
@@ -13,8 +14,10 @@ from bigdata_ml.reader.options import ReadOptions, Remainder, Shuffle
 from bigdata_ml.reader.rank import Rank, divisors
 from bigdata_ml.schema.arrow import fixed_width
 
-__all__ = ["OrderSettings", "check_budget", "held_bound", "order_settings", "refuse_beyond", "row_bytes"]
+__all__ = ["MARKS", "OrderSettings", "check_budget", "held_bound", "order_settings", "refuse_beyond", "row_bytes"]
 
+# Bytes of each held row's marks: which row of which row group it is.
+MARKS = 8
 _STREAMS = 16
 _WINDOW_BYTES = 256 << 20
 _WINDOW_ROWS = 1 << 22
@@ -139,10 +142,14 @@ def _chosen(read: ReadOptions, size: int, rank: Rank) -> int:
 
 
 def row_bytes(dataset: Dataset) -> int:
-    """Return the bytes a row takes in memory, on average: as many as on disk, at least those of its fields of fixed width."""
-    on_disk = int(np.sum(dataset.row_groups.table["length"].to_numpy()))
+    """Return the bytes a row takes in memory, on average, at least those of its fields of fixed width.
+
+    Of row groups whose bytes in memory the table does not say they are as many as on disk.
+    """
+    table = dataset.row_groups.table
+    in_memory = pc.sum(pc.coalesce(table["memory_bytes"], table["length"])).as_py() or 0
     widths = (fixed_width(field.type) or 0 for field in dataset.schema)
-    return max(1, -(-on_disk // max(1, dataset.rows)), sum(widths))
+    return max(1, -(-in_memory // max(1, dataset.rows)), sum(widths))
 
 
 def _listed(numbers: list[int]) -> str:
@@ -161,7 +168,7 @@ def check_budget(settings: OrderSettings, dataset: Dataset, counts: np.ndarray, 
     Raises:
         ValueError: naming what would be held, and the streams and window that would fit.
     """
-    largest, each, world = int(counts.max(initial=0)), row_bytes(dataset), rank.world_size
+    largest, each, world = int(counts.max(initial=0)), row_bytes(dataset) + MARKS, rank.world_size
     found = held_bound(settings, counts, world) * each
     if found <= budget:
         return

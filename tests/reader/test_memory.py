@@ -1,5 +1,6 @@
 """Memory follows what is held, in bytes: the window and the row groups, never the file or the epoch."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,3 +82,19 @@ def test_an_iteration_that_is_left_early_lets_go_of_everything(heavy: Dataset) -
 def test_of_row_groups_with_few_selected_rows_only_those_are_held(heavy: Dataset) -> None:
     chosen = pc.field("id").isin(range(0, 4000, 50))
     assert peak(heavy, 10, predicate=chosen, streams=1, window=60) < 70 * 2 * BYTES + 50 * BYTES
+
+
+def test_text_that_is_small_on_disk_is_counted_as_it_is_in_memory(tmp_path: Path) -> None:
+    text = pa.array(["the same text again and again " * 20] * 8000)
+    rows = pa.table({"id": range(8000), "text": text})
+    dataset = Dataset.open(write_plain(tmp_path / "text", {"x.parquet": rows}, row_group_size=200))
+    assert sum(dataset.row_groups.table["memory_bytes"].to_pylist()) == pytest.approx(rows.nbytes, rel=0.05)
+    assert dataset.row_groups.table["length"][0].as_py() < 20_000
+    with pytest.raises(ValueError, match="memory_budget=1048576"):
+        open_reader(dataset, ReadOptions(), global_batch_size=32, memory_budget=1 << 20)
+    budget = 3 << 20
+    held = open_reader(dataset, ReadOptions(streams=2, window=2000), global_batch_size=32, memory_budget=budget)
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in held:
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert budget / 4 < most < budget
