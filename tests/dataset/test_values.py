@@ -103,7 +103,7 @@ def test_decimals_are_the_nearest_doubles_or_exact(tmp_path: Path) -> None:
         ((pa.array([b"0" * 16], pa.uuid()), pa.array([b"1" * 16], pa.binary(16))), pa.binary(16), [b"0" * 16, b"1" * 16]),
         ((pa.array([Decimal("1.5")]), pa.array([Decimal("1.25")])), pa.decimal128(3, 2), [1.5, 1.25]),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, pa.DataType) else "",
 )
 def test_files_of_one_column_in_several_types_open_and_are_read(
     tmp_path: Path, columns: tuple[Any, ...], kind: pa.DataType, values: list[Any]
