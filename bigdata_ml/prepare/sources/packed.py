@@ -227,7 +227,7 @@ def _read(stream: Any, one: Stretch) -> ReadFile:
         if one.length < 0:
             data = bytes(stream.read(one.size + 1))
             if len(data) != one.size:
-                found = "more" if len(data) > one.size else len(data)
+                found = stream.size() if len(data) > one.size else len(data)
                 raise EOFError(f"it has {found} bytes, {one.size} were listed: it changes while the job reads it")
             return one.path, data, None
         stream.seek(one.offset)
