@@ -100,7 +100,8 @@ def schema_of(found: Any) -> PetastormSchema:
     Raises:
         ValueError: it is none; the text says what is wrong.
     """
-    state = _state(found, {"Unischema"})
+    # It has an attribute for each field, and is read once.
+    state = _state(found, {"Unischema"}, limit=None)
     pairs = _pairs(state.get("_fields"))
     fields = tuple(_field_of(value) for _, value in pairs)
     names = [field.name for field in fields]
@@ -275,12 +276,12 @@ def _class_of(found: Any) -> inert.Name:
     raise ValueError("an object is missing")
 
 
-def _state(found: Any, names: set[str]) -> dict[str, Any]:
-    """Return the attributes of an object of one of those classes."""
+def _state(found: Any, names: set[str], *, limit: int | None = _ATTRIBUTES) -> dict[str, Any]:
+    """Return the attributes of an object of one of those classes; ValueError if it has more than `limit`."""
     if _class_of(found).name not in names:
         raise ValueError(f"{_class_of(found)} stands where one of {', '.join(sorted(names))} belongs")
     pairs = [] if found.state is None else _pairs(found.state)
-    if len(pairs) > _ATTRIBUTES:
+    if limit is not None and len(pairs) > limit:
         raise ValueError(f"an object has {len(pairs)} attributes")
     return {name: value for name, value in pairs if isinstance(name, str)}
 
