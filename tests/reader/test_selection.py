@@ -135,6 +135,23 @@ def test_a_selection_is_kept_in_a_directory_for_other_processes(tiny: Dataset, t
     assert len(open_reader(Dataset.open(tiny.url), read, global_batch_size=4, selection_cache=tmp_path / "cache")) == len(first)
 
 
+def test_a_kept_selection_with_a_changed_byte_or_without_checksum_is_found_anew(tiny: Dataset, tmp_path: Path) -> None:
+    predicate = pc.field("id") < 8
+    wanted = rows_of(tiny, predicate)
+    tiny.selections.clear()
+    select(tiny, predicate, cache=tmp_path / "cache")
+    (place,) = (tmp_path / "cache").iterdir()
+    kept = place.read_bytes()
+    arrow = kept[kept.index(b"ARROW1") :]
+    changed = [kept[:one] + bytes([kept[one] ^ 0xFF]) + kept[one + 1 :] for one in range(0, len(kept), 7)]
+    for data in [*changed, arrow, kept[:20], b""]:
+        place.write_bytes(data)
+        tiny.selections.clear()
+        selection = select(tiny, predicate, cache=tmp_path / "cache")
+        assert [(group, row) for group in range(len(selection.counts)) for row in selection.rows(group).tolist()] == wanted
+        assert place.read_bytes() == kept
+
+
 def test_long_lists_of_values_that_differ_in_the_middle_are_other_selections(plain: Dataset) -> None:
     found = [select(plain, pc.field("id").isin([*range(30, 60), one, *range(60, 90)])).total for one in (3, 99)]
     assert found == [1, 0]
