@@ -53,6 +53,7 @@ class Dataset:
         partitions: values of the Hive directory keys by file, if there are keys besides the split's.
         unischema: name of Petastorm's schema that the fields were taken from, if they were.
         group_bytes: what the rows of a row group may take in memory, see `open`.
+        lacking: without a manifest: columns that some file lacks; they are null there.
         passed_over: without a manifest: files of the directory that are not read, by why: `hidden`, `not_parquet`,
             `linked_again`.
         selections: what readers found out about predicates, shared by the dataset and its splits.
@@ -66,6 +67,7 @@ class Dataset:
     partitions: Mapping[str, Mapping[str, Any]] | None = None
     unischema: str | None = None
     group_bytes: int = GROUP_BYTES
+    lacking: frozenset[str] = frozenset()
     passed_over: Mapping[str, int] = field(default_factory=dict, compare=False)
     selections: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -259,7 +261,7 @@ def _open_plain(
 ) -> Dataset:
     footers = read_footers(root, paths)
     if not leave_out_nested:
-        footers = [replace(footer, schema=_without_index(root, footer.schema)) for footer in footers]
+        footers = _without_index(root, footers)
     columns = common_columns(root, footers, missing_as_null=missing_as_null)
     if leave_out_nested:
         columns = replace(columns, schema=without_unsupported(root, columns.schema))
@@ -269,8 +271,15 @@ def _open_plain(
     held = {one.name for one in fields}
     key_fields, partitions = _hive_keys(paths, held=held, types=_key_types(unischema))
     row_groups = RowGroups.from_records(records, keys=_readable_keys(Schema(fields), records))
-    name = unischema.name if unischema is not None else None
-    return Dataset(root, Schema(fields + key_fields), row_groups, None, partitions=partitions or None, unischema=name)
+    return Dataset(
+        root,
+        Schema(fields + key_fields),
+        row_groups,
+        None,
+        partitions=partitions or None,
+        unischema=unischema.name if unischema is not None else None,
+        lacking=columns.missing,
+    )
 
 
 def _splits_of(root: Location, paths: list[str]) -> dict[str, str | None]:
@@ -303,11 +312,13 @@ def _readable_keys(schema: Schema, records: list[dict[str, Any]]) -> pa.Schema:
     return pa.schema(keys)
 
 
-def _without_index(root: Location, columns: pa.Schema) -> pa.Schema:
-    index = [name for name in columns.names if is_pandas_index(name)]
-    if index:
-        _log.warning("%s: pandas' index is left out: %s", root.url, ", ".join(index))
-    return pa.schema([one for one in columns if one.name not in index])
+def _without_index(root: Location, footers: list[Footer]) -> list[Footer]:
+    index = sorted({name for footer in footers for name in footer.schema.names if is_pandas_index(name)})
+    if not index:
+        return footers
+    _log.warning("%s: pandas' index is left out: %s", root.url, ", ".join(index))
+    kept = (pa.schema([column for column in footer.schema if column.name not in index]) for footer in footers)
+    return [replace(footer, schema=schema) for footer, schema in zip(footers, kept, strict=True)]
 
 
 def _fields_of(root: Location, footers: list[Footer], columns: Columns, unischema: PetastormSchema | None) -> tuple[Field, ...]:

@@ -30,7 +30,7 @@ def group_rows(table: pa.Table, dataset: Dataset, fields: Schema, record: Mappin
     for field in fields:
         if field.name in keys:
             column = pa.array([keys[field.name]] * table.num_rows, types.field(field.name).type)
-        elif field.name not in table.column_names and field.nullable and _may_lack(dataset):
+        elif field.name not in table.column_names and field.nullable and _may_lack(dataset, field.name):
             column = pa.nulls(table.num_rows, field.type)
         else:
             continue
@@ -38,9 +38,9 @@ def group_rows(table: pa.Table, dataset: Dataset, fields: Schema, record: Mappin
     return from_stored(table, fields, where)
 
 
-def _may_lack(dataset: Dataset) -> bool:
-    """Return whether files may lack columns that hold nulls: those that no job of ours wrote, opened or adopted so."""
-    return dataset.manifest is None or dataset.manifest.cleaning is None
+def _may_lack(dataset: Dataset, column: str) -> bool:
+    """Return whether files may lack a column that holds nulls: those that no job of ours wrote, opened or adopted so."""
+    return column in dataset.lacking if dataset.manifest is None else dataset.manifest.cleaning is None
 
 
 def check_text(table: pa.Table, where: str) -> None:

@@ -121,7 +121,8 @@ class GroupSource:
                 columns=wanted,
                 where=where,
                 limit=self._dataset.group_bytes,
-                memory_bytes=record["memory_bytes"],
+                # Where nothing was published, it is what the footer claims.
+                memory_bytes=record["memory_bytes"] if record["checksum"] is not None else None,
                 page_checksums=True,
             )
 
