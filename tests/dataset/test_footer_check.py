@@ -98,3 +98,10 @@ def test_no_changed_bit_of_a_footer_ends_the_interpreter(tmp_path: Path) -> None
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parent), *sys.path])}
     ended = subprocess.run([sys.executable, "-c", call], env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, f"seed {ended.stdout.split()[-1:]}: {ended.stderr[-1000:]}"
+
+
+def test_a_row_group_without_rows_lies_beside_others(tmp_path: Path) -> None:
+    with pq.ParquetWriter(tmp_path / "a.parquet", pa.schema([("x", pa.int64())])) as writer:
+        for rows in (3, 0, 2):
+            writer.write_table(pa.table({"x": range(rows)}, schema=writer.schema))
+    assert Dataset.open(tmp_path).row_groups.rows.tolist() == [3, 0, 2]
