@@ -3,6 +3,8 @@
 import io
 import json
 import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from bigdata_ml.prepare import ImageJob, prepare_images
 from bigdata_ml.prepare.image_checks import ImageChecks
 from bigdata_ml.prepare.sources import images, packed
 from bigdata_ml.schema import Codec
-from bigdata_ml.storage import Location
+from bigdata_ml.storage import list_tree
 from prepare.pictures import save
 
 pytestmark = pytest.mark.spark
@@ -246,8 +248,9 @@ def test_spark_reads_what_pyarrow_reads(spark: SparkSession, published: Dataset)
 def test_the_content_is_the_same_however_the_work_is_cut_and_the_files_are_listed(
     spark: SparkSession, published: Dataset, manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    walk = Location.walk
-    monkeypatch.setattr(Location, "walk", lambda place, **options: reversed(list(walk(place, **options))))
+    # The package's function `images` hides its module.
+    lister = sys.modules["bigdata_ml.prepare.sources.images"]
+    monkeypatch.setattr(lister, "list_tree", lambda place: replace(tree := list_tree(place), files=tree.files[::-1]))
     packs_before = packs_of(spark, folder)
     monkeypatch.setattr(packed, "_PACK_FILES", 2)
     assert (len(packs_before), len(packs_of(spark, folder))) == (1, 20)

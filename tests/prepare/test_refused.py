@@ -160,7 +160,7 @@ def test_an_option_that_names_no_column(
         ("alike.csv", "a,A\n1,2\n", "'a' and 'A' are one to Spark"),
         ("object.json", '{\n"a":1,"y":0\n}\n', "its objects go over several lines"),
         ("array.json", '[{"a":1,"y":0},\n{"a":2', "line 2: its array of objects is torn"),
-        ("bytes.parquet", "PAR1 no table", "Could not read footer"),
+        ("bytes.parquet", "PAR1 no table", "no whole PARQUET file"),
         ("nothing.csv", "", "it holds no columns"),
         (
             "words.txt",
