@@ -85,10 +85,10 @@ def test_the_codec_of_a_bare_column_follows_from_its_type() -> None:
     assert [Codec.of(kind).value for kind in kinds] == ["scalar", "scalar", "tensor", "list", "list", "list"]
 
 
-def test_a_bare_schema_turns_nulls_into_nan_where_a_number_can_be_and_masks_elsewhere() -> None:
-    columns = pa.schema([("a", pa.int8()), ("b", pa.bool_()), ("c", IMAGE), ("d", pa.float32())])
-    schema = Schema.from_arrow(columns, with_nulls={"a", "b", "c"})
-    assert [field.null.value for field in schema] == ["nan", "mask", "mask", "refuse"]
+def test_a_bare_schema_turns_nulls_into_nan_in_floating_columns_and_masks_elsewhere() -> None:
+    columns = pa.schema([("a", pa.int8()), ("b", pa.bool_()), ("c", IMAGE), ("d", pa.float32()), ("e", pa.float32())])
+    schema = Schema.from_arrow(columns, with_nulls={"a", "b", "c", "e"})
+    assert [field.null.value for field in schema] == ["mask", "mask", "mask", "refuse", "nan"]
 
 
 def test_a_tensor_column_holds_its_array() -> None:
