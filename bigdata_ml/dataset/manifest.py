@@ -38,12 +38,14 @@ class Vocabulary:
         counts: rows of the train split that hold each value.
         unknown: whether id 0 stands for null, rare and unseen values; ids then begin at 1, otherwise at 0.
         rare: distinct values that were seen and left out, being rarer than asked for.
+        lookups: what readers made of the values, by type of column, shared by all that read the dataset.
     """
 
     values: tuple[str | int | bool, ...]
     counts: tuple[int, ...]
     unknown: bool
     rare: int = 0
+    lookups: dict[Any, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.counts):

@@ -14,6 +14,7 @@ from bigdata_ml.errors import BigDataMLError, DecodeFailed, SchemaMismatch
 from bigdata_ml.reader.arrays import fits, read_npy, read_npz
 from bigdata_ml.reader.images import decode_image, decode_image16, resize_raw
 from bigdata_ml.reader.text import checked_text
+from bigdata_ml.reader.value_places import ValuePlaces
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 from bigdata_ml.schema.codec import ARRAYS
 from bigdata_ml.schema.converting import nearest_doubles, refused_rows
@@ -115,13 +116,15 @@ def _is_as_it_lies(field: Field, image_size: tuple[int, int] | None) -> bool:
 
 def _ids(column: pa.Array, vocabulary: Vocabulary, name: str, place: Callable[[int], str], on_bad_row: OnBadRow) -> np.ndarray:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    found = pc.index_in(column, pa.array(vocabulary.values, kind))
+    if kind not in vocabulary.lookups:
+        vocabulary.lookups[kind] = ValuePlaces(vocabulary.values, kind)
+    found: np.ndarray = vocabulary.lookups[kind].of(column)
     if vocabulary.unknown:
-        return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64) + vocabulary.first_id
-    for row in np.flatnonzero(pc.is_null(found).to_numpy(zero_copy_only=False)).tolist():
+        return found + vocabulary.first_id
+    for row in np.flatnonzero(found < 0).tolist():
         text = f"{place(row)} field {name!r}: {column[row].as_py()!r} is not in the vocabulary"
         on_bad_row(row, SchemaMismatch(text))
-    return np.asarray(pc.fill_null(found, 0).to_numpy(zero_copy_only=False), np.int64)
+    return np.maximum(found, 0)
 
 
 def _values(column: pa.Array, field: Field, images: "_Images", place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from bigdata_ml.dataset import Vocabulary
+from bigdata_ml.dataset import Dataset, Vocabulary
 from bigdata_ml.errors import DecodeFailed, SchemaMismatch
-from bigdata_ml.reader import decode_batch
+from bigdata_ml.reader import ReadOptions, decode_batch, open_reader
+from bigdata_ml.reader.value_places import ValuePlaces
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 from bigdata_ml.schema.codec import tensor_column
 
@@ -127,14 +128,41 @@ def test_values_of_a_closed_vocabulary_become_ids_from_0(kind: pa.DataType, valu
     assert (found.tolist(), found.dtype) == ([1, 0], np.int64)
 
 
-def test_null_rare_and_unseen_values_of_an_open_vocabulary_become_id_0() -> None:
-    vocabulary = Vocabulary(values=("a", "b"), counts=(1, 1), unknown=True)
-    found = decode(["b", None, "never", "a"], {"type": pa.string(), "null": UNKNOWN}, vocabulary=vocabulary)
-    assert found["x"].tolist() == [2, 0, 0, 1]
+@pytest.mark.parametrize("more", [0, 1000])
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())], ids=str)
+def test_null_rare_and_unseen_values_of_an_open_vocabulary_become_id_0(kind: pa.DataType, more: int) -> None:
+    values = ("a", "b", *(f"more {number}" for number in range(more)))
+    vocabulary = Vocabulary(values=values, counts=(1,) * len(values), unknown=True)
+    found = decode(["b", None, "never", "a", values[-1]], {"type": kind, "null": UNKNOWN}, vocabulary=vocabulary)["x"]
+    assert (found.tolist(), found.dtype) == ([2, 0, 0, 1, len(values)], np.int64)
 
 
-def test_a_value_outside_a_closed_vocabulary_is_named_with_its_place() -> None:
-    vocabulary = Vocabulary(values=("a",), counts=(1,), unknown=False)
+def test_whole_numbers_of_a_large_vocabulary_become_their_ids() -> None:
+    vocabulary = Vocabulary(values=tuple(range(-500, 500)), counts=(1,) * 1000, unknown=True)
+    column = pa.array([9, -500, None, 499, 500, -7], pa.int32())[1:]
+    found = decode(column, {"type": pa.int32(), "null": UNKNOWN}, vocabulary=vocabulary)["x"]
+    assert found.tolist() == [1, 0, 1000, 0, 494]
+    assert decode(column[:0], {"type": pa.int32(), "null": UNKNOWN}, vocabulary=vocabulary)["x"].tolist() == []
+
+
+def test_a_vocabulary_is_made_ready_once_for_all_batches_of_a_dataset(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[Any, ...]] = []
+
+    class Counted(ValuePlaces):
+        def __init__(self, values: Any, kind: pa.DataType) -> None:
+            made.append(values)
+            super().__init__(values, kind)
+
+    monkeypatch.setattr("bigdata_ml.reader.decode.ValuePlaces", Counted)
+    for split in ("train", "test", "train"):
+        for batch in open_reader(tiny.split(split), ReadOptions(), global_batch_size=4):
+            decode_batch(batch, tiny.schema, tiny.vocabularies)
+    assert sorted(made) == sorted(one.values for one in tiny.vocabularies.values())
+
+
+@pytest.mark.parametrize("values", [("a",), tuple("abcdefgh")], ids=len)
+def test_a_value_outside_a_closed_vocabulary_is_named_with_its_place(values: tuple[str, ...]) -> None:
+    vocabulary = Vocabulary(values=values, counts=(1,) * len(values), unknown=False)
     with pytest.raises(SchemaMismatch, match="here 1 field 'x': 'z' is not in the vocabulary"):
         decode(["a", "z"], {"type": pa.string()}, vocabulary=vocabulary, place=lambda row: f"here {row}")
 
