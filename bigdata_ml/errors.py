@@ -9,7 +9,7 @@
     ├── DecodeFailed            one value of one row that cannot be decoded
     ├── WorldSizeNotAllowed     a number of ranks the order cannot be divided by
     ├── ResumeMismatch          a state taken from another dataset, plan or version
-    ├── StorageUnavailable      a filesystem that cannot be reached, or whose client is not installed
+    ├── StorageUnavailable      a filesystem that cannot be reached or goes on failing, or whose client is not installed
     ├── EngineUnavailable       a reading engine that is not installed
     ├── JobRefused              a preparation job that stopped before publishing anything
     └── TrainingFailed          a training whose numbers are none any more
@@ -71,7 +71,7 @@ class ResumeMismatch(BigDataMLError):
 
 
 class StorageUnavailable(BigDataMLError):
-    """The filesystem cannot be reached, or its client is not installed."""
+    """The filesystem cannot be reached or goes on failing, or its client is not installed."""
 
 
 class EngineUnavailable(BigDataMLError):

@@ -1,11 +1,10 @@
 """Arrays in numpy's own file formats, npy and npz: read in place, never unpickled."""
 
 import io
-import struct
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
-from tokenize import TokenError
 
 import numpy as np
 
@@ -15,7 +14,6 @@ _MAGIC = b"\x93NUMPY"
 _MEMBER = "arr.npy"
 _HEADER_BYTES = 1 << 14
 _UNKNOWN_BYTES = 1 << 30
-_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, KeyError, NotImplementedError, RuntimeError, EOFError, OSError)
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -25,7 +23,11 @@ def read_npy(data: bytes | memoryview) -> np.ndarray:
     Raises:
         ValueError: no npy file, one of Python objects, or fewer or more bytes than its header says.
     """
-    view = memoryview(data).cast("B")
+    with _refusing("it is no npy file that numpy reads"):
+        return _read_npy(memoryview(data).cast("B"))
+
+
+def _read_npy(view: memoryview) -> np.ndarray:
     if bytes(view[:6]) != _MAGIC or len(view) < 12:
         raise ValueError("it is no npy file")
     if (view[6], view[7]) not in _READERS:
@@ -57,24 +59,12 @@ def read_npz(data: bytes | memoryview, *, limit: int | None) -> np.ndarray:
     Raises:
         ValueError: no such file, or a larger array.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            info = archive.getinfo(_MEMBER)
-            if info.file_size > (_UNKNOWN_BYTES if limit is None else limit) + _HEADER_BYTES:
-                rule = f"{limit} are the schema's" if limit is not None else f"{_UNKNOWN_BYTES} are the most; give it a shape"
-                raise ValueError(f"its npz file unpacks to {info.file_size} bytes, {rule}")
-            return read_npy(archive.read(info))
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        KeyError,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        struct.error,
-    ) as error:
-        raise ValueError(f"it is no npz file that holds {_MEMBER!r} ({error})") from error
+    with _refusing(f"it is no npz file that holds {_MEMBER!r}"), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        info = archive.getinfo(_MEMBER)
+        if info.file_size > (_UNKNOWN_BYTES if limit is None else limit) + _HEADER_BYTES:
+            rule = f"{limit} are the schema's" if limit is not None else f"{_UNKNOWN_BYTES} are the most; give it a shape"
+            raise ValueError(f"its npz file unpacks to {info.file_size} bytes, {rule}")
+        return read_npy(archive.read(info))
 
 
 def fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
@@ -82,12 +72,27 @@ def fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     return len(shape) == len(wanted) and all(size in (None, found) for found, size in zip(shape, wanted, strict=True))
 
 
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Raise ValueError for whatever numpy or a decompressor raises about bytes in memory: it is about these bytes.
+
+    Only the want of memory says nothing about them.
+    """
+    try:
+        yield
+    except (ValueError, MemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{what} ({str(error) or type(error).__name__})") from error
+
+
 @lru_cache(maxsize=1024)
 def _header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Parse version, length and text of a header: the same few ones stand before all values of a column."""
     try:
         shape, fortran, dtype = _READERS[header[0], header[1]](io.BytesIO(header[2:]))
-    except (ValueError, SyntaxError, TokenError, TypeError, RecursionError, MemoryError) as error:
+    except Exception as error:
+        # Of whatever class: so do nested brackets raise MemoryError.
         raise ValueError(f"its npy header cannot be read ({type(error).__name__})") from error
     if dtype.hasobject or dtype.names is not None:
         raise ValueError(f"it holds {dtype}, which is not read")

@@ -19,6 +19,7 @@ from bigdata_ml.reader.petastorm_cursor import PetastormCursor
 from bigdata_ml.reader.plan import Plan
 from bigdata_ml.reader.positioned import Positioned
 from bigdata_ml.reader.rank import Rank
+from bigdata_ml.reader.read_ahead import Stop
 from bigdata_ml.reader.stream_reader import Share
 from bigdata_ml.reader.text import checked_text
 from bigdata_ml.schema import NullPolicy
@@ -34,7 +35,8 @@ class Gathering:
 
     def __init__(self, cursor: Cursor, plan: Plan, share: Share, *, threads: int = 0) -> None:
         self.plan = plan
-        self.source = cursor.contents.source()
+        self._stop = Stop()
+        self.source = cursor.contents.source(self._stop)
         self._unreadable: dict[int, str] = {}
         skip = self._remember if cursor.read.on_error == "skip" else None
         self._gatherer = gatherer_of(cursor, plan, share, self.source, on_unreadable=skip, threads=threads)
@@ -46,10 +48,12 @@ class Gathering:
 
     def stop(self) -> None:
         """Have what reads ahead end by itself, without waiting for it nor for any lock: a finaliser may call it."""
+        self._stop.is_said = True
         self._gatherer.stop()
 
     def close(self) -> None:
         """End what reads ahead, if anything does; called once nobody waits for `next`."""
+        self._stop.is_said = True
         self._gatherer.close()
 
     def skipped(self, gathered: Gathered) -> list[str]:

@@ -12,6 +12,7 @@ from bigdata_ml.reader.gather import Source
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.plan import EpochPlan, Plan
 from bigdata_ml.reader.rank import Rank
+from bigdata_ml.reader.read_ahead import Stop
 from bigdata_ml.reader.selection import Selected, select
 from bigdata_ml.reader.sequences import select_starts
 from bigdata_ml.reader.settings import MARKS, OrderSettings, check_budget, held_bound, order_settings, refuse_beyond, row_bytes
@@ -63,8 +64,8 @@ class Contents(Protocol):
     def plan(self, epoch: int) -> Plan:
         """Return the order of an epoch."""
 
-    def source(self) -> LocatedSource:
-        """Return where the values come from."""
+    def source(self, stop: Stop) -> LocatedSource:
+        """Return where the values come from; `stop` says that nobody waits for them any more."""
 
     def check_budget(self, rank: Rank, budget: int) -> None:
         """Raise ValueError where a rank would hold more than `budget` bytes of rows."""
@@ -116,9 +117,9 @@ class DatasetPart:
         """Fingerprint and selection."""
         return {"fingerprint": self.dataset.fingerprint, "selection": self.selection.digest}
 
-    def source(self) -> LocatedSource:
-        """Return where the values come from."""
-        source = GroupSource(self.dataset, self.schema.names)
+    def source(self, stop: Stop) -> LocatedSource:
+        """Return where the values come from; see `Contents.source`."""
+        source = GroupSource(self.dataset, self.schema.names, stop=stop)
         return source if self._spans is None else SpanSource(source, self._spans)
 
     @property
@@ -183,9 +184,9 @@ class DatasetContents:
         """Return the order of an epoch."""
         return EpochPlan(self.part.selection.of_epoch(self.settings.seed, epoch), self.settings, epoch)
 
-    def source(self) -> LocatedSource:
-        """Return where the values come from."""
-        return self.part.source()
+    def source(self, stop: Stop) -> LocatedSource:
+        """Return where the values come from; see `Contents.source`."""
+        return self.part.source(stop)
 
     def check_budget(self, rank: Rank, budget: int) -> None:
         """Raise ValueError where a rank would hold more than `budget` bytes of rows."""

@@ -155,10 +155,21 @@ def _as_dtype(values: Any, field: Field, place: Callable[[int], str], on_bad_row
         for row in rows_that_change(values, wanted).tolist():
             on_bad_row(row, DecodeFailed(f"{place(row)} field {field.name!r}: {values[row]} is no {wanted}"))
         return _as(values, wanted)
+    known = np.empty(len(values), object)
+    known[:] = [0 if value is None else value for value in values]
+    return _text_numbers(known, field, place, on_bad_row)
+
+
+def _number(
+    row: int, value: Any, wanted: np.dtype, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow
+) -> np.ndarray | int:
     try:
-        return np.array([0 if value is None else value for value in values], wanted)
-    except ValueError as error:
-        raise DecodeFailed(f"{place(0)} and on, field {field.name!r}: text that is no number: {error}") from error
+        return np.array(value, wanted)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        bad = DecodeFailed(f"{place(row)} field {field.name!r}: text that is no number: {error}")
+        bad.__cause__ = error
+        on_bad_row(row, bad)
+        return 0
 
 
 def _as(values: np.ndarray, wanted: np.dtype) -> np.ndarray:
@@ -221,9 +232,19 @@ def _ragged(column: pa.Array, field: Field, place: Callable[[int], str], on_bad_
         item = Field(name=field.name, type=inner, null=null, dtype=field.dtype)
         values = _numbers(flat, item, value_place, on_bad_value)
     else:
-        values = flat.to_numpy(zero_copy_only=False)
-        values = values if field.dtype is None else values.astype(wanted)
+        values = _text_numbers(flat.to_numpy(zero_copy_only=False), field, value_place, on_bad_value)
     return np.split(values, ends[:-1]) if len(ends) else []
+
+
+def _text_numbers(values: np.ndarray, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow) -> np.ndarray:
+    if field.dtype is None:
+        return values
+    wanted = np.dtype(field.dtype)
+    try:
+        return values.astype(wanted)
+    except (ValueError, TypeError, ArithmeticError):
+        found = enumerate(values.tolist())
+        return np.array([_number(row, value, wanted, field, place, on_bad_row) for row, value in found], wanted)
 
 
 def _is_number(kind: pa.DataType) -> bool:

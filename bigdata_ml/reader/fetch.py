@@ -13,8 +13,9 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.footers import read_end
 from bigdata_ml.dataset.group_bytes import read_rows
 from bigdata_ml.dataset.group_rows import group_rows
-from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, SchemaMismatch
-from bigdata_ml.storage import FilePart, Location
+from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, SchemaMismatch, StorageUnavailable
+from bigdata_ml.reader.read_ahead import Stop
+from bigdata_ml.storage import FilePart, Location, Retry
 
 __all__ = ["GroupSource"]
 
@@ -36,10 +37,18 @@ class GroupSource:
     Each file's size is compared at every opening, its footer's checksum at the first one and whenever its time of change is
     another. The bytes of a row group are held against its checksum if the columns asked for are at least half of them;
     Parquet's own page checksums are checked where the file has them. Plain Parquet has no checksums of row groups.
+
+    Args:
+        dataset: whose row groups.
+        columns: that are read.
+        stop: says that nobody waits any more: a store that fails is then not asked again.
+        retry: how often such a store is asked.
     """
 
-    def __init__(self, dataset: Dataset, columns: Sequence[str]) -> None:
+    def __init__(self, dataset: Dataset, columns: Sequence[str], *, stop: Stop | None = None, retry: Retry | None = None) -> None:
         self._dataset = dataset
+        self._check_wanted = (stop or Stop()).check
+        self._retry = retry or Retry()
         self._fields = dataset.schema.select(columns)
         self.schema = self._fields.to_arrow()
         self._groups = dataset.row_groups
@@ -58,12 +67,16 @@ class GroupSource:
             ChecksumMismatch: bytes that are not those that were published, or were there when the dataset was opened.
             SchemaMismatch: a column that is missing, of another type, or null where that is not allowed.
             DatasetInvalid: a file that is gone or cannot be read. All of them name file and row group.
+            StorageUnavailable: the store failed each time it was asked; nothing is known of the row group.
         """
         record = self._groups.record(group)
         place = self._dataset.location / record["path"]
         where = self._where(record)
+        wanted = self.stored(record["path"])
         try:
-            table = self._read(place, record, self.stored(record["path"]), where)
+            table = self._retry.reading(
+                lambda: self._read(place, record, wanted, where), f"{where}: the store", check=self._check_wanted
+            )
         except (pa.ArrowException, OSError) as error:
             raise self.unreadable(group, error) from error
         return self._columns(record, table)
@@ -86,9 +99,12 @@ class GroupSource:
         table = table.select(self.schema.names).cast(self.schema)
         return {name: _whole(table[name], f"{where} field {name!r}") for name in self.schema.names}
 
-    def unreadable(self, group: int, error: Exception) -> DatasetInvalid:
-        """Return the error of a row group that could not be read, naming it."""
-        return DatasetInvalid(f"{self._where(self._groups.record(group))}: cannot be read ({error}); run bigdata-ml validate")
+    def unreadable(self, group: int, error: Exception) -> DatasetInvalid | StorageUnavailable:
+        """Return the error of a row group that could not be read, naming it; of a store that failed it is the store's."""
+        where = self._where(self._groups.record(group))
+        if isinstance(error, StorageUnavailable):
+            return StorageUnavailable(f"{where}: {error}")
+        return DatasetInvalid(f"{where}: cannot be read ({error}); run bigdata-ml validate")
 
     def place(self, group: int, row: int) -> str:
         """Return where a row lies, for messages: file, row group, row."""

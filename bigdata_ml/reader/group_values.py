@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.schema import stored_schema
+from bigdata_ml.storage import Retry
 
 __all__ = ["known_keys", "read_values"]
 
@@ -39,6 +40,7 @@ def read_values(
 
     Raises:
         DatasetInvalid: a file that cannot be read, or an expression that fails on its rows.
+        StorageUnavailable: the store failed each time it was asked.
     """
 
     def read(some: list[int]) -> list[_Made]:
@@ -73,11 +75,15 @@ def _tables(dataset: Dataset, groups: list[int], expressions: Mapping[str, pc.Ex
     records = [dataset.row_groups.record(group) for group in groups]
     path, numbers = records[0]["path"], [record["row_group"] for record in records]
     place, files = dataset.location / path, ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
-    fragment = files.make_fragment(
-        place.path, dataset.location.filesystem, partition_expression=known_keys(dataset, path), row_groups=numbers
-    )
+
+    def read() -> tuple[ds.ParquetFileFragment, pa.Table]:
+        fragment = files.make_fragment(
+            place.path, dataset.location.filesystem, partition_expression=known_keys(dataset, path), row_groups=numbers
+        )
+        return fragment, fragment.to_table(schema=stored_schema(dataset.schema), columns=dict(expressions))
+
     try:
-        found = fragment.to_table(schema=stored_schema(dataset.schema), columns=dict(expressions))
+        fragment, found = Retry().reading(read, f"{place.url} row group {numbers[0]}: the store")
     except (pa.ArrowException, OSError) as error:
         if len(groups) > 1:
             # One by one, to say which.

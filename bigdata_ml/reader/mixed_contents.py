@@ -15,6 +15,7 @@ from bigdata_ml.reader.mixed_plan import MixedPart, MixedPlan
 from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.rank import Rank
+from bigdata_ml.reader.read_ahead import Stop
 from bigdata_ml.reader.settings import OrderSettings, order_settings, refuse_beyond
 from bigdata_ml.schema import Schema
 
@@ -122,9 +123,9 @@ class MixtureContents:
         )
         return MixedPlan(parts, self._pattern, self.settings, epoch, self.mixture.stop)
 
-    def source(self) -> "MixedSource":
-        """Return the reading of all datasets' row groups."""
-        return MixedSource([one.source() for one in self._members], self._offsets, self.schema, self.mixture.source)
+    def source(self, stop: Stop) -> "MixedSource":
+        """Return the reading of all datasets' row groups; see `Contents.source`."""
+        return MixedSource([one.source(stop) for one in self._members], self._offsets, self.schema, self.mixture.source)
 
     def rows_of(self, epoch: int) -> list[MemberRows]:
         """Return what an epoch has of each dataset."""

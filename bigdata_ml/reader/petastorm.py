@@ -15,10 +15,11 @@ from petastorm.workers_pool.dummy_pool import DummyPool
 from petastorm.workers_pool.thread_pool import ThreadPool
 
 from bigdata_ml.dataset import Dataset, PetastormField
-from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.errors import DatasetInvalid, StorageUnavailable
 from bigdata_ml.reader.fetch import GroupSource
 from bigdata_ml.reader.petastorm_files import PetastormFiles
 from bigdata_ml.reader.shards import ShardPlan
+from bigdata_ml.storage import Retry
 
 __all__ = ["PetastormGroups"]
 
@@ -80,6 +81,8 @@ class PetastormGroups(Iterator["tuple[int, pa.Table | DatasetInvalid]"]):
             return group, found.outcome
         error = self._source.unreadable(group, found.outcome)
         error.__cause__ = found.outcome
+        if isinstance(error, StorageUnavailable):
+            raise error
         return group, error
 
     def _miscounted(self, what: str) -> DatasetInvalid:
@@ -153,10 +156,10 @@ class _Worker(ArrowReaderWorker):  # type: ignore[misc] # Petastorm has no types
 
     def process(self, piece_index: int, *args: Any, **options: Any) -> None:
         """Read one row group; an error of its file or bytes is a result too, so that others can still be read."""
-        self._piece = piece_index
+        self._piece, process = piece_index, super().process
         try:
-            super().process(piece_index, *args, **options)
-        except (pa.ArrowException, OSError, DatasetInvalid) as error:
+            Retry().reading(lambda: process(piece_index, *args, **options), "the store")
+        except (pa.ArrowException, OSError, DatasetInvalid, StorageUnavailable) as error:
             self.publish_func(_Result(piece_index, error))
 
     def _load_rows(self, *args: Any) -> _Result:

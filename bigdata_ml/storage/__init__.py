@@ -6,14 +6,17 @@ from bigdata_ml.storage.listing import Entry, Tree, list_tree, natural_order
 from bigdata_ml.storage.locate import SCHEMES, locate
 from bigdata_ml.storage.location import Location, is_hidden, reading, way_out, writing
 from bigdata_ml.storage.part import FilePart
+from bigdata_ml.storage.retry import Retry, is_store_failure
 
 __all__ = [
     "SCHEMES",
     "Entry",
     "FilePart",
     "Location",
+    "Retry",
     "Tree",
     "is_hidden",
+    "is_store_failure",
     "lakehouse_above",
     "lakehouse_below",
     "list_tree",

@@ -50,7 +50,8 @@ class _Handler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no type
     """Files that threads may read side by side: the filesystem `memory` gives all who open a file one object, one position."""
 
     def open_input_file(self, path: str) -> pa.NativeFile:
-        if not self.fs.isfile(path):
+        # Not `isfile`, which calls a file missing when the store does not answer.
+        if self.fs.info(path)["type"] != "file":
             raise FileNotFoundError(path)
         file = self.fs.open(path, mode="rb")
         return pa.BufferReader(file.getvalue()) if isinstance(file, io.BytesIO) else pa.PythonFile(file, mode="r")

@@ -53,13 +53,14 @@ def _hdfs_client(authority: str, _process: int) -> Any:
 
 @contextmanager
 def _hdfs_errors() -> Iterator[None]:
-    """Raise the client's RuntimeErrors as OSError, which callers of pyarrow's filesystems catch."""
+    """Raise the client's RuntimeErrors, which are of HDFS or the way to it, as the OSErrors that callers expect."""
     try:
         yield
     except (OSError, RuntimeError) as error:
         # The NameNode's Java stack trace and the whole state of DataNodes follow what a reader needs.
         text = re.split(r"\n|\\n", str(error), maxsplit=1)[0][:300]
-        raise (type(error) if isinstance(error, OSError) else OSError)(text) from error
+        kind = PermissionError if "permission denied" in text.lower() else ConnectionError
+        raise (type(error) if isinstance(error, OSError) else kind)(text) from error
 
 
 @dataclass(frozen=True, slots=True)

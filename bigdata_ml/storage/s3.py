@@ -25,7 +25,7 @@ def s3_handler(*, url: str) -> pafs.FSSpecHandler:
 
 
 class _S3Handler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no types
-    """S3 as pyarrow asks for it; that it cannot be reached is an OSError, as with every filesystem of pyarrow."""
+    """S3 as pyarrow asks for it; that it cannot be reached is a ConnectionError, an OSError as with every filesystem."""
 
     @staticmethod
     def _create_file_info(path: str, info: dict[str, Any]) -> pafs.FileInfo:
@@ -52,4 +52,4 @@ def _s3_errors() -> Iterator[None]:
     try:
         yield
     except importlib.import_module("botocore.exceptions").BotoCoreError as error:
-        raise OSError(str(error)) from error
+        raise ConnectionError(str(error)) from error

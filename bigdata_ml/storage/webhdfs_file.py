@@ -16,10 +16,18 @@ _ATTEMPTS = 4
 _PIECE = 2**20
 _OF_JAVA = {
     "AccessControlException": PermissionError,
+    "BlockMissingException": ConnectionError,
+    "ConnectException": ConnectionError,
+    "ConnectTimeoutException": TimeoutError,
     "FileAlreadyExistsException": FileExistsError,
     "FileNotFoundException": FileNotFoundError,
+    "IOException": ConnectionError,
+    "NoRouteToHostException": ConnectionError,
     "ParentNotDirectoryException": NotADirectoryError,
+    "RetriableException": ConnectionError,
     "SecurityException": PermissionError,
+    "SocketTimeoutException": TimeoutError,
+    "StandbyException": ConnectionError,
 }
 
 
@@ -136,7 +144,7 @@ class _LostDataNodes:
         """Note the DataNode if the connection to it fails in the body, so that the caller can try another one.
 
         Raises:
-            OSError: the NameNode does not answer, or too many DataNodes failed in a row.
+            ConnectionError: the NameNode does not answer, or too many DataNodes failed in a row.
         """
         self.asked = None
         try:
@@ -147,7 +155,7 @@ class _LostDataNodes:
             place = urlsplit(self.asked or (request.url if request is not None else "") or "").netloc
             self.in_a_row += 1
             if place in ("", urlsplit(self._client.url).netloc) or self.in_a_row == _ATTEMPTS:
-                raise OSError(f"{self._path}: {place or self._client.url} failed: {error}") from error
+                raise ConnectionError(f"{self._path}: {place or self._client.url} failed: {error}") from error
             self._names.append(_transfer_address(self._client, place))
 
 
@@ -174,7 +182,7 @@ def _refusal(path: str, answer: Any) -> OSError:
     try:
         said = answer.json()["RemoteException"]
     except (ValueError, LookupError):
-        return OSError(f"{path}: {answer.url} answered {answer.status_code} {answer.reason}")
+        return ConnectionError(f"{path}: {answer.url} answered {answer.status_code} {answer.reason}")
     return _os_error(path, said.get("exception"), str(said.get("message")))
 
 

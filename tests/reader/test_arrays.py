@@ -161,5 +161,47 @@ def test_lists_with_a_shape_are_arrays_of_it() -> None:
 def test_text_that_is_no_number_names_the_field() -> None:
     one = Field(name="a", type=pa.string(), dtype="float64")
     assert decode_batch(pa.record_batch({"a": ["1.5", "2"]}), Schema((one,)), {})["a"].tolist() == [1.5, 2.0]
-    with pytest.raises(DecodeFailed, match="field 'a': text that is no number"):
+    with pytest.raises(DecodeFailed, match="row 1 field 'a': text that is no number"):
         decode_batch(pa.record_batch({"a": ["1.5", "x"]}), Schema((one,)), {})
+
+
+@pytest.mark.parametrize(
+    ("one", "values", "wanted"),
+    [
+        (Field(name="a", type=pa.string(), dtype="float64"), ["1.5", "x", "2"], [1.5, 0, 2]),
+        (Field(name="a", type=pa.string(), dtype="int8"), ["1", "1000", "2"], [1, 0, 2]),
+        (
+            Field(name="a", type=pa.list_(pa.string()), codec=Codec.LIST, dtype="int16"),
+            [["1"], ["2", "x"], ["3"]],
+            [[1], [2, 0], [3]],
+        ),
+    ],
+    ids=["no number", "too large", "in a list"],
+)
+def test_text_that_is_no_number_is_its_rows_error_alone(one: Field, values: list[Any], wanted: list[Any]) -> None:
+    bad: list[int] = []
+    found = decode_batch(
+        pa.record_batch({"a": pa.array(values, one.type)}), Schema((one,)), {}, on_bad_row=lambda row, _: bad.append(row)
+    )
+    assert ([np.asarray(value).tolist() for value in found["a"]], bad) == (wanted, [1])
+
+
+def _header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _header("{'descr': '<i2', 'fortran_order': False, 'shape': (0, 2**70)}"),
+        _header(f"{{'descr': '<i2', 'fortran_order': False, 'shape': (0, {2**70})}}"),
+        _header(f"{{'descr': '|S0', 'fortran_order': False, 'shape': ({2**70},)}}"),
+        _header("{'descr': [()], 'fortran_order': False, 'shape': ()}"),
+        _header("{'descr': {}, 'fortran_order': False, 'shape': ()}"),
+        _header("(" * 3000),
+    ],
+    ids=range(6),
+)
+def test_a_header_that_numpy_fails_on_is_a_value_error(data: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever numpy says
+        read_npy(data)
