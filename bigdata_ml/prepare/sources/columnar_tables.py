@@ -75,6 +75,8 @@ def columnar_table(
     Raises:
         JobRefused: a file that is not whole; a column that cannot be read, or of types that cannot become one, naming the files.
     """
+    # A store that Spark cannot read is refused before any footer is.
+    root = spark_path(spark, place)
     one = not place.is_directory()
     layouts = _layouts_of(place, files, kind=kind, single=one)
     left_out = {}
@@ -97,7 +99,6 @@ def columnar_table(
             left_out[name] = str(next(iter(found)).kind)
             say(f"{place.url}: column {name!r} of type {left_out[name]} is not read")
     _refuse_alike(place, layouts, targets)
-    root = spark_path(spark, place)
     parts = []
     for layout in layouts:
         paths = [root] if one else [f"{root}/{escape_glob(path)}" for path in layout.files]
