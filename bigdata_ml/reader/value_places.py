@@ -29,12 +29,13 @@ class ValuePlaces:
     def of(self, column: pa.Array) -> np.ndarray:
         """Return the place of each value of a column, -1 for nulls and other values: int64 [rows]."""
         if len(self._values) <= 2 * len(column):
-            found = pc.fill_null(pc.index_in(column, self._values), -1)
-            return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
+            indices = pc.fill_null(pc.index_in(column, self._values), -1)
+            return np.asarray(indices.to_numpy(zero_copy_only=False), np.int64)
         # Arrow hashes all values again at each call: of 100,000 that takes 75 ms, and 512 look-ups take less than one.
         if self._places is None:
             self._places = {value: place for place, value in enumerate(self._values.to_pylist())}
         plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
         coded = plain.dictionary_encode()
         places = [self._places.get(value, -1) for value in coded.dictionary.to_pylist()]
-        return np.array([*places, -1], np.int64)[pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)]
+        found = np.array([*places, -1], np.int64)
+        return np.asarray(found[pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)])
