@@ -120,11 +120,11 @@ def _ids(column: pa.Array, vocabulary: Vocabulary, name: str, place: Callable[[i
         vocabulary.lookups[kind] = ValuePlaces(vocabulary.values, kind)
     found: np.ndarray = vocabulary.lookups[kind].of(column)
     if vocabulary.unknown:
-        return np.asarray(found + vocabulary.first_id)
+        return found + vocabulary.first_id
     for row in np.flatnonzero(found < 0).tolist():
         text = f"{place(row)} field {name!r}: {column[row].as_py()!r} is not in the vocabulary"
         on_bad_row(row, SchemaMismatch(text))
-    return np.maximum(found, 0)
+    return np.asarray(np.maximum(found, 0))
 
 
 def _values(column: pa.Array, field: Field, images: "_Images", place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:
