@@ -34,10 +34,11 @@ _NUMBERS = frozenset(
         errno.ENETUNREACH,
         errno.ENOTCONN,
         errno.EPIPE,
-        errno.EREMOTEIO,
         errno.ESHUTDOWN,
         errno.ESTALE,
         errno.ETIMEDOUT,
+        # Linux alone has this one.
+        getattr(errno, "EREMOTEIO", errno.EIO),
         # libhdfs: an exception in Java for which it has no number.
         255,
     }
