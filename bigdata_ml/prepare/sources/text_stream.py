@@ -166,8 +166,10 @@ def _that_fit(part: TextPart) -> str:
     data = data[:_TRIED_BYTES]
     fit = [name for name in _CANDIDATES if _fits(data, name)]
     if not fit:
-        return "no encoding that is often used fits it; say which by --encoding, or write it as UTF-8"
-    return f"encodings that would fit are {', '.join(fit)}; say which is meant by --encoding NAME, or write it as UTF-8"
+        return "no encoding that is often used fits it; say which by --encoding (of tables), or write it as UTF-8"
+    return (
+        f"encodings that would fit are {', '.join(fit)}; say which is meant by --encoding NAME (of tables), or write it as UTF-8"
+    )
 
 
 def _fits(data: bytes, encoding: str) -> bool:
