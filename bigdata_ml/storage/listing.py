@@ -200,12 +200,11 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _identities_above(path: str) -> Iterator[tuple[int, int]]:
-    above = os.path.dirname(os.path.realpath(path))
-    while True:
-        yield _identity(os.stat(above))
-        if above == os.path.dirname(above):
-            return
-        above = os.path.dirname(above)
+    # By `..`, which the kernel follows. A path's text names another place behind a link of /proc that leads to another namespace.
+    here, above = _identity(os.stat(path)), os.path.join(path, "..")
+    while (found := _identity(os.stat(above))) != here:
+        yield found
+        here, above = found, os.path.join(above, "..")
 
 
 def _leads_to_directory(found: "os.DirEntry[str]") -> bool:
