@@ -1,20 +1,53 @@
-"""Storage clients are optional: each is imported when an URL asks for it."""
+"""Storage clients: each is imported when an URL asks for it, and made once per process."""
 
 import importlib
-from typing import Any
+import os
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
 
 from bigdata_ml.errors import StorageUnavailable
 
-__all__ = ["storage_client"]
+__all__ = ["OnePerProcess", "storage_client"]
+
+_Client = TypeVar("_Client")
 
 
 def storage_client(module: str, *, extra: str, url: str) -> Any:
     """Return the client's module.
 
     Raises:
-        StorageUnavailable: it is not installed; the text names the extra.
+        StorageUnavailable: it is not installed; the text names the extra and how it is installed.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise StorageUnavailable(f"{url} needs {module}: install the extra {extra!r} of bigdata_ml") from error
+        raise StorageUnavailable(
+            f"{url} needs {module}: install the extra {extra!r} of bigdata_ml (pip install 'bigdata_ml[{extra}]')"
+        ) from error
+
+
+class OnePerProcess(Generic[_Client]):
+    """Calls `make` once per process and arguments, and returns the same client to every thread.
+
+    A client's threads do not outlive a fork, and two processes may not share a connection. So a forked process makes its own
+    client. It keeps the inherited one untouched: closing it could end the parent's connections.
+    """
+
+    def __init__(self, make: Callable[..., _Client]) -> None:
+        self._make = make
+        self._clients: dict[tuple[Hashable, ...], _Client] = {}
+        self._renew_lock()
+        os.register_at_fork(after_in_child=self._renew_lock)
+
+    def __call__(self, *arguments: Hashable) -> _Client:
+        """Return this process's client for these arguments."""
+        key = (os.getpid(), *arguments)
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._make(*arguments)
+            return self._clients[key]
+
+    def _renew_lock(self) -> None:
+        # Another thread may have held it when the process forked.
+        self._lock = threading.Lock()

@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage.durable import sync_directory, written_aside
@@ -68,8 +67,12 @@ def _put(place: Location, data: bytes, *, over: bool) -> None:
 
 
 def _put_object(place: Location, data: bytes, *, over: bool) -> None:
-    # S3 puts objects whole; `create` sends If-None-Match.
-    _inner(place).pipe_file(place.path, data, mode="overwrite" if over else "create")
+    # S3 puts objects whole.
+    if over:
+        with place.filesystem.open_output_stream(place.path) as stream:
+            stream.write(data)
+    else:
+        place.filesystem.handler.create(place.path, data)
 
 
 def _put_by_rename(place: Location, data: bytes, *, over: bool) -> None:
@@ -101,7 +104,7 @@ def _aside(place: Location, data: bytes) -> Iterator[Location]:
 def _rename(aside: Location, place: Location, *, over: bool) -> None:
     try:
         if not place.is_local:
-            _inner(place).mv(aside.path, place.path, overwrite=over)
+            place.filesystem.handler.fs.mv(aside.path, place.path, overwrite=over)
         elif over:
             os.replace(aside.path, place.path)
             sync_directory(Path(place.parent.path))
@@ -113,8 +116,3 @@ def _rename(aside: Location, place: Location, *, over: bool) -> None:
         if not over and place.exists():
             raise FileExistsError(place.path) from None
         raise
-
-
-def _inner(place: Location) -> Any:
-    """Return the client below pyarrow's wrapping."""
-    return place.filesystem.handler.fs

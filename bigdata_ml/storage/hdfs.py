@@ -8,14 +8,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
-from bigdata_ml.storage.client import storage_client
+from bigdata_ml.storage.client import OnePerProcess, storage_client
 from bigdata_ml.storage.hdfs_sending import send_to_hdfs
 from bigdata_ml.storage.spooled import SpooledFile
 
@@ -36,7 +36,7 @@ def hdfs_handler(authority: str, *, url: str) -> pafs.FSSpecHandler:
         if name_node.port:
             # The client itself knocks for three minutes where nobody listens.
             socket.create_connection((name_node.hostname, name_node.port), _KNOCK_SECONDS).close()
-        _hdfs_client(authority, os.getpid())
+        _hdfs_client(authority)
     except (OSError, RuntimeError) as error:
         raise StorageUnavailable(
             f"{url} cannot be reached: {error}; write hdfs://HOST:PORT/… of a running NameNode, "
@@ -45,9 +45,9 @@ def hdfs_handler(authority: str, *, url: str) -> pafs.FSSpecHandler:
     return pafs.FSSpecHandler(_Hdfs(authority))
 
 
-@lru_cache(maxsize=16)
-def _hdfs_client(authority: str, _process: int) -> Any:
-    """Return the process's client: its threads do not outlive a fork, and in a child its calls would hang."""
+@OnePerProcess
+def _hdfs_client(authority: str) -> Any:
+    """Return the process's client: in a forked process the calls of another's would hang."""
     return importlib.import_module("hdfs_native").Client(f"hdfs://{authority}")
 
 
@@ -60,7 +60,8 @@ def _hdfs_errors() -> Iterator[None]:
         # The NameNode's Java stack trace and the whole state of DataNodes follow what a reader needs.
         text = re.split(r"\n|\\n", str(error), maxsplit=1)[0][:300]
         kind = PermissionError if "permission denied" in text.lower() else ConnectionError
-        raise (type(error) if isinstance(error, OSError) else kind)(text) from error
+        named = isinstance(error, OSError) and type(error) is not OSError
+        raise (type(error) if named else kind)(text) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class _Hdfs:
 
     @property
     def _client(self) -> Any:
-        return _hdfs_client(self.authority, os.getpid())
+        return _hdfs_client(self.authority)
 
     @_hdfs_errors()
     def info(self, path: str) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 import asyncio
 import importlib
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import IO, Any
+
+from bigdata_ml.storage.client import OnePerProcess
 
 __all__ = ["send_to_hdfs"]
 
@@ -42,16 +42,16 @@ def send_to_hdfs(authority: str, path: str, file: IO[bytes]) -> None:
         time.sleep(wait)
 
 
-@lru_cache(maxsize=16)
-def _client(authority: str, _process: int) -> Any:
-    """Return the process's client: its threads do not outlive a fork."""
+@OnePerProcess
+def _client(authority: str) -> Any:
+    """Return the process's client."""
     return importlib.import_module("hdfs_native").AsyncClient(f"hdfs://{authority}")
 
 
 async def _send(authority: str, path: str, file: IO[bytes]) -> Exception | None:
     """Send the file once; return why that failed half-way. That it cannot be begun is raised."""
     options = importlib.import_module("hdfs_native").WriteOptions(overwrite=True)
-    writer = await _client(authority, os.getpid()).create(path, options)
+    writer = await _client(authority).create(path, options)
     file.seek(0)
     try:
         while piece := file.read(_PIECE):

@@ -22,8 +22,8 @@ def locate(url: str | os.PathLike[str]) -> Location:
 
     Args:
         url: a local path, or `file://`, `hdfs://host:port/path`, `webhdfs://host:port/path`, `s3://bucket/path`.
-            `hdfs` and `webhdfs` need the extra `hdfs`, `s3` the extra `s3` (its endpoint and keys come from AWS's own
-            configuration: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID …).
+            `hdfs` and `webhdfs` need the extra `hdfs`; to write or delete on `s3` needs the extra `s3`. Its endpoint and keys
+            come from AWS's own configuration: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID …
 
     Raises:
         ValueError: an unknown scheme, an URL without a path, or one that holds a password or key.

@@ -4,7 +4,7 @@ import importlib
 import os
 import socket
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
-from bigdata_ml.storage.client import storage_client
+from bigdata_ml.storage.client import OnePerProcess, storage_client
 from bigdata_ml.storage.spooled import SpooledFile
 from bigdata_ml.storage.webhdfs_file import WebHdfsReadFile, send_by_webhdfs, webhdfs_errors
 
@@ -41,14 +41,11 @@ def webhdfs_handler(authority: str, *, url: str) -> pafs.FSSpecHandler:
     return _WebHdfsHandler(_WebHdfs(f"{place.hostname}:{place.port or _DEFAULT_PORT}"))
 
 
-@lru_cache(maxsize=16)
-def _webhdfs_client(authority: str, _process: int) -> Any:
-    """Return the process's client: two processes may not share a connection."""
+@OnePerProcess
+def _webhdfs_client(authority: str, user: str | None) -> Any:
+    """Return the process's client."""
     timeout = (_KNOCK_SECONDS, _ANSWER_SECONDS)
-    # As Hadoop's own client: the user that HADOOP_USER_NAME names, else the one who runs this.
-    client = importlib.import_module("hdfs").InsecureClient(
-        f"http://{authority}", user=os.environ.get("HADOOP_USER_NAME"), timeout=timeout
-    )
+    client = importlib.import_module("hdfs").InsecureClient(f"http://{authority}", user=user, timeout=timeout)
     # Its own takes `#LATEST` in a path for the newest file there.
     client.resolve = str
     return client
@@ -75,7 +72,8 @@ class _WebHdfs:
 
     @property
     def client(self) -> Any:
-        return _webhdfs_client(self.authority, os.getpid())
+        # As Hadoop's own client: the user that HADOOP_USER_NAME names, else the one who runs this.
+        return _webhdfs_client(self.authority, os.environ.get("HADOOP_USER_NAME"))
 
     def info(self, path: str) -> dict[str, Any]:
         with webhdfs_errors(path):

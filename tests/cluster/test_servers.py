@@ -5,11 +5,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from broken_connections import broken_connections
 from postgres_server import Postgres, running_postgres
 from s3_server import S3
 
-from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage import locate
+from bigdata_ml.storage.exchange import put_new
 
 
 def test_postgres_answers_sql(postgres: Postgres) -> None:
@@ -45,10 +46,37 @@ def test_s3_knows_who_asks(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     place.write_bytes(b"x")
     assert place.read_bytes() == b"x"
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises((OSError, StorageUnavailable)):
-        locate(f"s3://{s3.bucket}/keys/file?").read_bytes()
+    with pytest.raises(PermissionError, match="permission denied"):
+        place.read_bytes()
 
 
 def test_s3_listens_on_this_machine_only(s3_server: S3) -> None:
     process = psutil.Process(s3_server.daemon.pid)
     assert {one.laddr.ip for one in process.net_connections("tcp") if one.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
+
+
+def test_s3_is_found_by_the_files_of_awss_configuration(s3_server: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text(f"[profile lab]\nregion = us-east-1\nendpoint_url = {s3_server.endpoint}\n")
+    keys = f"aws_access_key_id = {s3_server.access_key}\naws_secret_access_key = {s3_server.secret_key}\n"
+    (tmp_path / "credentials").write_text(f"[lab]\n{keys}")
+    for name in s3_server.environment:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    place = locate(f"s3://{s3_server.bucket}/configured/file")
+    put_new(place, b"x")
+    assert place.read_bytes() == b"x"
+    place.delete()
+    assert not place.parent.exists()
+
+
+def test_who_puts_an_object_first_succeeds_also_where_the_answer_is_lost(s3: S3) -> None:
+    place = locate(f"s3://{s3.bucket}/first/file")
+    with broken_connections(s3.endpoint, at={b"PUT": 1}) as proxy, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        put_new(place, b"mine")
+        assert proxy.broken == 1
+    assert place.read_bytes() == b"mine"
+    with pytest.raises(FileExistsError):
+        put_new(place, b"mine")

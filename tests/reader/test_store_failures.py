@@ -113,6 +113,7 @@ def test_a_row_group_is_read_though_the_store_failed_three_times(train: Dataset,
         botocore.exceptions.EndpointConnectionError(endpoint_url="http://store"),
         OSError("When reading information for key 'x': AWS Error NETWORK_CONNECTION during HeadObject operation"),
         OSError("AWS Error SLOW_DOWN during GetObject operation"),
+        OSError("the client says neither class nor number"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -128,8 +129,6 @@ def test_what_clients_raise_of_a_broken_connection_is_the_stores(train: Dataset,
     [
         FileNotFoundError(errno.ENOENT, "No such file"),
         PermissionError(errno.EACCES, "Permission denied"),
-        OSError("Couldn't deserialize thrift: TProtocolException"),
-        OSError("AWS Error ACCESS_DENIED during GetObject operation"),
         pa.ArrowInvalid("Parquet magic bytes not found in footer"),
     ],
     ids=lambda error: type(error).__name__,
@@ -140,6 +139,13 @@ def test_what_is_the_files_is_asked_once(train: Dataset, error: Exception) -> No
         GroupSource(flaky(train, breaks), train.schema.names, retry=AT_ONCE).read(1)
     assert breaks.seen == 1
     assert not is_store_failure(error)
+
+
+@pytest.mark.parametrize(
+    "text", ["Couldn't deserialize thrift: TProtocolException", "AWS Error ACCESS_DENIED during GetObject operation"]
+)
+def test_what_pyarrow_says_of_a_file_is_not_the_stores(text: str) -> None:
+    assert not is_store_failure(OSError(text))
 
 
 def test_an_answer_of_hdfs_is_the_stores_unless_it_is_of_the_file() -> None:
