@@ -133,11 +133,15 @@ def _files_read(dataset: Dataset, threads: int, on_file: Callable[[int, int], No
 def _read_file(dataset: Dataset, records: list[dict[str, Any]]) -> list[_Read]:
     place = dataset.location / records[0]["path"]
     try:
-        with place.filesystem.open_input_file(place.path) as stream:
-            metadata, _ = read_metadata(stream)
-            return [_read_group(dataset, stream, metadata, record) for record in records]
+        read: list[_Read] = place.read(lambda stream: _read_groups(dataset, stream, records))
     except (pa.ArrowException, OSError) as error:
         raise DatasetInvalid(f"{place.url}: cannot be read ({error}); remove the file or write it again") from error
+    return read
+
+
+def _read_groups(dataset: Dataset, stream: pa.NativeFile, records: list[dict[str, Any]]) -> list[_Read]:
+    metadata, _ = read_metadata(stream)
+    return [_read_group(dataset, stream, metadata, record) for record in records]
 
 
 def _read_group(dataset: Dataset, stream: pa.NativeFile, metadata: pq.FileMetaData, record: dict[str, Any]) -> _Read:

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import pyarrow as pa
+
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, StorageUnavailable
 from bigdata_ml.storage import Entry, Location, Tree, lakehouse_above, lakehouse_below, list_tree, natural_order, way_out
 
@@ -97,13 +99,16 @@ def is_parquet(place: Location, name: str, size: int) -> bool:
     if size < len(_MAGIC) * 3 or _OTHERS.fullmatch(name):
         return False
     try:
-        with place.filesystem.open_input_file(place.path) as stream:
-            if stream.read(len(_MAGIC)) != _MAGIC:
-                return False
-            stream.seek(size - len(_MAGIC))
-            return bool(stream.read(len(_MAGIC)) == _MAGIC)
+        return place.read(lambda stream: _has_magic(stream, size))
     except OSError as error:
         raise StorageUnavailable(f"{place.url} cannot be read: {error}{way_out(error)}") from error
+
+
+def _has_magic(stream: pa.NativeFile, size: int) -> bool:
+    if stream.read(len(_MAGIC)) != _MAGIC:
+        return False
+    stream.seek(size - len(_MAGIC))
+    return bool(stream.read(len(_MAGIC)) == _MAGIC)
 
 
 def _some(names: Iterable[str]) -> str:

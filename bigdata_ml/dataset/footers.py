@@ -136,6 +136,7 @@ def read_footers(root: Location, paths: Iterable[str], *, threads: int = 16) -> 
     Raises:
         DatasetInvalid: a file that is no Parquet file, naming it.
         SchemaMismatch: a column of a type that Arrow does not know, naming both.
+        StorageUnavailable: the store failed each time it was asked.
     """
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(lambda path: _read_footer(root, path), paths))
@@ -144,12 +145,7 @@ def read_footers(root: Location, paths: Iterable[str], *, threads: int = 16) -> 
 def _read_footer(root: Location, path: str) -> Footer:
     place = root / path
     try:
-        with root.filesystem.open_input_file(place.path) as stream:
-            size = stream.size()
-            end = read_end(stream)
-            metadata, outside = end.parse(), end.checksum
-            # As a reader of the file sees it: extension types included.
-            schema = parquet_file(stream, metadata=metadata).schema_arrow
+        size, end, metadata, schema = place.read(_look)
     except pa.ArrowNotImplementedError as error:
         raise _unsupported(place, error) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -175,7 +171,7 @@ def _read_footer(root: Location, path: str) -> Footer:
                 "length": length,
                 "checksum": None,
                 "file_bytes": size,
-                "file_checksum": outside,
+                "file_checksum": end.checksum,
                 "memory_bytes": arrow_bytes(group, leaves, unencoded[index]),
                 "min": least,
                 "max": most,
@@ -184,18 +180,27 @@ def _read_footer(root: Location, path: str) -> Footer:
     return Footer(path, schema.remove_metadata(), tuple(records), frozenset(with_nulls), frozenset(counted_nulls))
 
 
+def _look(stream: pa.NativeFile) -> tuple[int, FileEnd, pq.FileMetaData, pa.Schema]:
+    end = read_end(stream)
+    metadata = end.parse()
+    # As a reader of the file sees it: extension types included.
+    return stream.size(), end, metadata, parquet_file(stream, metadata=metadata).schema_arrow
+
+
 def _unsupported(place: Location, error: pa.ArrowNotImplementedError) -> DatasetInvalid:
-    with place.filesystem.open_input_file(place.path) as stream:
-        size = stream.size()
-        footer = _tail(stream, size, min(size, int.from_bytes(_tail(stream, size, 8)[:4], "little") + 8))
     try:
-        columns = unsupported_columns(footer)
+        columns = unsupported_columns(place.read(_footer))
     except (pa.ArrowException, OSError):
         columns = "(its footer does not say which)"
     return SchemaMismatch(
         f"{place.url}: unsupported type of column {columns}: {error}; the file is whole: write it without that column, or with "
         "another type"
     )
+
+
+def _footer(stream: pa.NativeFile) -> bytes:
+    size = stream.size()
+    return _tail(stream, size, min(size, int.from_bytes(_tail(stream, size, 8)[:4], "little") + 8))
 
 
 def _bounds(group: pq.RowGroupMetaData, names: list[str]) -> tuple[dict[str, Any], dict[str, Any], set[str], set[str]]:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, METADATA, QUARANTINE
 from bigdata_ml.dataset.manifest import Manifest
 from bigdata_ml.dataset.row_groups import RowGroups
-from bigdata_ml.errors import JobRefused, MetadataUnreadable
+from bigdata_ml.errors import JobRefused, MetadataUnreadable, StorageUnavailable
 from bigdata_ml.storage import Entry, Location, list_tree
 from bigdata_ml.storage.exchange import put_later, put_new, put_over
 
@@ -119,7 +119,7 @@ def sweep(root: Location, *, oldest: int, find_live: Callable[[], set[str]]) -> 
         try:
             manifest = manifest_of(root, number)
             kept |= files_of(root, manifest) | {_path(number)}
-        except (MetadataUnreadable, OSError):
+        except (MetadataUnreadable, StorageUnavailable, OSError):
             # Which files are its own is not known.
             return []
         live = live | {manifest.publication}
@@ -166,7 +166,7 @@ def _files_left(root: Location, number: int) -> set[str]:
     """Return what is known of the files of an older version, whose table a sweep that died may have deleted."""
     try:
         return files_of(root, manifest_of(root, number))
-    except (MetadataUnreadable, OSError):
+    except (MetadataUnreadable, StorageUnavailable, OSError):
         return set()
 
 

@@ -1,7 +1,7 @@
 """The first rows of a dataset, as they are stored."""
 
-from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +27,7 @@ def first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
         DatasetInvalid: a file that is gone or cannot be read, naming it.
         DecodeFailed: a text that is no UTF-8, naming file, row group, row and field.
         SchemaMismatch: pixels of another shape than the schema's, naming file and row group.
+        StorageUnavailable: the store failed each time it was asked.
     """
     if rows < 1:
         raise ValueError(f"rows must be 1 or more, got {rows}")
@@ -35,12 +36,8 @@ def first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
         place = dataset.location / record["path"]
         where = f"{place.url} row group {record['row_group']}"
         try:
-            with place.filesystem.open_input_file(place.path) as stream:
-                file = parquet_file(stream, metadata=read_metadata(stream)[0])
-                # Of a row group no more than is asked for: it may be large.
-                batches = file.iter_batches(min(rows - len(found), _BATCH), row_groups=[record["row_group"]])
-                table = _first(batches, rows - len(found), file.schema_arrow)
-                group = group_rows(table, dataset, dataset.schema, record)
+            table = place.read(partial(_first, group=record["row_group"], rows=rows - len(found)))
+            group = group_rows(table, dataset, dataset.schema, record)
         except (pa.ArrowException, OSError) as error:
             raise DatasetInvalid(f"{where}: cannot be read: {error}") from error
         there = [name for name in dataset.schema.names if name in group.column_names]
@@ -53,12 +50,15 @@ def first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
     return found
 
 
-def _first(batches: Iterator[pa.RecordBatch], rows: int, schema: pa.Schema) -> pa.Table:
-    """Return the first batches, with so many rows or more if there are so many."""
+def _first(stream: pa.NativeFile, *, group: int, rows: int) -> pa.Table:
+    """Return the first batches of a row group, with so many rows or more if there are so many."""
+    file = parquet_file(stream, metadata=read_metadata(stream)[0])
+    # Of a row group no more than is asked for: it may be large.
+    batches = file.iter_batches(min(rows, _BATCH), row_groups=[group])
     taken: list[pa.RecordBatch] = []
     while sum(batch.num_rows for batch in taken) < rows and (batch := next(batches, None)) is not None:
         taken.append(batch)
-    return pa.Table.from_batches(taken, taken[0].schema if taken else schema)
+    return pa.Table.from_batches(taken, taken[0].schema if taken else file.schema_arrow)
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from bigdata_ml.dataset.footers import read_end
+from bigdata_ml.dataset.footers import FileEnd, read_end
 from bigdata_ml.dataset.group_bytes import GROUP_BYTES, read_rows
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid
 from bigdata_ml.storage import FilePart, Location
@@ -28,17 +28,12 @@ def read_published_group(root: Location, record: Mapping[str, Any], columns: Seq
     Raises:
         ChecksumMismatch: other bytes than those that were published.
         DatasetInvalid: a file that is gone, cannot be read, or lacks a column; both name file and row group.
+        StorageUnavailable: the store failed each time it was asked.
     """
     place = root / record["path"]
     where = f"{place.url} row group {record['row_group']}"
     try:
-        with place.filesystem.open_input_file(place.path) as stream:
-            size = stream.size()
-            if size != record["file_bytes"]:
-                raise ChecksumMismatch(f"{where}: the file has {size} bytes, {record['file_bytes']} were published")
-            end = read_end(stream)
-            stream.seek(record["offset"])
-            data = stream.read(record["length"])
+        size, end, data = place.read(lambda stream: _bytes_of(stream, record, where))
         found = (end.checksum, xxhash.xxh3_128_hexdigest(data))
         if found != (record["file_checksum"], record["checksum"]):
             raise ChecksumMismatch(f"{where}: its bytes differ from those published")
@@ -49,3 +44,12 @@ def read_published_group(root: Location, record: Mapping[str, Any], columns: Seq
     if missing := [name for name in columns if name not in table.column_names]:
         raise DatasetInvalid(f"{where}: has no column {missing[0]!r}")
     return table.select(list(columns))
+
+
+def _bytes_of(stream: pa.NativeFile, record: Mapping[str, Any], where: str) -> tuple[int, FileEnd, bytes]:
+    size = stream.size()
+    if size != record["file_bytes"]:
+        raise ChecksumMismatch(f"{where}: the file has {size} bytes, {record['file_bytes']} were published")
+    end = read_end(stream)
+    stream.seek(record["offset"])
+    return size, end, bytes(stream.read(record["length"]))

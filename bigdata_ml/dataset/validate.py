@@ -186,11 +186,12 @@ def _check_file(place: Location, records: list[dict[str, Any]], wanted: pa.Schem
         return [Finding("missing_file", place.url, f"{len(records)} row groups lie there")]
     size = records[0]["file_bytes"]
     try:
-        with place.filesystem.open_input_file(place.path) as stream:
-            return [
+        return place.read(
+            lambda stream: [
                 *_changed(place, stream, records, info.size),
                 *_drifted(place, stream, records, wanted, strict=strict),
             ]
+        )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if info.size < size:
             return [Finding("truncated_file", place.url, f"{size} bytes were published, {info.size} are there")]

@@ -45,10 +45,12 @@ def _first_rows(part: Dataset, columns: list[str]) -> pa.Table:
     group = part.row_groups.table["row_group"][0].as_py()
     where = f"{place.url} row group {group}"
     try:
-        with place.filesystem.open_input_file(place.path) as stream:
-            metadata, _ = read_metadata(stream)
-            rows = read_rows(stream, metadata, group, columns=columns, where=where, limit=part.group_bytes)
-            return from_stored(rows, part.schema, where)
+        rows = place.read(
+            lambda stream: read_rows(
+                stream, read_metadata(stream)[0], group, columns=columns, where=where, limit=part.group_bytes
+            )
+        )
+        return from_stored(rows, part.schema, where)
     except (pa.ArrowException, OSError) as error:
         raise DatasetInvalid(f"{where}: cannot be read: {error}") from error
 

@@ -12,6 +12,7 @@ import pyarrow.fs as pafs
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage.local import kind_of_special
 from bigdata_ml.storage.location import Location, is_hidden, way_out
+from bigdata_ml.storage.retry import Retry
 
 __all__ = ["Entry", "Tree", "list_tree", "natural_order", "printable"]
 
@@ -104,7 +105,8 @@ def _counted(number: "re.Match[str]") -> str:
 def _remote(place: Location) -> Tree:
     start = len(place.path.rstrip("/")) + 1
     files, folders = [], []
-    for info in place.filesystem.get_file_info(pafs.FileSelector(place.path, recursive=True)):
+    selector = pafs.FileSelector(place.path, recursive=True)
+    for info in Retry().reading(lambda: place.filesystem.get_file_info(selector), f"{place.url}: the store"):
         if info.type == pafs.FileType.Directory:
             folders.append(info.path[start:])
         elif info.type == pafs.FileType.File:

@@ -2,18 +2,22 @@
 
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage.durable import sync_file
 from bigdata_ml.storage.local import LocalFiles
+from bigdata_ml.storage.retry import Retry
 
 __all__ = ["Location", "is_hidden", "reading", "way_out", "writing"]
 
+_Made = TypeVar("_Made")
 _ALLOW = "give the user that the job runs as the right to read it, or leave it out"
 
 
@@ -48,10 +52,10 @@ class Location:
         """Return type, size in bytes and time of change.
 
         Raises:
-            StorageUnavailable: the filesystem does not answer.
+            StorageUnavailable: the filesystem does not answer, each time it is asked.
         """
         try:
-            return self.filesystem.get_file_info(self.path)
+            return Retry().reading(lambda: self.filesystem.get_file_info(self.path), f"{self.url}: the store")
         except OSError as error:
             raise StorageUnavailable(f"{self.url} cannot be reached: {error}{way_out(error)}") from error
 
@@ -71,10 +75,22 @@ class Location:
         """Return this place on a filesystem that opens, writes and deletes nothing outside of it; stores have no links."""
         return replace(self, filesystem=LocalFiles(within=self.path)) if self.is_local else self
 
+    def read(self, read: Callable[[pa.NativeFile], _Made]) -> _Made:
+        """Return what `read` makes of the open file; while the store fails, the file is opened and read again.
+
+        Raises:
+            StorageUnavailable: the store failed each time. All else that `read` or the store raises goes on as it is.
+        """
+
+        def attempt() -> _Made:
+            with self.filesystem.open_input_file(self.path) as stream:
+                return read(stream)
+
+        return Retry().reading(attempt, f"{self.url}: the store")
+
     def read_bytes(self) -> bytes:
-        """Return the whole file."""
-        with self.filesystem.open_input_file(self.path) as stream:
-            return bytes(stream.read())
+        """Return the whole file; raises as `read`."""
+        return self.read(lambda stream: bytes(stream.read()))
 
     def write_bytes(self, data: bytes) -> None:
         """Write the whole file and the directories above it.

@@ -46,7 +46,10 @@ _NUMBERS = frozenset(
 # By package and name, since none of them need be installed; some are no OSErrors.
 _CLASSES = {
     ("aiohttp", "ClientError"),
+    ("asyncio", "TimeoutError"),
+    ("azure", "AzureError"),
     ("botocore", "BotoCoreError"),
+    ("gcsfs", "HttpError"),
     ("http", "HTTPException"),
     ("requests", "RequestException"),
     ("urllib3", "HTTPError"),
@@ -88,7 +91,8 @@ class Retry:
         """Return what `read` does, which is called again while the store fails.
 
         Args:
-            read: raises an error that is the store's by `is_store_failure`, or another, which goes on as it is.
+            read: raises an error that is the store's by `is_store_failure`, or another, which goes on as it is, as
+                StorageUnavailable does.
             what: is said to have failed, such as "URL row group 3: the store".
             check: raises where nobody waits any more; called before every further attempt and while it is waited.
 
@@ -99,6 +103,9 @@ class Retry:
         while True:
             try:
                 return read()
+            except StorageUnavailable:
+                # Who raised it has asked often enough.
+                raise
             except Exception as error:
                 if not is_store_failure(error):
                     raise

@@ -20,6 +20,7 @@ from contracts import ids_of
 from fsspec.implementations.local import LocalFileSystem
 
 from bigdata_ml.dataset import Dataset
+from bigdata_ml.dataset.layout import MANIFEST
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, StorageUnavailable
 from bigdata_ml.loader import make_loader
 from bigdata_ml.reader import ReadOptions, open_reader
@@ -96,6 +97,24 @@ def test_a_row_group_is_read_though_the_store_failed_three_times(train: Dataset,
     wanted = GroupSource(train, names).read(2)
     assert GroupSource(flaky(train, breaks), names, retry=AT_ONCE).read(2) == wanted
     assert breaks.seen == 3
+
+
+@pytest.mark.parametrize("at", ["open", "read", "info"])
+@pytest.mark.parametrize("with_manifest", [True, False])
+def test_a_dataset_is_opened_though_the_store_failed_three_times(tiny: Dataset, at: str, with_manifest: bool) -> None:
+    breaks = Breaks(3, OSError("the client says neither class nor number"), at=at)
+    if not with_manifest:
+        (Path(tiny.url) / MANIFEST).unlink()
+    assert Dataset.open(flaky(tiny, breaks).location).rows == tiny.rows
+    assert breaks.seen == 3
+
+
+@pytest.mark.parametrize("with_manifest", [True, False])
+def test_a_store_that_goes_on_failing_is_no_broken_metadata_and_no_broken_file(tiny: Dataset, with_manifest: bool) -> None:
+    if not with_manifest:
+        (Path(tiny.url) / MANIFEST).unlink()
+    with pytest.raises(StorageUnavailable, match="the store failed 4 times, at last with ConnectionError: nobody knows"):
+        Dataset.open(flaky(tiny, Breaks(10**6, OSError("nobody knows"))).location)
 
 
 @pytest.mark.parametrize(

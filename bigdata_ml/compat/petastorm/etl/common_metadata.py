@@ -62,8 +62,7 @@ def _kept_schema(root: Location) -> pa.Schema | None:
 
 def _schema_of(place: Location) -> pa.Schema:
     try:
-        with place.filesystem.open_input_file(place.path) as stream:
-            return pq.read_schema(stream)
+        return place.read(pq.read_schema)
     except (pa.ArrowException, OSError) as error:
         raise PetastormMetadataError(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
 

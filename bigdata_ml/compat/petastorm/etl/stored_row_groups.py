@@ -42,9 +42,11 @@ class StoredRowGroup:
         """
         columns = [name for name in schema.fields if name not in self.keys]
         try:
-            with self.place.filesystem.open_input_file(self.place.path) as stream:
-                file = parquet_file(stream, metadata=read_metadata(stream)[0])
-                table = file.read_row_group(self.row_group, columns=columns)
+            table = self.place.read(
+                lambda stream: parquet_file(stream, metadata=read_metadata(stream)[0]).read_row_group(
+                    self.row_group, columns=columns
+                )
+            )
         except (pa.ArrowException, OSError) as error:
             raise DatasetInvalid(f"{self.place.url}: row group {self.row_group} cannot be read: {error}") from error
         missing = sorted(set(columns) - set(table.column_names))
