@@ -15,6 +15,7 @@ from bigdata_ml.errors import BigDataMLError
 from bigdata_ml.loader.collate import Batch, blanked, from_samples, to_samples, to_tensors
 from bigdata_ml.loader.sequences import flattened, in_sequences
 from bigdata_ml.loader.transforms import Transform, row_generator
+from bigdata_ml.loader.worker_batch import WorkerBatch, WorkerStamp
 from bigdata_ml.reader import Cursor, Mixture, Rank, ReadOptions, decode_batch
 from bigdata_ml.reader.arrow import Gathering, check_columns
 from bigdata_ml.reader.cursor import MEMORY_BUDGET
@@ -42,7 +43,8 @@ class Loader(Positioned, IterableDataset[Batch]):
 
     It is a torch `IterableDataset` of whole batches as well: `DataLoader(loader, batch_size=None, num_workers=N)` and torchdata's
     `StatefulDataLoader` give the same batches in the same order. Each of N processes reads nearly every row group for its
-    share of the steps; the loader's own threads read each once. Call `set_epoch` before each epoch there.
+    share of the steps; the loader's own threads read each once. Call `set_epoch` before each epoch there: a batch that arrives
+    from a worker process raises RuntimeError where the loader was moved after `iter(DataLoader)`.
     """
 
     def __init__(self, cursor: Cursor, *, num_workers: int, prefetch: int, transform: Transform | None) -> None:
@@ -51,6 +53,7 @@ class Loader(Positioned, IterableDataset[Batch]):
         self._prefetch = prefetch
         self._transform = transform
         self._schema = cursor.contents.schema
+        self._stamp = WorkerStamp(cursor)
 
     def __iter__(self) -> Iteration[Batch]:
         self._find_worker()
@@ -131,7 +134,10 @@ class Loader(Positioned, IterableDataset[Batch]):
         if read.remainder == "pad":
             marks["repeated"] = repeated
         reasons = gathering.skipped(gathered) + [text for row, text in bad.items() if not repeated[row]]
-        return Ready(to_tensors({**columns, **marks}), reasons)
+        batch = to_tensors({**columns, **marks})
+        if self._cursor.worker is not None:
+            batch = WorkerBatch(batch, self._stamp.key, self._cursor, gathering.plan.epoch)
+        return Ready(batch, reasons)
 
     def _transformed(
         self, gathering: Gathering, gathered: Gathered, columns: Columns, skipped: np.ndarray, transform: Transform

@@ -74,6 +74,8 @@ class Cursor:
         if self.steps:
             self.contents.check_budget(rank, memory_budget)
         self._worker: tuple[int, int] | None = None
+        # How often the caller moved the position; in a worker process, until it was copied there; and its iterations there.
+        self.moves = self.moves_given = self._worker_iterations = 0
         self.skips = self._new_skips()
         self._restored = False
         self._ended = False
@@ -108,18 +110,24 @@ class Cursor:
 
     def go_to(self, epoch: int) -> None:
         """Go to the start of `epoch` (0 …), that of a restored state too."""
+        self.moves += 1
         self._go(epoch, self._first, restored=False)
 
     def work_as(self, worker: int, workers: int) -> None:
         """From now on make every `workers`th step of what is left, as worker `worker` of a torch DataLoader does."""
         if self._worker is None:
-            self._worker = (worker, workers)
+            self._worker, self.moves_given = (worker, workers), self.moves
             self.step += worker
 
     @property
     def worker(self) -> tuple[int, int] | None:
         """Which worker this is and of how many, in a worker process of a torch DataLoader."""
         return self._worker
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether this is in a worker process that began a second iteration."""
+        return self._worker_iterations > 1
 
     @property
     def begins(self) -> bool:
@@ -146,6 +154,7 @@ class Cursor:
         if self._started is None:
             self._started = (self.epoch, self.step)
             self._restored = False
+            self._worker_iterations += self._worker is not None
         epoch, step = self.epoch, self.step = self._started
         self.skips = self._new_skips()
         return self.plan_of(epoch), Share(self.rank.streams(self.settings.streams), step, self._stride)
@@ -231,6 +240,7 @@ class Cursor:
             last += self._worker[1]
         if not 0 <= step <= last:
             raise ResumeMismatch(f"epoch {epoch}, step {_short(step)} is no position of a plan of {steps} steps")
+        self.moves += 1
         self._go(epoch, step if "worker" in state else step + self._first, restored=True)
 
     def _new_skips(self) -> SkipCount:

@@ -78,6 +78,53 @@ def test_workers_that_are_kept_go_on_with_the_next_epoch(train: Dataset, epochs:
     assert [contents(around) for _ in range(3)] == epochs
 
 
+@pytest.mark.parametrize(
+    ("make", "start", "taken", "is_restored"),
+    [
+        (plain, "fork", 0, False),
+        (plain, "fork", 2, True),
+        (plain, "spawn", 0, False),
+        (stateful, "fork", 0, True),
+        (stateful, "fork", 2, False),
+    ],
+)
+def test_one_that_is_moved_after_iter_says_so(
+    train: Dataset, make: Callable[..., Any], start: str, taken: int, is_restored: bool
+) -> None:
+    around = make(train, 1, size=2)
+    around.multiprocessing_context = start
+    batches = iter(around)
+    for _ in range(taken):
+        next(batches)
+    if is_restored:
+        around.dataset.load_state_dict(around.dataset.state_at(0, 3))
+    else:
+        around.dataset.set_epoch(1)
+    with pytest.raises(RuntimeError, match=r"moved \(set_epoch, load_state_dict\) after iter\(\) of the DataLoader"):
+        next(batches)
+    # The next iteration is where it was moved to.
+    assert contents(around) == contents(around.dataset)
+
+
+def test_workers_that_are_kept_say_so_where_they_cannot_follow(train: Dataset, epochs: list[list[Any]]) -> None:
+    one = loader(train, read=READ, transform=draw)
+    around = DataLoader(one, batch_size=None, num_workers=2, persistent_workers=True)
+    for epoch in range(3):
+        one.set_epoch(epoch)
+        assert contents(around) == epochs[epoch]
+    one.set_epoch(7)
+    with pytest.raises(RuntimeError, match="leave out persistent_workers"):
+        contents(around)
+
+
+def test_a_copy_of_a_loader_is_moved_by_itself(train: Dataset, epochs: list[list[Any]]) -> None:
+    one = loader(train, read=READ, transform=draw)
+    other = copy.deepcopy(one)
+    batches = iter(DataLoader(other, batch_size=None, num_workers=1))
+    one.set_epoch(1)
+    assert contents(batches) == epochs[0]
+
+
 @pytest.mark.parametrize("processes", PROCESSES)
 @pytest.mark.parametrize("steps", [0, 1, 3, 7])
 def test_a_position_named_in_the_main_process_goes_on_with_any_number_of_processes(
