@@ -1,24 +1,49 @@
 """Vocabularies: the values of categorical columns, counted on the train split."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, IntegralType
 
 from bigdata_ml.dataset import Vocabulary
+from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
+from bigdata_ml.prepare.progress import say
 
-__all__ = ["feature_vocabularies", "label_vocabulary"]
+__all__ = ["feature_vocabularies", "label_vocabulary", "refuse_many_classes"]
+
+_CLASSES_SHOWN = 5
 
 
-def label_vocabulary(rows: DataFrame, label: str) -> Vocabulary:
-    """Return the classes of kept rows in their natural order, with the train split's counts. It is closed: no unknown id."""
-    in_train = F.sum((F.col("split") == "train").cast("long"))
-    found = rows.groupBy(named(label).alias("value")).agg(in_train.alias("count")).collect()
+def refuse_many_classes(source: str, label: str, classes: int, *, most: int, way_out: str) -> None:
+    """Raise JobRefused if a label has more than `most` classes: the driver collects them, a network has an output for each."""
+    if classes > most:
+        raise JobRefused(
+            f"{source}: the label {label!r} has {classes:,} classes, and --max-classes allows {most:,}; {way_out}, "
+            "or allow more by --max-classes"
+        )
+
+
+def label_vocabulary(rows: DataFrame, label: str, *, splits: Collection[str] = ()) -> Vocabulary:
+    """Return the classes of kept rows in their natural order, with the train split's counts. It is closed: no unknown id.
+
+    Warns of each of the `splits` that has rows, and none of some class. The classes must have been counted before: all are
+    collected.
+    """
+    counts = {name: F.count_if(F.col("split") == name) for name in sorted({"train", *splits})}
+    counted = rows.groupBy(named(label).alias("value")).agg(
+        F.struct(*(one.alias(name) for name, one in counts.items())).alias("rows")
+    )
+    found = counted.select("value", "rows", F.col("rows.train").alias("count")).collect()
     whole = all(str(row["value"]).isdecimal() for row in found)
     # "7" and "007" are two classes, whose order must not be that in which Spark brings them.
     found = sorted(found, key=lambda row: (int(row["value"]), row["value"]) if whole else row["value"])
+    for name in sorted(splits):
+        missing = [row["value"] for row in found if not row["rows"][name]]
+        if 0 < len(missing) < len(found):
+            shown = ", ".join(map(repr, missing[:_CLASSES_SHOWN])) + (", …" if len(missing) > _CLASSES_SHOWN else "")
+            say(f"warning: the split {name} has no rows of {len(missing):,} of {len(found):,} classes of {label}: {shown}")
     return Vocabulary(
         values=tuple(row["value"] for row in found),
         counts=tuple(row["count"] for row in found),

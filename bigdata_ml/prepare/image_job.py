@@ -19,7 +19,7 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.before_after import change_numbers, change_section, image_changes
 from bigdata_ml.prepare.drift import as_numbers, drift_section, find_shifts, history_with, manifest_before
 from bigdata_ml.prepare.failures import refused_by_spark
-from bigdata_ml.prepare.features import label_vocabulary
+from bigdata_ml.prepare.features import label_vocabulary, refuse_many_classes
 from bigdata_ml.prepare.gate import check_limits, check_reasons
 from bigdata_ml.prepare.grouped_split import Bounds, bounds_from_json
 from bigdata_ml.prepare.image_columns import columns_of, image_schema
@@ -52,6 +52,7 @@ __all__ = ["prepare_images"]
 
 # Groups of near duplicates that quality.json lists, and members of each.
 _GROUPS, _MEMBERS = 100, 50
+_FEWER_CLASSES = "check that --label-from folder finds classes and not a folder an image, or name a file of labels"
 
 
 def prepare_images(spark: SparkSession, job: ImageJob) -> Manifest:
@@ -74,7 +75,7 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
     refuse_existing(destination, replace=job.replace)
     check_reasons(job.limits, job.asked)
     bounds = _known_bounds(job)
-    files = any_images(spark, job.source, kind=job.source_format, label_from=job.label_from)
+    files = any_images(spark, job.source, kind=job.source_format, label_from=job.labels)
     say(f"{files.files} files, {files.bytes / 1e6:.1f} MB in {job.source}")
     for why, count in files.passed_over.items():
         if count:
@@ -83,7 +84,7 @@ def _prepare(spark: SparkSession, job: ImageJob) -> Manifest:
         warn_of_given_splits(job.source, files.listing.files.column("path").to_pylist())
     if not job.incremental:
         return _process(spark, job, whole_work(spark, files, job.inspection), bounds)
-    with incremental_work(spark, destination, files, job.inspection, source=job.source, label_from=job.label_from) as work:
+    with incremental_work(spark, destination, files, job.inspection, source=job.source) as work:
         if isinstance(work, Work):
             try:
                 return _process(spark, job, work, bounds)
@@ -108,7 +109,9 @@ def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bound
         for place in staging.debris:
             say(f"deleted what a killed job left: {place}")
         with stage_progress(spark.sparkContext, "decode, judge", rows=work.files.files):
-            missing = facts.agg(F.count_if("missing")).collect()[0][0]
+            classes = F.count_distinct(F.when(F.col("reason").isNull(), F.col("label")))
+            missing, found = facts.agg(F.count_if("missing"), classes).collect()[0]
+        refuse_many_classes(job.source, "label", found, most=job.max_classes, way_out=_FEWER_CLASSES)
         if missing:
             raise JobRefused(
                 f"{job.dataset}: of {missing} files its ledger says that their content is stored, and "
@@ -176,7 +179,7 @@ def _write(
     contract = Contract(
         schema=schema,
         label="label" if job.has_labels else None,
-        vocabularies={"label": label_vocabulary(kept, "label")} if job.has_labels else {},
+        vocabularies={"label": label_vocabulary(kept, "label", splits=splits)} if job.has_labels else {},
         statistics={"image": statistics} if statistics else {},
         split_rule={**job.rule.to_json(), **({"class_bounds": judged.bounds} if judged.bounds else {})},
         cleaning=verdict(

@@ -14,6 +14,8 @@ from bigdata_ml.prepare.near_duplicates import MOST_DISTANCE
 from bigdata_ml.prepare.near_groups import NearPolicy
 from bigdata_ml.prepare.picture import PictureRules
 from bigdata_ml.prepare.sources.any_source import ImageFormat
+from bigdata_ml.prepare.sources.files import LabelFile
+from bigdata_ml.prepare.sources.text_format import TextFormat
 from bigdata_ml.prepare.split import SplitRule
 from bigdata_ml.prepare.split_from import NO_SPLIT, SplitFrom
 from bigdata_ml.prepare.stored_picture import PictureStorage
@@ -37,6 +39,10 @@ class ImageJob:
         max_refused: how many files may be refused, `[REASON=]NUMBER[%]`, the reason being one of the verdict's; of one that is
             only warned of, how many may be noticed. More end the job before anything is published.
         label_from: `folder`, the URL of a CSV or JSON file with the columns path,label, or `none` for a dataset without labels.
+        label_separator: between values in a CSV file of labels; by default a comma, in `.tsv` a tab.
+        label_quote: around values in a CSV file of labels.
+        label_encoding: of a file of labels; by default UTF-8, or UTF-16 where a byte order mark says so.
+        max_classes: how many classes there may be, 1 or more; more end the job before anything is published.
         rules: how files become pixels.
         checks: what is noticed about images, and refused.
         label_conflict: what becomes of one picture under different labels: `refuse` all, keep the `first` by path, or `warn`.
@@ -68,6 +74,10 @@ class ImageJob:
     incremental: bool = False
     max_refused: tuple[str, ...] = ()
     label_from: str = "folder"
+    label_separator: str = ""
+    label_quote: str = '"'
+    label_encoding: str = ""
+    max_classes: int = 100_000
     rules: PictureRules = field(default_factory=PictureRules)
     checks: ImageChecks = field(default_factory=ImageChecks)
     label_conflict: ConflictPolicy = "refuse"
@@ -105,13 +115,29 @@ class ImageJob:
             SplitFrom(self.split_from)
             if self.stratify or self.stratify_like is not None:
                 raise ValueError("stratify makes a new split, and split_from takes the one that is there; leave one of them out")
+        if self.label_from in ("folder", "none") and self._label_form != TextFormat():
+            raise ValueError(
+                "label_separator, label_quote and label_encoding say how a file of labels is written, and "
+                f"label_from is {self.label_from!r}; name the file by label_from, or leave them out"
+            )
+        if self.max_classes < 1:
+            raise ValueError(f"max_classes must be 1 or more, got {self.max_classes}")
         # Says by itself what is wrong with the others.
-        _ = self.inspection, self.rule, self.limits
+        _ = self.inspection, self.rule, self.limits, self._label_form
 
     @property
     def has_labels(self) -> bool:
         """Whether the dataset gets a label."""
         return self.label_from != "none"
+
+    @property
+    def labels(self) -> str | LabelFile:
+        """Where labels come from: `folder`, `none` or a file."""
+        return self.label_from if self.label_from in ("folder", "none") else LabelFile(self.label_from, self._label_form)
+
+    @property
+    def _label_form(self) -> TextFormat:
+        return TextFormat(separator=self.label_separator, quote=self.label_quote, encoding=self.label_encoding)
 
     @property
     def inspection(self) -> Inspection:

@@ -11,7 +11,7 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.images import INSPECTED, Inspection, inspect_images, inspect_packs
 from bigdata_ml.prepare.known_files import about_inspection, known_files
 from bigdata_ml.prepare.progress import say
-from bigdata_ml.prepare.sources.files import ImageFiles, labelled
+from bigdata_ml.prepare.sources.files import ImageFiles, LabelFile, labelled
 from bigdata_ml.prepare.sources.images import packs_listed
 from bigdata_ml.prepare.sources.packed import Packs
 from bigdata_ml.storage import Location
@@ -46,14 +46,14 @@ def whole_work(spark: SparkSession, files: ImageFiles, inspection: Inspection, *
     return Work(files=files, inspected=_read_labelled(spark, files.packs, inspection, files.label_from), counts=counts)
 
 
-def _read_labelled(spark: SparkSession, packs: Packs, inspection: Inspection, label_from: str) -> DataFrame:
+def _read_labelled(spark: SparkSession, packs: Packs, inspection: Inspection, label_from: str | LabelFile) -> DataFrame:
     rows = labelled(spark, inspect_packs(packs, inspection).drop("label"), label_from)
     return rows.select(*(field.name for field in INSPECTED))
 
 
 @contextmanager
 def incremental_work(
-    spark: SparkSession, destination: Location, files: ImageFiles, inspection: Inspection, *, source: str, label_from: str
+    spark: SparkSession, destination: Location, files: ImageFiles, inspection: Inspection, *, source: str
 ) -> Iterator[Work | str]:
     """Give the work of a job that reads new and changed files alone, or why nothing is known of any; runs Spark jobs.
 
@@ -73,8 +73,8 @@ def incremental_work(
             return
         found = ", ".join(f"{known.counts[name]:,} {name}" for name in ("unchanged", "new", "changed", "gone"))
         say(f"{files.files:,} files: {found}; {known.counts['read']:,} are read")
-        read = _read_labelled(spark, packs_listed(spark, listing, known.to_read), inspection, label_from)
-        facts = labelled(spark, known.facts, label_from)
+        read = _read_labelled(spark, packs_listed(spark, listing, known.to_read), inspection, files.label_from)
+        facts = labelled(spark, known.facts, files.label_from)
         yield Work(
             files=files,
             inspected=read.unionByName(facts),

@@ -19,7 +19,7 @@ from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.declared_types import parse_types, with_types
 from bigdata_ml.prepare.failures import refused_by_spark
 from bigdata_ml.prepare.feature_selection import FeatureSelection
-from bigdata_ml.prepare.features import feature_vocabularies, label_vocabulary
+from bigdata_ml.prepare.features import feature_vocabularies, label_vocabulary, refuse_many_classes
 from bigdata_ml.prepare.flatten import flatten, parse_map_keys
 from bigdata_ml.prepare.gate import Limit, check_limits, check_reasons
 from bigdata_ml.prepare.progress import say, stage_progress
@@ -38,6 +38,7 @@ from bigdata_ml.prepare.split_from import SplitFrom, refuse_no_split, warn_of_gi
 from bigdata_ml.prepare.table_cleaning import TableCleaner
 from bigdata_ml.prepare.table_columns import column_quantiles, learn_columns, numbers_of
 from bigdata_ml.prepare.table_report import CleanedTable, refused_table_rows, table_contract, table_quality
+from bigdata_ml.prepare.table_schema import has_classes
 from bigdata_ml.prepare.tabular import (
     DropRule,
     Join,
@@ -103,6 +104,7 @@ class TableJob:
         rules: URL of a YAML file of rules (docs/tables.md); `bigdata-ml profile` suggests one.
         min_count: values of a category with fewer train rows become the unknown one.
         max_vocabulary: of the others so many most frequent ones are kept.
+        max_classes: how many classes a label of text, booleans or whole numbers may have; more end the job.
         row_group_bytes: Arrow bytes a row group aims at.
         select_features: how many columns to keep besides the label, `120` or `10%`: those that tell most of it, found on the
             train rows (docs/tables.md); by default all.
@@ -133,6 +135,7 @@ class TableJob:
     rules: str = ""
     min_count: int = 1
     max_vocabulary: int = 100_000
+    max_classes: int = 100_000
     row_group_bytes: int = 8 << 20
     select_features: str = ""
 
@@ -141,6 +144,8 @@ class TableJob:
             raise ValueError("incremental makes a new version of a dataset that is there: it goes with replace")
         if self.min_count < 1 or self.max_vocabulary < 1:
             raise ValueError(f"min_count and max_vocabulary must be 1 or more, got {self.min_count} and {self.max_vocabulary}")
+        if self.max_classes < 1:
+            raise ValueError(f"max_classes must be 1 or more, got {self.max_classes}")
         if self.split_from:
             SplitFrom(self.split_from)
             if self.split_key:
@@ -321,7 +326,7 @@ def _write(
         names = [one.name for one in schema if one.vocabulary and one.name != label]
         vocabularies = feature_vocabularies(train, names, min_count=job.min_count, max_values=job.max_vocabulary)
         if schema[label].vocabulary:
-            vocabularies[label] = label_vocabulary(kept, label)
+            vocabularies[label] = label_vocabulary(kept, label, splits=cleaned.split.names)
         shares = column_quantiles(train, numbers_of(schema))
     sink = Sink(
         schema=schema,
@@ -403,12 +408,15 @@ def _check_label(job: TableJob, cleaned: CleanedTable) -> None:
     if not tally.kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in tally.refused.items())
         raise JobRefused(f"{job.source}: no row is left, refused were {reasons}; check the rules against `bigdata-ml profile`")
-    classes = cleaned.kept.select(named(label)).distinct().limit(2).collect()
-    if len(classes) < 2:
+    counted = cleaned.kept.agg(F.count_distinct(named(label)), F.first(named(label))).collect()[0]
+    if counted[0] < 2:
         raise JobRefused(
-            f"{job.source}: the label {label!r} has one class, {classes[0][0]!r}, in all {tally.kept} rows, "
+            f"{job.source}: the label {label!r} has one class, {counted[1]!r}, in all {tally.kept} rows, "
             "and nothing can be learned from one; check --label"
         )
+    if has_classes(cleaned.kept, label):
+        way_out = f"a number to be predicted is floating: --label '{label}_number=cast({label} as double)'"
+        refuse_many_classes(job.source, label, counted[0], most=job.max_classes, way_out=way_out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.statistics import is_numeric
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 
-__all__ = ["null_counts", "table_schema"]
+__all__ = ["has_classes", "null_counts", "table_schema"]
 
 # One aggregate over thousands of columns becomes a method that the JVM refuses to compile. Spark keeps what it persists by
 # column, so that the passes together read every column once.
@@ -39,10 +39,16 @@ def null_counts(rows: DataFrame, columns: Sequence[str]) -> dict[str, int]:
     return counts
 
 
+def has_classes(rows: DataFrame, name: str) -> bool:
+    """Whether a column, as the label, has classes: text, booleans and whole numbers."""
+    kind = to_arrow_type(rows.schema[name].dataType, timezone="UTC")
+    return bool(pa.types.is_string(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind))
+
+
 def _field(rows: DataFrame, name: str, nullable: bool, categorical: bool, label: bool) -> Field:
     kind = to_arrow_type(rows.schema[name].dataType, timezone="UTC")
     whole = pa.types.is_integer(kind)
-    worded = pa.types.is_string(kind) or pa.types.is_boolean(kind) or (whole and (categorical or label))
+    worded = has_classes(rows, name) and (categorical or label or not whole)
     if categorical and not worded:
         raise JobRefused(f"--categorical: column {name!r} is {kind}; categories are text, booleans or whole numbers")
     null = NullPolicy.REFUSE

@@ -194,6 +194,9 @@ def test_the_bytes_of_images_are_sent_once_and_never_sorted_for_their_verdicts(s
         ({"split_key": "path:("}, "with a group in parentheses"),
         ({"split_key": "patient"}, "split_key is content, folder, or path:REGEX"),
         ({"size": "10x10", "shorter_side": 5}, "give one of them"),
+        ({"label_encoding": "cp1252"}, "name the file by label_from"),
+        ({"label_from": "labels.csv", "label_encoding": "cp1253x"}, "none that Python knows"),
+        ({"max_classes": 0}, "max_classes must be 1 or more, got 0"),
         ({"split": "train=2"}, "must be positive and sum to 1"),
     ],
 )

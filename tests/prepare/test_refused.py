@@ -104,6 +104,29 @@ def test_a_label_file_that_labels_nothing(refused_images: Callable[..., str], tm
     assert text in refused_images(tmp_path / "images", label_from=str(csv(tmp_path, labels)))
 
 
+def test_a_label_file_is_read_as_its_options_say_and_its_classes_are_limited(
+    refused_images: Callable[..., str], tmp_path: Path
+) -> None:
+    save(tmp_path / "images" / "a.png", 1)
+    save(tmp_path / "images" / "b.png", 2)
+    file = tmp_path / "labels.csv"
+    file.write_bytes("path;label\n'a.png';'K\xf6ln;'\nb.png;Ulm\n".encode("cp1252"))
+    options = {"label_from": str(file), "label_separator": ";", "label_quote": "'"}
+    text = refused_images(tmp_path / "images", **options)
+    assert "labels.csv: byte 21 (0xf6" in text
+    assert "cp1252" in text
+    assert "--label-encoding NAME" in text
+    text = refused_images(tmp_path / "images", **options, label_encoding="cp1252", max_classes=1)
+    assert "the label 'label' has 2 classes, and --max-classes allows 1" in text
+
+
+def test_a_label_of_more_classes_than_are_allowed(refused_table: Callable[..., str], tmp_path: Path) -> None:
+    source = csv(tmp_path, "a,y,z\n" + "".join(f"{row},id {row},{row}\n" for row in range(10)))
+    assert "the label 'y' has 10 classes, and --max-classes allows 9; " in refused_table(source, max_classes=9)
+    text = refused_table(source, label="z", max_classes=9)
+    assert "a number to be predicted is floating: --label 'z_number=cast(z as double)'" in text
+
+
 def test_a_label_file_that_is_not_there(refused_images: Callable[..., str], tmp_path: Path) -> None:
     save(tmp_path / "images" / "a.png", 1)
     assert "labels.csv: no such file" in refused_images(tmp_path / "images", label_from=f"{tmp_path}/labels.csv")

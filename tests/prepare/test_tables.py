@@ -321,8 +321,10 @@ def test_a_job_that_refuses_too_many_rows_publishes_nothing(spark: SparkSession,
     prepare_table(spark, replace(gated, max_refused=("label_missing=25%", "10")))
 
 
-def test_a_limit_on_a_rule_counts_what_it_fills_and_warns_of(spark: SparkSession, tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{row},{row},{row % 2}\n" for row in range(40)))
+def test_a_limit_on_a_rule_counts_what_it_fills_and_warns_of(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{row},{row},{2 if row == 39 else row % 2}\n" for row in range(40)))
     ranges = "columns: {a: {range: {max: 29, otherwise: fill, fill: 0}}, b: {range: {max: 35, otherwise: warn}}}"
     (tmp_path / "rules.yaml").write_text(ranges)
     gated = TableJob(source=f"{tmp_path}/t.csv", dataset=f"{tmp_path}/out", label="y", rules=f"{tmp_path}/rules.yaml")
@@ -333,6 +335,14 @@ def test_a_limit_on_a_rule_counts_what_it_fills_and_warns_of(spark: SparkSession
         prepare_table(spark, replace(gated, max_refused=("a.rang=1%",)))
     assert not (tmp_path / "out").exists()
     prepare_table(spark, replace(gated, max_refused=("a.range=25%", "b.range=4", "0")))
+    said_of: dict[str, set[int]] = {}
+    for row in pads.dataset(f"{tmp_path}/out", format="parquet", partitioning="hive").to_table().to_pylist():
+        said_of.setdefault(row["split"], set()).add(row["y"])
+    log = " ".join(capsys.readouterr().err.split())
+    for name, classes in said_of.items():
+        warning = f"the split {name} has no rows of {3 - len(classes)} of 3 classes of y: "
+        assert (warning in log) == (len(classes) < 3)
+    assert sum(2 in classes for classes in said_of.values()) == 1
 
 
 def test_a_password_in_a_url_is_refused_before_it_is_written_anywhere() -> None:

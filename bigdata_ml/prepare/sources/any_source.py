@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.columns import named
 from bigdata_ml.prepare.sources.archives import archives, is_archive
-from bigdata_ml.prepare.sources.files import ImageFiles
+from bigdata_ml.prepare.sources.files import ImageFiles, LabelFile
 from bigdata_ml.prepare.sources.hive import hive
 from bigdata_ml.prepare.sources.images import images
 from bigdata_ml.prepare.sources.jdbc import JdbcParts, jdbc
@@ -36,7 +36,9 @@ _READERS: dict[str, Callable[..., ImageFiles]] = {
 _HIVE, _JDBC = "hive:", "jdbc:"
 
 
-def any_images(spark: SparkSession, url: str, *, kind: ImageFormat = "auto", label_from: str = "folder") -> ImageFiles:
+def any_images(
+    spark: SparkSession, url: str, *, kind: ImageFormat = "auto", label_from: str | LabelFile = "folder"
+) -> ImageFiles:
     """Return the images of a source of any kind; `auto` takes what is named like an archive for one, and all else for files.
 
     Raises:

@@ -17,7 +17,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.sources.files import ImageFiles, labelled
+from bigdata_ml.prepare.sources.files import ImageFiles, LabelFile, labelled
 from bigdata_ml.prepare.sources.packed import READ, ReadFile, Stretch, batches_of, packed, packs, packs_for, packs_of, unpacked
 from bigdata_ml.prepare.sources.tar_members import BoundedReader, LinkTargets, is_link, open_tar, tar_members, trouble_with
 from bigdata_ml.storage import Location, is_hidden, list_tree, locate, way_out
@@ -45,7 +45,7 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(ARCHIVES)
 
 
-def archives(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFiles:
+def archives(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
     """Return the files in an archive, or in all archives of a folder, at any depth.
 
     A member is called `ARCHIVE!/PATH`. A hard or symbolic link in a tar is the file that it leads to. Hidden members (`.…`, `_…`,

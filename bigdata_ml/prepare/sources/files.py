@@ -16,7 +16,15 @@ from bigdata_ml.prepare.sources.text_stream import TextPart, texts_of
 from bigdata_ml.prepare.sources.text_table import text_table
 from bigdata_ml.storage import Location, locate
 
-__all__ = ["ImageFiles", "labelled"]
+__all__ = ["ImageFiles", "LabelFile", "labelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """A CSV or JSON file of labels: its URL, and how it is written."""
+
+    url: str
+    form: TextFormat = field(default_factory=TextFormat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ class ImageFiles:
     listing: Listing | None = None
     packed: bool = False
     packs: Packs | None = None
-    label_from: str = "folder"
+    label_from: str | LabelFile = "folder"
 
     def refuse_changed(self) -> None:
         """Raise JobRefused if a file is gone or another one than it was when it was listed, naming it."""
@@ -51,16 +59,15 @@ class ImageFiles:
             self.listing.refuse_changed()
 
 
-def labelled(spark: SparkSession, rows: DataFrame, label_from: str, *, form: TextFormat | None = None) -> DataFrame:
+def labelled(spark: SparkSession, rows: DataFrame, label_from: str | LabelFile) -> DataFrame:
     """Return rows that have a `path`, such as `path` and `content`, with their `label`.
 
     Args:
         spark: the session.
         rows: what was read.
         label_from: `folder` takes the name of the folder a file lies in, null at the top of the source or of an archive; `none`
-            labels nothing; else the URL of a file of labels: CSV with the columns `path` (relative to the source) and `label`,
+            labels nothing; else a file of labels, or its URL: CSV with the columns `path` (relative to the source) and `label`,
             JSON lines or an array with these fields, or one JSON object of labels by path. Labels are the text that stands there.
-        form: how a CSV file of labels is written.
 
     Raises:
         JobRefused: a label file that is not there, of no such form, with a row that is none, or that names a path more than once.
@@ -71,7 +78,8 @@ def labelled(spark: SparkSession, rows: DataFrame, label_from: str, *, form: Tex
         folder = F.element_at(F.split("path", "/"), -2)
         inside = F.contains("path", F.lit("/")) & ~F.endswith(folder, F.lit("!"))
         return rows.withColumn("label", F.when(inside, folder))
-    labels = _labels(spark, locate(label_from), form or TextFormat())
+    file = label_from if isinstance(label_from, LabelFile) else LabelFile(label_from)
+    labels = _labels(spark, locate(file.url), file.form)
     return rows.join(labels, on="path", how="left")
 
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
-from bigdata_ml.prepare.sources.files import ImageFiles, labelled
+from bigdata_ml.prepare.sources.files import ImageFiles, LabelFile, labelled
 from bigdata_ml.prepare.sources.listing import LISTED, Listing
 from bigdata_ml.prepare.sources.packed import Packs, Stretch, packs, packs_for, packs_of
 from bigdata_ml.storage import Entry, Location, is_hidden, lakehouse_below, list_tree, locate
@@ -25,7 +25,7 @@ _COPYING = "._COPYING_"
 _WILD = re.compile(r"[*?\[]")
 
 
-def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFiles:
+def images(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
     """Return the files below `url`.
 
     Up to 20,000 files on HDFS are read by Spark's `binaryFile`, which knows where their blocks are; more of them, files with a
@@ -37,8 +37,8 @@ def images(spark: SparkSession, url: str, *, label_from: str = "folder") -> Imag
         url: a folder, whose files are taken at any depth; or a glob: `*` and `?` match within a name, `[…]` one character,
             `**` any folders. Hidden files (`_…`, `.…`) and unfinished ones (`…._COPYING_`) are not looked at, but counted.
             A link to a folder is followed once; what cannot be read, as a link to nothing, is found and refused.
-        label_from: `folder` takes the name of the folder a file lies in, `none` nothing; else the URL of a CSV or JSON file of
-            labels: see `labelled`.
+        label_from: `folder` takes the name of the folder a file lies in, `none` nothing; else a CSV or JSON file of labels,
+            or its URL: see `labelled`.
 
     Raises:
         JobRefused: no folder there, no files in it, or a label file that cannot be used.

@@ -12,7 +12,7 @@ from PIL import Image
 from pyspark.sql import DataFrame, SparkSession
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.sources.files import ImageFiles
+from bigdata_ml.prepare.sources.files import ImageFiles, LabelFile
 from bigdata_ml.prepare.sources.idx_file import read_idx_header, read_idx_items
 from bigdata_ml.storage import Location, Tree, list_tree, locate, reading
 
@@ -35,7 +35,7 @@ class _Part:
     count: int
 
 
-def idx(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFiles:
+def idx(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
     """Return the pictures of IDX files, each as a PNG, with the labels of the file beside it.
 
     A picture is called `FILE#NUMBER`. The labels of `train-images-idx3-ubyte.gz` are looked for in `train-labels-idx1-ubyte.gz`,
@@ -68,7 +68,7 @@ def idx(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFi
     return _read(spark, parts, _read_idx, size, root, passed_over)
 
 
-def cifar(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFiles:
+def cifar(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
     """Return the pictures of CIFAR's binary files, each as a PNG, with their labels by name where `*.meta.txt` is beside them.
 
     A picture is called `FILE#NUMBER`. CIFAR-10's records have one byte of label, CIFAR-100's two, of which the second, fine one

@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session import spark_path
-from bigdata_ml.prepare.sources.files import ImageFiles, labelled
+from bigdata_ml.prepare.sources.files import ImageFiles, LabelFile, labelled
 from bigdata_ml.prepare.sources.listing import refuse_unreadable
 from bigdata_ml.storage import locate
 
@@ -16,7 +16,7 @@ __all__ = ["sequence_files"]
 _TEXT, _BYTES = "org.apache.hadoop.io.Text", "org.apache.hadoop.io.BytesWritable"
 
 
-def sequence_files(spark: SparkSession, url: str, *, label_from: str = "folder") -> ImageFiles:
+def sequence_files(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
     """Return the images of a SequenceFile, or of a folder of them, with keys of `Text` and values of `BytesWritable`.
 
     Hadoop splits them at their sync marks, so that a large one is read by many tasks.

@@ -25,6 +25,7 @@ _CANDIDATES = (
 )  # fmt: skip
 _TRIED_BYTES = 1 << 20
 _SEEN_BYTES = 8
+_OPTION = "--encoding NAME (of label files of images: --label-encoding NAME)"
 # A byte below 128 is the same character in these, wherever it stands, so a line feed ends a line.
 _LINE_BY_LINE = ("utf-8", "ascii", "iso8859", "cp125", "koi8", "mac", "latin")
 
@@ -166,10 +167,8 @@ def _that_fit(part: TextPart) -> str:
     data = data[:_TRIED_BYTES]
     fit = [name for name in _CANDIDATES if _fits(data, name)]
     if not fit:
-        return "no encoding that is often used fits it; say which by --encoding (of tables), or write it as UTF-8"
-    return (
-        f"encodings that would fit are {', '.join(fit)}; say which is meant by --encoding NAME (of tables), or write it as UTF-8"
-    )
+        return f"no encoding that is often used fits it; say which by {_OPTION}, or write it as UTF-8"
+    return f"encodings that would fit are {', '.join(fit)}; say which is meant by {_OPTION}, or write it as UTF-8"
 
 
 def _fits(data: bytes, encoding: str) -> bool:
