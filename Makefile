@@ -30,7 +30,7 @@ test: ## Run the tests, except those that take minutes each, need the network or
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests -m "not docs and not install and not upstream and not cluster and not long and not slow" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
 
-test-slow: ## Run the tests that take about a minute each: whole real tables, histories, large images
+test-slow: ## Run the tests that take about a minute each: a real table, large images, signals
 	@scripts/check-java.sh
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests -m slow -n $(TEST_WORKERS) --dist loadfile --durations=10
@@ -44,7 +44,7 @@ test-install: ## Install into new environments, by uv and by pip (needs the netw
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests -m install --durations=10
 
-test-long: ## Run the tests that take minutes each: wide tables, fetched data (needs the network and npm)
+test-long: ## Run the tests that take minutes each: whole real tables, histories, fetched data (needs the network and npm)
 	@scripts/check-java.sh
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests -m long --durations=10

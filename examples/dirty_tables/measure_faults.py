@@ -89,9 +89,21 @@ class Measured:
         return self.right / self.injected if self.injected else 1.0
 
 
-def measure(spark: SparkSession, name: str, place: Path, *, movies: Path | None = None, seed: int = 1) -> list[Measured]:
-    """Return how well each fault of the table `name` was found; files are written to `place`."""
+def measure(
+    spark: SparkSession, name: str, place: Path, *, movies: Path | None = None, seed: int = 1, every: int = 1
+) -> list[Measured]:
+    """Return how well each fault of the table `name` was found.
+
+    Args:
+        spark: the session.
+        name: flights, movies or grants.
+        place: where files are written.
+        movies: `movies.json` of vega-datasets.
+        seed: of the rows that get a fault.
+        every: take only each such row of the table, counted from the first.
+    """
     columns = {"flights": _flights, "grants": _grants}[name]() if name != "movies" else _movies(movies)
+    columns = {key: values[::every] for key, values in columns.items()}
     injected = inject(columns, FAULTS[name], each=EACH[name], copies=COPIES[name], seed=seed)
     source = _written(columns, place, name)
     job = TableJob(

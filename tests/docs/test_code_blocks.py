@@ -29,6 +29,10 @@ def blocks_of(page: Path) -> list[tuple[str, str]]:
 def raw_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("raw")
     lay_out_digits(folder / "photos", seed=3)
+    # A third of the digits says as much and takes a third of the time.
+    for number, path in enumerate(sorted((folder / "photos").rglob("digit-????.png"))):
+        if number % 3:
+            path.unlink()
     lay_out_flights(folder / "whole")
     with (folder / "whole/flights.csv").open() as whole, (folder / "flights.csv").open("w", newline="") as part:
         csv.writer(part).writerows(islice(csv.reader(whole), 0, None, 40))

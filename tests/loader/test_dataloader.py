@@ -136,13 +136,16 @@ def test_a_position_named_in_the_main_process_goes_on_with_any_number_of_process
 
 
 @pytest.mark.parametrize("processes", PROCESSES)
-def test_stateful_dataloader_goes_on_after_every_batch(train: Dataset, epochs: list[list[Any]], processes: int) -> None:
+def test_stateful_dataloader_goes_on_after_any_batch(train: Dataset, epochs: list[list[Any]], processes: int) -> None:
     around, states = stateful(train, processes, transform=draw), []
     around.dataset.set_epoch(1)
     for _ in around:
         states.append(copy.deepcopy(around.state_dict()))
     assert len(states) == len(epochs[1])
     for position, state in enumerate(states, start=1):
+        # Each start of processes takes a second: the first batches, every third one, and the last.
+        if processes and not (position < 3 or position % 3 == 0 or position == len(states)):
+            continue
         resumed = stateful(train, processes, transform=draw)
         resumed.dataset.set_epoch(1)
         resumed.load_state_dict(state)

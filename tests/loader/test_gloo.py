@@ -27,7 +27,7 @@ SHAPES: dict[str, tuple[list[int], tuple[int, int]]] = {
     "one_row": ([1], (0, 1)),
     "a_predicate_that_leaves_one_group": ([20] * 12, (40, 60)),
     "a_predicate_that_empties_all_ranks_but_one": ([200] * 4, (200, 203)),
-    "one_giant_beside_a_thousand_tiny": ([3000, *[1] * 1000], (0, 4000)),
+    "one_giant_beside_many_tiny": ([900, *[1] * 300], (0, 1200)),
     "empty_files": ([0, 19, 0, 0, 40, 0], (0, 59)),
     "ragged": ([1, 50, 7, 0, 90, 16, 3], (5, 160)),
 }

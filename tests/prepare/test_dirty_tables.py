@@ -44,6 +44,11 @@ def test_what_is_injected_is_wrong() -> None:
 
 
 @pytest.mark.slow
+def test_every_fault_of_a_tenth_of_the_flights_is_found_and_nothing_else(spark: SparkSession, tmp_path: Path) -> None:
+    check(measure(spark, "flights", tmp_path, every=10), "flights")
+
+
+@pytest.mark.long
 def test_every_fault_of_the_whole_flights_is_found_and_nothing_else(spark: SparkSession, tmp_path: Path) -> None:
     check(measure(spark, "flights", tmp_path), "flights")
 

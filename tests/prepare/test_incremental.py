@@ -99,7 +99,7 @@ def same_as_full_runs(spark: SparkSession, tmp_path: Path, *, seed: int, steps: 
         said += history.step()
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2, 3))])
 def test_the_content_is_a_full_runs_whatever_happened_to_the_files(spark: SparkSession, tmp_path: Path, seed: int) -> None:
     same_as_full_runs(spark, tmp_path, seed=seed, steps=1)
 

@@ -62,7 +62,7 @@ def test_nothing_is_done_where_nothing_has_changed(spark: SparkSession, lake: Pa
     assert sorted(path for path in (lake / "dataset").rglob("*")) == files
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_whatever_has_changed_all_is_made_anew_as_by_a_full_run(
     spark: SparkSession, lake: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

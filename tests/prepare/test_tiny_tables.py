@@ -1,4 +1,4 @@
-"""A table in thousands of tiny files is read in few tasks."""
+"""A table in hundreds of tiny files is read in few tasks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
 
-FILES = 2000
+FILES = 600
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_a_table_in_2000_tiny_files_is_read_in_a_task_for_each_core(spark: "SparkSession", tmp_path: Path, ending: str) -> None:
+def test_a_table_in_tiny_files_is_read_in_a_task_for_each_core(spark: "SparkSession", tmp_path: Path, ending: str) -> None:
     write = csv.write_csv if ending == "csv" else pq.write_table
     for number in range(FILES):
         write(pa.table({"id": [number], "text": [f"row {number}"]}), tmp_path / f"{number}.{ending}")

@@ -154,9 +154,11 @@ def test_it_resumes_exactly_after_every_batch(datasets: tuple[Dataset, Dataset],
     assert_resumes_exactly(lambda: reader(mixture, window=30, seed=2))
 
 
-@pytest.mark.parametrize("stop", ["first", "all"])
-def test_any_world_size_goes_on_with_the_same_global_batches(datasets: tuple[Dataset, Dataset], stop: Any) -> None:
-    mixture = Mixture(zip(datasets, (0.25, 0.75), strict=True), stop=stop)
+@pytest.mark.parametrize(("stop", "weights"), [("first", (0.25, 0.75)), ("all", (0.75, 0.25))])
+def test_any_world_size_goes_on_with_the_same_global_batches(
+    datasets: tuple[Dataset, Dataset], stop: Any, weights: tuple[float, float]
+) -> None:
+    mixture = Mixture(zip(datasets, weights, strict=True), stop=stop)
     assert_resumes_elsewhere(lambda rank, world: reader(mixture, rank, world, window=30, columns=("id",)), (2, 3, 12))
 
 

@@ -1,6 +1,7 @@
 """A choice of Petastorm's own tests, of what the bridge and its repairs touch; all of them: make test-petastorm-upstream."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -20,7 +21,6 @@ CHOICE = [
     "tests/test_pytorch_dataloader.py",
     "tests/test_reader.py",
     "tests/test_unischema.py",
-    "workers_pool/tests/test_ventilator.py",
 ]
 
 
@@ -28,7 +28,9 @@ CHOICE = [
 @pytest.mark.timeout(600)
 def test_petastorms_own_tests_pass_but_for_those_explained(tmp_path: Path) -> None:
     command = [sys.executable, Path(__file__).with_name("both_stacks.py"), "--results", tmp_path, *CHOICE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Jobs of a few rows are over before the better compiler would pay.
+    environment = {**os.environ, "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     (bridge,) = json.loads((tmp_path / "results.json").read_text())
-    assert Counter(bridge["outcomes"].values()) == {"passed": 202, "failed": 3, "skipped": 1}
+    assert Counter(bridge["outcomes"].values()) == {"passed": 192, "failed": 3, "skipped": 1}
