@@ -1,12 +1,15 @@
 """Places: URLs to filesystems and paths, and what is hidden."""
 
+import multiprocessing
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage import is_hidden, list_tree, locate
+from bigdata_ml.storage.client import OnePerProcess
 
 
 @pytest.mark.parametrize("url", ["{}", "{}/", "file://{}", "file:{}", "file://localhost{}/"])
@@ -96,3 +99,22 @@ def test_a_store_that_does_not_answer_is_unavailable() -> None:
     pytest.importorskip("hdfs_native")
     with pytest.raises(StorageUnavailable, match=r"hdfs://127\.0\.0\.1:1/x"):
         locate("hdfs://127.0.0.1:1/x").exists()
+
+
+def test_a_client_is_made_once_per_process_and_arguments() -> None:
+    made: list[str] = []
+
+    def make(name: str) -> tuple[int, str]:
+        made.append(name)
+        return os.getpid(), name
+
+    client = OnePerProcess(make)
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(client, ["a", "b"] * 20)) == {(os.getpid(), "a"), (os.getpid(), "b")}
+    assert sorted(made) == ["a", "b"]
+    fork = multiprocessing.get_context("fork")
+    answers = fork.SimpleQueue()
+    child = fork.Process(target=lambda: answers.put(client("a")))
+    child.start()
+    assert answers.get() == (child.pid, "a")
+    child.join()

@@ -3,6 +3,7 @@
 import importlib
 import os
 import threading
+import time
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
@@ -32,22 +33,30 @@ class OnePerProcess(Generic[_Client]):
 
     A client's threads do not outlive a fork, and two processes may not share a connection. So a forked process makes its own
     client. It keeps the inherited one untouched: closing it could end the parent's connections.
+
+    Args:
+        make: makes a client.
+        pause_seconds: a forked process that inherits a client makes its own no sooner after the fork.
     """
 
-    def __init__(self, make: Callable[..., _Client]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[..., _Client], *, pause_seconds: float = 0.0) -> None:
+        self._make, self._pause_seconds = make, pause_seconds
         self._clients: dict[tuple[Hashable, ...], _Client] = {}
-        self._renew_lock()
-        os.register_at_fork(after_in_child=self._renew_lock)
+        self._lock = threading.Lock()
+        self._earliest = 0.0
+        os.register_at_fork(after_in_child=self._begin_process)
 
     def __call__(self, *arguments: Hashable) -> _Client:
         """Return this process's client for these arguments."""
         key = (os.getpid(), *arguments)
         with self._lock:
             if key not in self._clients:
+                time.sleep(max(0.0, self._earliest - time.monotonic()))
                 self._clients[key] = self._make(*arguments)
             return self._clients[key]
 
-    def _renew_lock(self) -> None:
-        # Another thread may have held it when the process forked.
+    def _begin_process(self) -> None:
+        # Another thread may have held the old one when the process forked.
         self._lock = threading.Lock()
+        if self._clients:
+            self._earliest = time.monotonic() + self._pause_seconds

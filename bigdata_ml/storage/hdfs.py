@@ -22,6 +22,9 @@ from bigdata_ml.storage.spooled import SpooledFile
 __all__ = ["hdfs_handler"]
 
 _KNOCK_SECONDS = 10.0
+# hdfs-native 0.14 keeps idle connections to DataNodes for three seconds, those of all clients of a process together. A forked
+# process that took an inherited one would wait for a minute, and its request would be answered on the parent's connection.
+_KEPT_SECONDS = 3.1
 
 
 def hdfs_handler(authority: str, *, url: str) -> pafs.FSSpecHandler:
@@ -45,7 +48,7 @@ def hdfs_handler(authority: str, *, url: str) -> pafs.FSSpecHandler:
     return pafs.FSSpecHandler(_Hdfs(authority))
 
 
-@OnePerProcess
+@partial(OnePerProcess, pause_seconds=_KEPT_SECONDS)
 def _hdfs_client(authority: str) -> Any:
     """Return the process's client: in a forked process the calls of another's would hang."""
     return importlib.import_module("hdfs_native").Client(f"hdfs://{authority}")
