@@ -86,6 +86,26 @@ def test_inspect_says_it_as_json_too(run: Run, published: Path) -> None:
     assert found["cleaning"] == {"found": 10, "kept": 10, "refused": {"label_missing": 0}, "warned": {}}
 
 
+def test_files_without_a_column_are_null_there_on_request_and_files_that_are_not_read_are_counted(
+    run: Run, tmp_path: Path
+) -> None:
+    for name, columns in {"a": {"x": [1, 2], "y": [1, 2]}, "b": {"x": [3, 4]}}.items():
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    (tmp_path / "_SUCCESS").touch()
+    for command in (["inspect"], ["head"], ["plan", "--global-batch-size", "2"], ["validate"]):
+        code, out, err = run(*command, tmp_path)
+        assert code == 1
+        assert "'y'" in f"{out}{err}"
+        code, out, err = run(*command, tmp_path, "--missing-as-null")
+        assert (code, err) == (0, "")
+        if command == ["inspect"]:
+            assert "files that are not read: 1 hidden" in out
+    code, out, _ = run("head", tmp_path, "--missing-as-null", "--json")
+    assert [json.loads(line)["y"] for line in out.splitlines()] == [1, 2, None, None]
+    code, out, _ = run("inspect", tmp_path, "--missing-as-null", "--json")
+    assert json.loads(out)["passed_over"] == {"hidden": 1}
+
+
 def test_inspect_says_that_plain_parquet_is_plain(run: Run, plain: Path) -> None:
     code, out, _ = run("inspect", plain)
     assert code == 0

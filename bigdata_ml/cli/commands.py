@@ -33,15 +33,17 @@ class Inspect:
 
     Attributes:
         dataset: URL of the dataset.
+        missing_as_null: without a manifest: have columns that some of the files lack be null there, instead of refused.
         json: print JSON.
     """
 
     dataset: tyro.conf.Positional[str]
+    missing_as_null: bool = False
     json: bool = False
 
     def run(self) -> int:
         """Print it."""
-        dataset = Dataset.open(self.dataset)
+        dataset = Dataset.open(self.dataset, missing_as_null=self.missing_as_null)
         if self.json:
             sys.stdout.write(json.dumps(summary_of(dataset), indent=1) + "\n")
         else:
@@ -57,17 +59,19 @@ class Head:
         dataset: URL of the dataset.
         rows: how many.
         split: of which split; by default of the whole.
+        missing_as_null: see `inspect`.
         json: print a line of JSON a row.
     """
 
     dataset: tyro.conf.Positional[str]
     rows: int = 5
     split: str | None = None
+    missing_as_null: bool = False
     json: bool = False
 
     def run(self) -> int:
         """Print them."""
-        dataset = Dataset.open(self.dataset)
+        dataset = Dataset.open(self.dataset, missing_as_null=self.missing_as_null)
         dataset = dataset.split(self.split) if self.split else dataset
         rows = [readable(row) for row in first_rows(dataset, self.rows)]
         if self.json:
@@ -87,11 +91,13 @@ class Validate:
 
     Attributes:
         dataset: URL of the dataset.
+        missing_as_null: see `inspect`; a column that some files lack is then no finding.
         json: print a line of JSON a finding.
         group_bytes: what the rows of a row group may take in memory.
     """
 
     dataset: tyro.conf.Positional[str]
+    missing_as_null: bool = False
     json: bool = False
     group_bytes: int = GROUP_BYTES
 
@@ -101,6 +107,7 @@ class Validate:
             bar = progress.add_task("files", total=None)
             findings = validate(
                 self.dataset,
+                missing_as_null=self.missing_as_null,
                 group_bytes=self.group_bytes,
                 on_file=lambda done, total: progress.update(bar, completed=done, total=total),
             )
@@ -183,6 +190,7 @@ class Plan:
         weights: the field that holds rows' weights.
         balance: the field whose values are to come equally often, by weights.
         dataloader_workers: processes of a torch DataLoader around the loader; 0 where its own threads are used.
+        missing_as_null: see `inspect`.
         json: print JSON.
     """
 
@@ -199,11 +207,12 @@ class Plan:
     weights: str | None = None
     balance: str | None = None
     dataloader_workers: int = 0
+    missing_as_null: bool = False
     json: bool = False
 
     def run(self) -> int:
         """Print it."""
-        dataset = Dataset.open(self.dataset)
+        dataset = Dataset.open(self.dataset, missing_as_null=self.missing_as_null)
         if dataset.splits:
             dataset = dataset.split(self.split or "train")
         elif self.split is not None:

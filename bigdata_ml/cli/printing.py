@@ -11,6 +11,7 @@ from bigdata_ml.terminal import PlainConsole
 
 __all__ = ["ERR", "OUT", "finite", "print_plan", "print_profile", "print_summary", "readable", "short", "summary_of"]
 
+_PASSED_OVER = {"hidden": "hidden", "not_parquet": "no Parquet", "linked_again": "read by another link"}
 OUT = PlainConsole()
 ERR = PlainConsole(stderr=True)
 
@@ -26,6 +27,7 @@ def summary_of(dataset: Dataset) -> dict[str, Any]:
         "files": len(dataset.row_groups.files),
         "bytes": sum(_file_sizes(dataset).values()),
         "splits": {name: {"rows": split.rows, "row_groups": len(split.row_groups)} for name, split in splits.items()},
+        "passed_over": dict(dataset.passed_over),
         "label": dataset.label,
         "schema": dataset.schema.to_json(),
         "vocabularies": {name: one.size for name, one in dataset.vocabularies.items()},
@@ -48,6 +50,9 @@ def print_summary(dataset: Dataset) -> None:
     OUT.print(f"{found['rows']} rows in {found['row_groups']} row groups, {found['files']} files, {found['bytes'] / 1e6:.1f} MB")
     if dataset.manifest is None:
         OUT.print("plain Parquet, no manifest: no vocabularies, statistics or checksums")
+    if found["passed_over"]:
+        counts = ", ".join(f"{count:,} {_PASSED_OVER[why]}" for why, count in found["passed_over"].items())
+        OUT.print(f"files that are not read: {counts}")
     for name, split in found["splits"].items():
         OUT.print(f"  {name:<12}{split['rows']:>10} rows {split['row_groups']:>6} row groups")
     table = Table("field", "type", "codec", "nulls", "vocabulary")

@@ -31,6 +31,7 @@ from bigdata_ml.dataset.split_names import splits_in_paths
 from bigdata_ml.dataset.table_check import contract_problems
 from bigdata_ml.errors import DatasetNotFound, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import Field, Schema
+from bigdata_ml.shown import shown
 from bigdata_ml.storage import Location, lakehouse_above, locate
 
 __all__ = ["Dataset", "open_plain", "open_published"]
@@ -251,7 +252,7 @@ def _open_file(file: Location, *, use_unischema: bool, leave_out_nested: bool) -
     root = file.parent
     table = lakehouse_above(file) or lakehouse_above(root)
     if table is not None:
-        warnings.warn(f"{file.url} is one file of {table}", stacklevel=3)
+        warnings.warn(shown(f"{file.url} is one file of {table}"), stacklevel=3)
     unischema = read_petastorm_schema(root) if use_unischema else None
     return _open_plain(root, [file.name], unischema, leave_out_nested, missing_as_null=False)
 
@@ -290,11 +291,11 @@ def _splits_of(root: Location, paths: list[str]) -> dict[str, str | None]:
     theirs = splits_in_paths(paths)
     if theirs and len(theirs) < len(paths):
         other = next(path for path in paths if path not in theirs)
-        warnings.warn(
+        text = (
             f"{root.url}: {next(iter(theirs))} is named as a split, {other} is not, so all rows are one dataset without splits; "
-            "move the others away, or open the splits' directories by themselves",
-            stacklevel=5,
+            "move the others away, or open the splits' directories by themselves"
         )
+        warnings.warn(shown(text), stacklevel=5)
         return ours
     return {path: theirs.get(path) for path in paths}
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, StorageUnavailable
+from bigdata_ml.shown import shown
 from bigdata_ml.storage import Entry, Location, Tree, lakehouse_above, lakehouse_below, list_tree, natural_order, way_out
 
 __all__ = ["ParquetFiles", "is_named_parquet", "is_parquet", "parquet_files", "refuse_lakehouse"]
@@ -69,10 +70,11 @@ def parquet_files(root: Location) -> ParquetFiles:
         there = f"; there are {_some(others)}" if others else ""
         raise DatasetNotFound(f"{root.url}: no Parquet files there{there}; a dataset is a directory with Parquet files")
     if others:
-        warnings.warn(f"{root.url}: {len(others)} files are no Parquet files and are not read: {_some(others)}", stacklevel=4)
+        text = f"{root.url}: {len(others)} files are no Parquet files and are not read: {_some(others)}"
+        warnings.warn(shown(text), stacklevel=4)
     if again:
         links = _some(f"{path} is {other}" for path, other in again)
-        warnings.warn(f"{root.url}: what links lead to again is read once: {links}", stacklevel=4)
+        warnings.warn(shown(f"{root.url}: what links lead to again is read once: {links}"), stacklevel=4)
     counts = {"hidden": len(tree.files) - len(visible), "not_parquet": len(others), "linked_again": len(again)}
     return ParquetFiles(natural_order(found), {why: count for why, count in counts.items() if count})
 
@@ -112,6 +114,6 @@ def _has_magic(stream: pa.NativeFile, size: int) -> bool:
 
 
 def _some(names: Iterable[str]) -> str:
-    shown = list(names)
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return ", ".join(shown[:_SHOWN]) + more
+    named = list(names)
+    more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    return ", ".join(named[:_SHOWN]) + more

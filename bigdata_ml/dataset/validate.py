@@ -66,6 +66,7 @@ def validate(
     url: str | PathLike[str],
     *,
     threads: int = 8,
+    missing_as_null: bool = False,
     group_bytes: int = GROUP_BYTES,
     on_file: Callable[[int, int], None] | None = None,
 ) -> list[Finding]:
@@ -76,6 +77,7 @@ def validate(
     Args:
         url: where the dataset is.
         threads: files checked at the same time.
+        missing_as_null: see `Dataset.open`; a column that some files of plain Parquet lack is then no finding.
         group_bytes: see `Dataset.open`; a row group that takes more in memory is a finding, `too_large`, of plain Parquet.
         on_file: called after each file with (files done, files in all), to show progress.
 
@@ -84,7 +86,7 @@ def validate(
     """
     try:
         try:
-            dataset = Dataset.open(url)
+            dataset = Dataset.open(url, missing_as_null=missing_as_null)
         except MetadataUnreadable:
             # What contradicts itself is listed, and the files are looked at all the same.
             dataset = open_published(locate(url), strict=False)

@@ -28,6 +28,7 @@ from bigdata_ml.reader.plan import Plan
 from bigdata_ml.reader.positioned import Positioned
 from bigdata_ml.reader.stream_reader import Share
 from bigdata_ml.schema import Codec
+from bigdata_ml.shown import shown
 
 __all__ = ["Loader", "make_loader"]
 
@@ -82,11 +83,11 @@ class Loader(Positioned, IterableDataset[Batch]):
         self._cursor.work_as(info.id, info.num_workers)
         # Each epoch has new processes; the first ones say it for all.
         if info.num_workers > 1 and first:
-            warnings.warn(
+            text = (
                 f"each of the DataLoader's {info.num_workers} worker processes reads nearly every row group of "
-                f"{self._cursor.contents.url}; make_loader(num_workers=…) decodes in threads and reads each once",
-                stacklevel=2,
+                f"{self._cursor.contents.url}; make_loader(num_workers=…) decodes in threads and reads each once"
             )
+            warnings.warn(shown(text), stacklevel=2)
 
     def _batches(self, plan: Plan, share: Share) -> Iterator[Ready[Batch]]:
         gathering = Gathering(self._cursor, plan, share, threads=self._num_workers)

@@ -28,7 +28,6 @@ from bigdata_ml.prepare.rulebook import TORN, tally_rules, with_broken
 from bigdata_ml.prepare.rules import TableRules
 from bigdata_ml.prepare.rules_file import read_rules
 from bigdata_ml.prepare.sink import Sink, partitions_for
-from bigdata_ml.prepare.sources import any_table
 from bigdata_ml.prepare.sources.any_source import is_file_source, source_table
 from bigdata_ml.prepare.sources.listing import Listing, list_source
 from bigdata_ml.prepare.sources.source_table import SourceTable
@@ -221,6 +220,7 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
             return there
         say(f"the whole of {job.source} is read: {there}")
     dropping = {name for one in drops for name in one.columns}
+    elsewhere = _named_elsewhere(job, cleaner)
     read = source_table(
         spark,
         job.source,
@@ -228,9 +228,10 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
         as_text=cleaner.typed,
         file_column="__source",
         torn_column="__torn",
-        drop=dropping - _named_elsewhere(job, cleaner),
+        drop=dropping - elsewhere,
         rename=parse_rename(job.rename),
     )
+    left_out = dict(read.left_out)
     types = {job.source: chosen_types(read.types, cleaner.rules)} if read.types else {}
     source = flatten(read.rows, map_keys=parse_map_keys(job.map_keys), keep=dropping)
     rows = source.transform(with_source).transform(with_broken).transform(nan_to_null)
@@ -249,9 +250,13 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     _check_columns(hashable, rule.key, "--split-key")
     for join in joins:
         known = set(rows.columns)
-        found = source_table(spark, join.url, form=job.form, as_text=_typed_there(cleaner, join))
+        prefix = f"{join.name}_"
+        unwanted = {name.removeprefix(prefix) for name in dropping - elsewhere if name.startswith(prefix)}
+        unwanted -= {there for _, there in join.keys}
+        found = source_table(spark, join.url, form=job.form, as_text=_typed_there(cleaner, join), drop=unwanted, prefix=prefix)
+        left_out.update((prefix + name, why) for name, why in found.left_out.items())
         if found.types:
-            types[join.url] = chosen_types(found.types, cleaner.rules, prefix=f"{join.name}_")
+            types[join.url] = chosen_types(found.types, cleaner.rules, prefix=prefix)
         other = flatten(_with_keys_as_text(found, rows, join, _typed_there(cleaner, join)))
         rows = rows.transform(join_table, other, join)
         rows = refuse_broken_text(rows, [name for name in _visible(rows) if name not in known])
@@ -267,8 +272,8 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     rows = rows.transform(refuse_missing_label, label=label).transform(assign_split, rule, mix_by=hashable)
     if given is not None:
         rows = rows.withColumn("split", F.coalesce("__given", "split")).drop("__given")
-    rows = cleaner.among_rows(rows, read=lambda url: any_table(spark, url, form=job.form))
-    dropped = rows.transform(drop_columns, drops, left_out=read.left_out)
+    rows = cleaner.among_rows(rows, read=lambda url: source_table(spark, url, form=job.form, lenient=True).rows)
+    dropped = rows.transform(drop_columns, drops, left_out=left_out)
     _check_columns(_visible(dropped), _names(job.categorical), "--categorical")
     rows = rows.select(*(named(name) for name in rows.columns if name in dropped.columns or name in cleaner.bounded))
     with stage_progress(spark.sparkContext, "count"):

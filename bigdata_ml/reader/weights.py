@@ -21,6 +21,7 @@ from bigdata_ml.reader.order import hash_word, hash_words, key_of
 from bigdata_ml.reader.selection import Selection
 from bigdata_ml.reader.selection_cache import load_table, place_of, save_table
 from bigdata_ml.schema.converting import nearest_doubles
+from bigdata_ml.shown import shown
 
 __all__ = ["GroupWeights", "RowWeights", "WeightedSelection", "weigh"]
 
@@ -283,11 +284,11 @@ def _find(
 def _say_unused(dataset: Dataset, weights: RowWeights, named: list[Any], used: np.ndarray) -> None:
     unused = [repr(value) for value, there in zip(named, used.tolist(), strict=False) if not there]
     if unused:
-        warnings.warn(
+        text = (
             f"{dataset.url}: no selected row has the field {weights.column!r} at {', '.join(unused)}, which RowWeights names; "
-            "values are those that are stored, not the ids of a vocabulary",
-            stacklevel=2,
+            "values are those that are stored, not the ids of a vocabulary"
         )
+        warnings.warn(shown(text), stacklevel=2)
 
 
 def _numbers(dataset: Dataset, selection: Selection, values: _Values, column: str) -> np.ndarray:

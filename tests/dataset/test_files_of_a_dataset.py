@@ -37,6 +37,20 @@ def test_parquet_files_of_every_ending_are_read_in_natural_order(tmp_path: Path)
     assert dict(dataset.passed_over) == {"hidden": 2}
 
 
+def test_names_in_warnings_are_escaped(tmp_path: Path) -> None:
+    (tmp_path / "d/train").mkdir(parents=True)
+    for name in ("train/\x1b[2J.parquet", "other\n.parquet"):
+        pq.write_table(pa.table({"id": [1]}), tmp_path / "d" / name)
+    (tmp_path / "d/read\x1b[1mme.md").write_text("hello")
+    with pytest.warns(UserWarning, match="no Parquet files|is named as a split") as warned:
+        dataset = Dataset.open(tmp_path / "d")
+    assert dataset.rows == 2
+    texts = [str(one.message) for one in warned]
+    assert "read\\x1b[1mme.md" in texts[0]
+    assert "train/\\x1b[2J.parquet is named as a split, other\\n.parquet is not" in texts[1]
+    assert not any("\x1b" in text or "\n" in text for text in texts)
+
+
 def test_files_that_are_no_parquet_and_files_that_are_linked_twice_are_warned_of_by_name(tmp_path: Path) -> None:
     write(tmp_path / "d", **{"a.parquet": [1]})
     (tmp_path / "d/readme.md").write_text("hello")

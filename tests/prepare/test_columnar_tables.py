@@ -1,6 +1,7 @@
 """Parquet and ORC sources of the table job: values as they are, types compared as types, keys typed by all their values."""
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,26 @@ def test_what_a_job_does_not_read_is_named_and_can_be_dropped(
         prepare_table(spark, TableJob(**job))
     prepare_table(spark, TableJob(**job, drop=(name,)))
     assert Dataset.open(f"{tmp_path}/out").schema.names == ("x", "y")
+
+
+def test_what_a_job_does_not_read_of_a_joined_table_can_be_dropped_and_of_a_reference_does_not_matter(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({"k": range(40), "y": [0, 1] * 20}), tmp_path / "in.parquet")
+    other = {"k": range(40), "t": pa.array(range(40), pa.time64("us")), "n": pa.array(range(40), pa.timestamp("ns"))}
+    pq.write_table(pa.table({**other, "split": ["a", "b"] * 20}), tmp_path / "other.parquet")
+    (tmp_path / "rules.yaml").write_text(f"columns: {{k: {{references: {{table: {tmp_path}/other.parquet, column: k}}}}}}")
+    job = TableJob(
+        source=f"{tmp_path}/in.parquet", dataset=f"{tmp_path}/out", label="y", rules=f"{tmp_path}/rules.yaml",
+        join=(f"o={tmp_path}/other.parquet:k=k",),
+    )  # fmt: skip
+    with pytest.raises(JobRefused, match=r"other.parquet: column 't' is time64\[us\], .*leave it out by --drop o_t,"):
+        prepare_table(spark, job)
+    with pytest.raises(JobRefused, match=r"column 'n': 1 ns are no whole microseconds; leave it out by --drop o_n,"):
+        prepare_table(spark, replace(job, drop=("o_t",)))
+    prepare_table(spark, replace(job, drop=("o_t,o_n",)))
+    dataset = Dataset.open(f"{tmp_path}/out")
+    assert (dataset.schema.names, dataset.rows) == (("k", "y", "o_split"), 40)
 
 
 def test_a_column_is_renamed_and_pandas_index_is_left_out(spark: SparkSession, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from bigdata_ml.dataset import (
 from bigdata_ml.dataset.layout import split_of
 from bigdata_ml.dataset.petastorm_fields import fields_to_petastorm
 from bigdata_ml.schema import Codec, Field, Schema
+from bigdata_ml.shown import shown
 from bigdata_ml.storage import SCHEMES, Location, locate, locate_by_fsspec, place_in
 
 __all__ = ["Index", "dataset_place", "open_dataset", "row_group_indexes", "stored_schema"]
@@ -109,11 +110,11 @@ def stored_schema(dataset: Dataset, *, rows: bool) -> Unischema:
     if dataset.manifest is not None:
         return _manifest_schema(dataset)
     if rows:
-        warnings.warn(
+        text = (
             f"{dataset.url} has no schema of Petastorm's: its columns are read as they are stored. "
-            "make_batch_reader is for plain Parquet",
-            stacklevel=5,
+            "make_batch_reader is for plain Parquet"
         )
+        warnings.warn(shown(text), stacklevel=5)
     return _inferred_schema(dataset)
 
 

@@ -25,6 +25,7 @@ from bigdata_ml.reader.row_filter import RowFilter
 from bigdata_ml.reader.selection import select
 from bigdata_ml.reader.sequences import select_starts
 from bigdata_ml.reader.stream_reader import Share
+from bigdata_ml.shown import shown
 
 __all__ = ["Rows", "Source", "as_frame", "passed_over", "warn_empty"]
 
@@ -237,4 +238,4 @@ def _of_series(series: Any, field: Any) -> np.ndarray:
 
 def warn_empty(url: str) -> None:
     """Say that nothing is selected."""
-    warnings.warn(f"{url}: no row is selected by predicate, selector and filters; the reader ends at once", stacklevel=4)
+    warnings.warn(shown(f"{url}: no row is selected by predicate, selector and filters; the reader ends at once"), stacklevel=4)

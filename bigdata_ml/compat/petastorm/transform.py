@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bigdata_ml.compat.petastorm.unischema import Unischema, UnischemaField
+from bigdata_ml.shown import shown
 
 __all__ = ["TransformSpec", "edit_field", "transform_schema"]
 
@@ -60,6 +61,5 @@ def transform_schema(schema: Unischema, transform_spec: TransformSpec) -> Unisch
 def _warn_unknown(what: str, names: Sequence[str], known: set[str]) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
-        warnings.warn(
-            f"TransformSpec({what}=…) names fields that are not there and are passed over: {', '.join(unknown)}", stacklevel=3
-        )
+        text = f"TransformSpec({what}=…) names fields that are not there and are passed over: {', '.join(unknown)}"
+        warnings.warn(shown(text), stacklevel=3)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from bigdata_ml.shown import shown
+
 __all__ = [
     "Unischema",
     "UnischemaField",
@@ -210,7 +212,7 @@ def unischema_of_arrow(schema: pa.Schema, *, keys: Mapping[str, Any] | None = No
         else:
             left_out.append(f"{column.name!r} ({column.type})")
     if left_out:
-        warnings.warn(f"the schema leaves out columns of types that it has not: {', '.join(left_out)}", stacklevel=2)
+        warnings.warn(shown(f"the schema leaves out columns of types that it has not: {', '.join(left_out)}"), stacklevel=2)
     return Unischema("inferred_schema", fields)
 
 

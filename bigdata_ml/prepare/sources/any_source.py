@@ -96,6 +96,7 @@ def source_table(
     drop: Collection[str] = (),
     rename: Mapping[str, str] | None = None,
     lenient: bool = False,
+    prefix: str = "",
 ) -> SourceTable:
     """Return the rows of a table's source, what was left out, and the types that were chosen.
 
@@ -106,6 +107,7 @@ def source_table(
         drop: columns that are wanted for nothing: those that cannot be read, or have names of ours, are left out at once.
         rename: new names by old ones.
         lenient: leave out every column that cannot be read.
+        prefix: what `--drop` writes before a column's name, for joined tables; errors name it.
 
     Raises:
         JobRefused: as `any_table`; a column to rename that is not there, or a new name that is taken.
@@ -127,6 +129,7 @@ def source_table(
             drop=drop,
             keep=new,
             lenient=lenient,
+            prefix=prefix,
         )
     else:
         if url.startswith(_HIVE):

@@ -57,6 +57,7 @@ def columnar_table(
     drop: Collection[str] = (),
     keep: Collection[str] = (),
     lenient: bool = False,
+    prefix: str = "",
     file_column: str = "",
 ) -> SourceTable:
     """Return the rows of Parquet or ORC files; each footer is read first.
@@ -70,6 +71,7 @@ def columnar_table(
         drop: columns that are wanted for nothing: they are left out if they, or a value, cannot be read.
         keep: pandas' index columns that are wanted all the same.
         lenient: leave out every column that cannot be read.
+        prefix: what `--drop` writes before a column's name, for joined tables; errors name it.
         file_column: add a column of that name: the URL of the row's file.
 
     Raises:
@@ -92,7 +94,7 @@ def columnar_table(
             left_out[name] = str(next(iter(found)).kind)
             continue
         try:
-            targets[name] = _target(place, name, found, as_text)
+            targets[name] = _target(place, name, found, as_text, prefix)
         except JobRefused:
             if name not in drop and not lenient:
                 raise
@@ -102,7 +104,7 @@ def columnar_table(
     parts = []
     for layout in layouts:
         paths = [root] if one else [f"{root}/{escape_glob(path)}" for path in layout.files]
-        parts.append(_read(spark, kind, paths, layout, targets))
+        parts.append(_read(spark, kind, paths, layout, targets, prefix))
     keys = {} if one else partition_keys(files, held={column.name for layout in layouts for column in layout.columns})
     whole = parts[0]
     for part in parts[1:]:
@@ -130,19 +132,19 @@ def _may_end_the_job(found: Collection[_Stored]) -> bool:
     return any("timestamp[ns" in str(kind) for kind in kinds) or len({str(kind) for kind in kinds}) > 1
 
 
-def _target(place: Location, name: str, found: Mapping[_Stored, str], as_text: Collection[str]) -> pa.DataType | str:
+def _target(place: Location, name: str, found: Mapping[_Stored, str], as_text: Collection[str], prefix: str) -> pa.DataType | str:
     """Return the type that a column's types become: Arrow's, or where only Spark knows it the JSON of Spark's."""
     columns = list(found)
     own = {column.own for column in columns}
     if own != {""}:
         if len(own) == 1:
             return own.pop()
-        raise _different(place, name, found)
+        raise _different(place, name, found, prefix)
     common = common_type(*(column.kind for column in columns))
     if common is None and name in as_text:
         common = pa.string()
     if common is None:
-        raise _different(place, name, found)
+        raise _different(place, name, found, prefix)
     for column, file in [*found.items(), (_Stored(name, common), next(iter(found.values())))]:
         try:
             stored_type(column.kind)
@@ -151,16 +153,16 @@ def _target(place: Location, name: str, found: Mapping[_Stored, str], as_text: C
             where = f"{place.url}/{file}" if place.is_directory() else place.url
             raise JobRefused(
                 f"{where}: column {name!r} is {column.kind}, and a table job does not read {error}; leave it out by "
-                f"--drop {name}, or write it as text or numbers"
+                f"--drop {prefix}{name}, or write it as text or numbers"
             ) from error
     return common
 
 
-def _different(place: Location, name: str, found: Mapping[_Stored, str]) -> JobRefused:
+def _different(place: Location, name: str, found: Mapping[_Stored, str], prefix: str) -> JobRefused:
     (one, first), (other, second) = next(_unlike(found))
     return JobRefused(
         f"{place.url}: column {name!r} is {one.kind} in {first} and {other.kind} in {second}; say by a rule what it is to be "
-        f"(--rules, `columns: {{{name}: {{type: …}}}}`), leave it out by --drop {name}, or read these files apart"
+        f"(--rules, `columns: {{{prefix}{name}: {{type: …}}}}`), leave it out by --drop {prefix}{name}, or read these files apart"
     )
 
 
@@ -189,7 +191,7 @@ def _refuse_alike(place: Location, layouts: Sequence[_Layout], targets: Mapping[
 
 
 def _read(
-    spark: SparkSession, kind: str, paths: Sequence[str], layout: _Layout, targets: Mapping[str, pa.DataType | str]
+    spark: SparkSession, kind: str, paths: Sequence[str], layout: _Layout, targets: Mapping[str, pa.DataType | str], prefix: str
 ) -> DataFrame:
     """Return the rows of files of one layout, with the common types, and `__file`."""
     wanted = [column for column in layout.columns if column.name in targets]
@@ -200,18 +202,18 @@ def _read(
         reader = reader.schema(T.StructType(fields))
     rows = reader.load(list(paths))
     there = {one.name: one.dataType for one in rows.schema}
-    columns = [_value(one, targets[one.name], there[one.name], kind).alias(one.name) for one in wanted]
+    columns = [_value(one, targets[one.name], there[one.name], kind, prefix).alias(one.name) for one in wanted]
     return rows.select(*columns, file_url().alias("__file"))
 
 
-def _value(one: _Stored, target: pa.DataType | str, there: T.DataType, kind: str) -> Column:
+def _value(one: _Stored, target: pa.DataType | str, there: T.DataType, kind: str, prefix: str) -> Column:
     column = named(one.name)
     if isinstance(target, str):
         return column
     if kind == "orc":
         wanted = spark_type(target)
         return column if there == wanted else column.cast(wanted)
-    way_out = f"leave it out by --drop {one.name}, or write all files with one type that holds their values"
+    way_out = f"leave it out by --drop {prefix}{one.name}, or write all files with one type that holds their values"
     return as_kind(column, one.kind, target, Refusal(one.name, file_url(), way_out))
 
 

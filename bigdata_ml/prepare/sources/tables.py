@@ -66,6 +66,7 @@ def file_table(
     drop: Collection[str] = (),
     keep: Collection[str] = (),
     lenient: bool = False,
+    prefix: str = "",
 ) -> SourceTable:
     """Return the rows of `table`, what was left out, and the types that were chosen.
 
@@ -73,7 +74,7 @@ def file_table(
         spark, url, form, as_text, file_column: see `table`.
         torn_column: add a column of that name: of rows of text files that have not the values of their columns what is wrong, see
             `TextTable.read`. Without it they are refused.
-        drop, keep, lenient: of Parquet and ORC, see `columnar_table`.
+        drop, keep, lenient, prefix: of Parquet and ORC, see `columnar_table`.
     """
     place = locate(url)
     if not place.exists():
@@ -96,7 +97,16 @@ def file_table(
         return SourceTable(rows, types=text.types, text=text)
     try:
         read = columnar_table(
-            spark, place, names, kind=str(kind), as_text=as_text, drop=drop, keep=keep, lenient=lenient, file_column=file_column
+            spark,
+            place,
+            names,
+            kind=str(kind),
+            as_text=as_text,
+            drop=drop,
+            keep=keep,
+            lenient=lenient,
+            prefix=prefix,
+            file_column=file_column,
         )
     except AnalysisException as error:
         raise JobRefused(f"{place.url}: cannot be read as a table: {cause_of(error)}") from error
