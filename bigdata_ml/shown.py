@@ -55,11 +55,11 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def redacted_json(value: Any) -> Any:
-    """Return a JSON value with all its texts redacted."""
+    """Return a JSON value with all its texts redacted, names in mappings too."""
     if isinstance(value, str):
         return redacted(value)
     if isinstance(value, Mapping):
-        return {key: redacted_json(one) for key, one in value.items()}
+        return {redacted(key) if isinstance(key, str) else key: redacted_json(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [redacted_json(one) for one in value]
     return value

@@ -7,9 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from rich.table import Table
-from tiny import write_plain
+from tiny import contract_of, make_rows, write_part, write_plain
 
 from bigdata_ml.cli import main
+from bigdata_ml.dataset import publish, stage
 from bigdata_ml.pages import (
     Card,
     Figure,
@@ -74,6 +75,16 @@ def test_a_command_prints_no_secret_of_its_url(capsys: pytest.CaptureFixture[str
         assert main([command, f"s3://KEY:{SECRET}@bucket/data"]) == 2
     said = capsys.readouterr()
     assert SECRET not in said.out + said.err
+
+
+def test_no_file_of_a_dataset_holds_a_secret_of_what_was_told_of_its_source(tmp_path: Path) -> None:
+    told = {"source": URLS[0], "references": URLS, "options": {url: {"again": url} for url in URLS}}
+    with stage(str(tmp_path / "d")) as staging:
+        part = write_part(staging.root, make_rows(3), split="train", name="part-0.parquet")
+        publish(staging, [part], contract_of(3, provenance=told), quarantine=[], pages={})
+    files = [path for path in (tmp_path / "d").rglob("*") if path.is_file()]
+    assert any(b"jdbc:mysql://user:***@host:3306/db#T" in path.read_bytes() for path in files)
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
 
 
 def test_text_is_shown_in_one_line_of_characters_that_can_be_seen() -> None:

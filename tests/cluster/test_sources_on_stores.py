@@ -156,7 +156,7 @@ def test_a_table_of_postgresql_becomes_a_dataset(
     job = TableJob(source=source, dataset=str(tmp_path / "d"), label="late", split_key="id", max_refused=("label_missing=1",))
     assert prepare_table(session, job).rows == 5000
     assert validate(tmp_path / "d") == []
-    written = b"".join(path.read_bytes() for path in (tmp_path / "d/_bigdata_ml").rglob("*") if path.is_file())
+    written = b"".join(path.read_bytes() for path in (tmp_path / "d").rglob("*") if path.is_file())
     assert postgres.password.encode() not in written
     profile = profile_table(session, source)
     nulls = {one.name: one.seen.nulls for one in profile.columns if one.seen is not None}

@@ -1,5 +1,6 @@
 """jobs/train.py as a user runs it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from tiny import publish_dataset
 
+SECRET = "hunter2secret"
 JOB = Path(__file__).parents[2] / "jobs/train.py"
 
 
@@ -17,7 +19,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def run(dataset: str, run_dir: Path, *words: str, recipe: str = "first_network") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(JOB), "--recipe", recipe, "--dataset", dataset, "--run-dir", str(run_dir)]
-    return subprocess.run([*command, "--global-batch-size", "4", *words], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "JDBC_PASSWORD": SECRET, "AWS_SECRET_ACCESS_KEY": SECRET}
+    command += ["--global-batch-size", "4", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_a_run_is_told_resumed_and_not_written_over(dataset: str, tmp_path: Path) -> None:
@@ -28,6 +32,10 @@ def test_a_run_is_told_resumed_and_not_written_over(dataset: str, tmp_path: Path
     assert "--resume" in again.stderr
     assert resumed.stdout == first.stdout
     assert "epoch 2/2" in first.stderr
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if SECRET.encode() in path.read_bytes()]
+    assert SECRET not in first.stdout + first.stderr + again.stderr
 
 
 def test_repeat_makes_a_run_a_seed(dataset: str, tmp_path: Path) -> None:
