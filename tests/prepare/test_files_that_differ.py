@@ -1,5 +1,6 @@
 """Files of one table that differ: new columns, another order, another type; and file names of every kind."""
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pyarrow.orc as orc
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from bigdata_ml.dataset import Dataset
@@ -96,3 +98,16 @@ def test_a_table_of_which_all_rows_are_refused(spark: SparkSession, tmp_path: Pa
     ):
         prepare_table(spark, job)
     assert not (tmp_path / "out").exists()
+
+
+def test_orc_dates_before_the_gregorian_calendar_end_the_job_and_cut_digits_are_told(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day, moment = dt.date(1582, 10, 15), 1_600_000_000_123_456_789
+    for name, first in (("new", day), ("old", day - dt.timedelta(days=1))):
+        orc.write_table(pa.table({"d": [first], "t": pa.array([moment], pa.timestamp("ns"))}), tmp_path / f"{name}.orc")
+    found = table(spark, f"{tmp_path}/new.orc").selectExpr("d", "unix_micros(t)").collect()
+    assert "further digits are cut off: t" in " ".join(capsys.readouterr().err.split())
+    assert [tuple(row) for row in found] == [(day, moment // 1000)]
+    with pytest.raises(PySparkException, match=r"old.orc: column 'd': .* lies before 1582-10-15.*--drop d"):
+        table(spark, f"{tmp_path}/old.orc").collect()

@@ -28,15 +28,22 @@ __all__ = ["columnar_table"]
 
 _THREADS = 16
 _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
+# ORC's C++ library, by which pyarrow, DuckDB and others write, counts days before this one in the calendar of today and says so
+# nowhere; Java's readers take them for days of the Julian calendar.
+_GREGORIAN = "1582-10-15"
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A column of a file: its type, and Spark's own where only Spark knows it (MLlib's vectors)."""
+    """A column of a file: its type, and Spark's own where only Spark knows it (MLlib's vectors).
+
+    `moved`: Spark would move its values from before 1582-10-15 by days.
+    """
 
     name: str
     kind: pa.DataType
     own: str = ""
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,9 @@ def columnar_table(
             left_out[name] = str(next(iter(found)).kind)
             say(f"{place.url}: column {name!r} of type {left_out[name]} is not read")
     _refuse_alike(place, layouts, targets)
+    times = [name for name, target in targets.items() if kind == "orc" and pa.types.is_timestamp(target)]
+    if times:
+        say(f"{place.url}: ORC keeps nanoseconds, a table microseconds; further digits are cut off: {', '.join(times)}")
     parts = []
     for layout in layouts:
         paths = [root] if one else [f"{root}/{escape_glob(path)}" for path in layout.files]
@@ -127,9 +137,12 @@ def _types_by_column(layouts: Sequence[_Layout]) -> dict[str, dict[_Stored, str]
 
 
 def _may_end_the_job(found: Collection[_Stored]) -> bool:
-    """Whether a value of a column may have no place in the common type: digits of nanoseconds, whole numbers beside doubles."""
-    kinds = [column.kind for column in found]
-    return any("timestamp[ns" in str(kind) for kind in kinds) or len({str(kind) for kind in kinds}) > 1
+    """Whether a value of a column may have no place in the common type.
+
+    So are digits of nanoseconds, whole numbers beside doubles, days of an unknown calendar.
+    """
+    kinds = {str(column.kind) for column in found}
+    return len(kinds) > 1 or any("timestamp[ns" in kind for kind in kinds) or any(column.moved for column in found)
 
 
 def _target(place: Location, name: str, found: Mapping[_Stored, str], as_text: Collection[str], prefix: str) -> pa.DataType | str:
@@ -210,10 +223,15 @@ def _value(one: _Stored, target: pa.DataType | str, there: T.DataType, kind: str
     column = named(one.name)
     if isinstance(target, str):
         return column
+    left_out = f"leave it out by --drop {prefix}{one.name}"
     if kind == "orc":
         wanted = spark_type(target)
+        if one.moved:
+            refusal = Refusal(one.name, file_url(), f"{left_out}, or write the table as Parquet")
+            why = f"lies before {_GREGORIAN}, and ORC files of this writer do not say in which calendar"
+            column = F.when(column < F.lit(_GREGORIAN).cast(there), refusal.of(column, why).cast(there)).otherwise(column)
         return column if there == wanted else column.cast(wanted)
-    way_out = f"leave it out by --drop {prefix}{one.name}, or write all files with one type that holds their values"
+    way_out = f"{left_out}, or write all files with one type that holds their values"
     return as_kind(column, one.kind, target, Refusal(one.name, file_url(), way_out))
 
 
@@ -254,7 +272,12 @@ def _parquet_columns(stream: pa.NativeFile) -> tuple[_Stored, ...]:
 
 
 def _orc_columns(stream: pa.NativeFile) -> tuple[_Stored, ...]:
-    return tuple(_Stored(one.name, _of_orc(one.type)) for one in orc.ORCFile(stream).schema)
+    file = orc.ORCFile(stream)
+    by_cpp = file.writer == "ORC_CPP"
+    return tuple(
+        _Stored(one.name, _of_orc(one.type), moved=by_cpp and (pa.types.is_date(one.type) or pa.types.is_timestamp(one.type)))
+        for one in file.schema
+    )
 
 
 def _of_orc(kind: pa.DataType) -> pa.DataType:
