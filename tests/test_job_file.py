@@ -1,11 +1,17 @@
 """A job's options stand in a YAML file as they do on the command line, and a mistake in it is named."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from bigdata_ml.cli import run_job
+from bigdata_ml.cli.job_file import with_job_file
+from bigdata_ml.errors import ResumeMismatch, StorageUnavailable
+from bigdata_ml.prepare import TableJob
+from bigdata_ml.prepare.rules_file import read_rules
+from bigdata_ml.train.checkpoint import load_checkpoint
 
 
 @dataclass(frozen=True)
@@ -87,3 +93,16 @@ def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -
     error = capsys.readouterr().err
     assert "/nowhere/job.yaml: there is no such file; check --config" in error
     assert "--config names a YAML file of options" in error
+
+
+@pytest.mark.timeout(60)
+def test_fifos_and_devices_in_place_of_a_file_of_options_rules_or_a_checkpoint_are_refused_at_once(tmp_path: Path) -> None:
+    for name in ("job.yaml", "checkpoint.pt"):
+        os.mkfifo(tmp_path / name)
+    for place in (f"{tmp_path}/job.yaml", "/dev/zero"):
+        with pytest.raises(StorageUnavailable, match="only regular files are read"):
+            with_job_file(["--config", place], TableJob)
+        with pytest.raises(StorageUnavailable, match="only regular files are read"):
+            read_rules(place)
+    with pytest.raises(ResumeMismatch, match="only regular files are read"):
+        load_checkpoint(tmp_path)
