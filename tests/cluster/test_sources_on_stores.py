@@ -10,6 +10,7 @@ import pytest
 from daemons import end
 from native import Cluster
 from postgres_server import Postgres, running_postgres
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from bigdata_ml.dataset import Dataset, validate
@@ -102,7 +103,7 @@ def test_the_profile_of_a_hive_table_suggests_rules_of_its_columns(session: Spar
 
 TABLE = """
 CREATE TABLE readings AS
-SELECT i AS id, i % 7 AS sensor, i / 3.0 AS value, TIMESTAMP '2024-01-01' + i * INTERVAL '1 minute' AS at,
+SELECT i AS id, i % 7 AS sensor, i / 4.0 AS value, TIMESTAMP '2024-01-01' + i * INTERVAL '1 minute' AS at,
        CASE WHEN i % 5 = 0 THEN NULL ELSE 'text ' || i END AS note, i % 2 = 0 AS late
 FROM generate_series(1, 5000) AS i;
 INSERT INTO readings (id, sensor) VALUES (NULL, 1);
@@ -126,6 +127,47 @@ def test_a_table_of_postgresql_is_read_in_parts_each_row_once(
     assert ids.count(None) == 1
     # Each part has its share.
     assert max(len(part) for part in rows.select("id").rdd.glom().collect()) < 1100
+
+
+EXACT = """
+CREATE TABLE exact (id int, day date, hour time, n numeric, m numeric(10, 3), "at.it" timestamp, zoned timestamptz);
+INSERT INTO exact VALUES
+    (1, '1582-10-10', '24:00:00', 12.3400, 1.5, '2024-07-01 10:00:00.123456', '2024-07-01 10:00:00+05:30'),
+    (2, '10000-01-01', '00:00:00.123456', 0.000000000000000001, -1.25, '0001-01-01', '1850-01-01 00:00:00+00'),
+    (3, NULL, NULL, NULL, NULL, NULL, NULL);
+CREATE TABLE inexact (id int, day date, at timestamp, n numeric, wide numeric(60, 30));
+INSERT INTO inexact VALUES (1, 'infinity', '2024-01-01', 1.1234567890123456789, 1.123456789),
+    (2, '2024-01-01', '-infinity', 'NaN', 1), (3, '0044-03-15 BC', NULL, 1, 1);
+"""
+
+
+def test_values_of_postgresql_are_exact_or_end_the_job(
+    session: SparkSession, postgres: Postgres, readings: dict[str, str]
+) -> None:
+    postgres.run_sql(EXACT)
+    for parts in (None, JdbcParts("id", 2), JdbcParts("n", 2), JdbcParts("zoned", 2)):
+        rows = jdbc(session, postgres.jdbc_url, "exact", parts=parts, properties=readings).orderBy("id")
+        texts = rows.selectExpr("string(day)", "hour", "string(n)", "string(m)", "string(`at.it`)", "string(zoned)").collect()
+        assert tuple(texts[0]) == (
+            "1582-10-10", "24:00:00", "12.340000000000000000", "1.500", "2024-07-01 10:00:00.123456", "2024-07-01 04:30:00",
+        )  # fmt: skip
+        assert tuple(texts[1]) == (
+            "+10000-01-01", "00:00:00.123456", "0.000000000000000001", "-1.250", "0001-01-01 00:00:00", "1850-01-01 00:00:00",
+        )  # fmt: skip
+        assert tuple(texts[2]) == (None,) * 6
+    with pytest.raises(JobRefused, match="the least of 'day' is 1582-10-10"):
+        jdbc(session, postgres.jdbc_url, "exact", parts=JdbcParts("day", 2), properties=readings)
+    for column, where, said in (
+        ("day", "id = 1", "infinity is no exact date"),
+        ("day", "id = 3", "0044-03-15 BC is no exact date"),
+        ("at", "id = 2", "-infinity is no exact timestamp"),
+        ("n", "id = 1", "1.1234567890123456789 is no exact"),
+        ("n", "id = 2", "NaN is no exact"),
+        ("wide", "id = 1", "is no exact"),
+    ):
+        query = f"(SELECT {column} FROM inexact WHERE {where}) AS q"
+        with pytest.raises(PySparkException, match=f"column '{column}': .*{said}"):
+            jdbc(session, postgres.jdbc_url, query, properties=readings).collect()
 
 
 def test_a_query_is_read_and_what_is_wrong_is_said_without_the_password(
