@@ -2,7 +2,7 @@
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -81,7 +81,7 @@ def adopt(
     before = _version_before(root, replace=replace)
     dataset = open_plain(root, use_unischema=use_unischema, missing_as_null=missing_as_null)
     dataset = dataclasses.replace(dataset, group_bytes=group_bytes)
-    read = list(_files_read(dataset, threads, on_file))
+    read = _files_read(dataset, threads, on_file)
     again = open_plain(root, use_unischema=use_unischema, missing_as_null=missing_as_null)
     if again.fingerprint != dataset.fingerprint:
         raise DatasetInvalid(f"{root.url}: files came, went or changed while they were read; adopt it when nobody writes to it")
@@ -118,16 +118,18 @@ def _version_before(root: Location, *, replace: bool) -> int:
     return number
 
 
-def _files_read(dataset: Dataset, threads: int, on_file: Callable[[int, int], None] | None) -> Iterator[_Read]:
-    """Yield what every row group holds, in order."""
+def _files_read(dataset: Dataset, threads: int, on_file: Callable[[int, int], None] | None) -> list[_Read]:
+    """Return what every row group holds, in order."""
+    found: list[_Read] = []
     records: dict[str, list[dict[str, Any]]] = {}
     for record in dataset.row_groups.table.to_pylist():
         records.setdefault(record["path"], []).append(record)
     with ThreadPoolExecutor(threads) as pool:
         for done, read in enumerate(pool.map(lambda one: _read_file(dataset, one), records.values()), start=1):
-            yield from read
+            found += read
             if on_file is not None:
                 on_file(done, len(records))
+    return found
 
 
 def _read_file(dataset: Dataset, records: list[dict[str, Any]]) -> list[_Read]:
