@@ -11,10 +11,11 @@ import pyarrow.dataset as ds
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.reader.pruning import known_keys
 from bigdata_ml.schema import stored_schema
 from bigdata_ml.storage import Retry
 
-__all__ = ["known_keys", "read_values"]
+__all__ = ["read_values"]
 
 # Row groups of a file that are read together.
 _TOGETHER = 64
@@ -46,17 +47,16 @@ def read_values(
     def read(some: list[int]) -> list[_Made]:
         return [make(group, table) for group, table in zip(some, _tables(dataset, some, expressions), strict=True)]
 
-    with ThreadPoolExecutor(threads) as pool:
+    pool, waits = ThreadPoolExecutor(threads), True
+    try:
         for part in pool.map(read, _together(dataset, groups)):
             yield from part
-
-
-def known_keys(dataset: Dataset, path: str) -> pc.Expression:
-    """Return what the Hive directories of a file say of its rows."""
-    known = pc.scalar(True)
-    for name, value in (dataset.partitions or {}).get(path, {}).items():
-        known = known & (ds.field(name).is_null() if value is None else ds.field(name) == value)
-    return known
+    except GeneratorExit:
+        # The garbage collector may end this in a thread that holds another pool's lock: it must not wait for threads.
+        waits = False
+        raise
+    finally:
+        pool.shutdown(wait=waits, cancel_futures=True)
 
 
 def _together(dataset: Dataset, groups: Sequence[int]) -> list[list[int]]:

@@ -1,11 +1,11 @@
 """Predicate to exact rows: how many rows of each row group are selected, and which, known before the first step."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,8 @@ import xxhash
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DecodeFailed
 from bigdata_ml.reader.fetch import GroupSource
-from bigdata_ml.reader.group_values import known_keys, read_values
+from bigdata_ml.reader.group_values import read_values
+from bigdata_ml.reader.pruning import surviving
 from bigdata_ml.reader.row_filter import RowFilter
 from bigdata_ml.reader.selection_cache import load_table, place_of, save_table
 
@@ -209,7 +210,7 @@ def _find(dataset: Dataset, predicate: pc.Expression, threads: int) -> Selection
     if by_keys is not None:
         counts[~by_keys] = 0
         return _selection(dataset, counts, {})
-    left = _surviving(dataset, predicate)
+    left = surviving(dataset, predicate).tolist()
     found = dict(zip(left, read_values(dataset, left, {"predicate": predicate}, _mask, threads=threads), strict=True))
     counts[:] = 0
     for group, mask in found.items():
@@ -270,38 +271,6 @@ def _by_keys(dataset: Dataset, predicate: pc.Expression) -> np.ndarray | None:
         return None
     chosen = {path for path, one in zip(paths, kept.to_pylist(), strict=True) if one}
     return np.array([path in chosen for path in dataset.row_groups.paths], bool)
-
-
-def _surviving(dataset: Dataset, predicate: pc.Expression) -> list[int]:
-    """Return the groups that keys and extremes do not rule out."""
-    schema, files = dataset.schema.to_arrow(), ds.ParquetFileFormat()
-    bounds = _bounds(dataset, schema)
-    fragments, numbers = [], {}
-    for group, path in enumerate(dataset.row_groups.paths):
-        known = known_keys(dataset, path)
-        for name, least, most, nullable in bounds:
-            if least[group].is_valid and most[group].is_valid:
-                above, below = ds.field(name) >= least[group], ds.field(name) <= most[group]
-                missing = ds.field(name).is_null()
-                known = known & ((above | missing) & (below | missing) if nullable else above & below)
-        # Never opened: only what is known of it is asked for. Its path says which one it is.
-        fragments.append(files.make_fragment(str(group), dataset.location.filesystem, partition_expression=known))
-        numbers[str(group)] = group
-    whole = ds.FileSystemDataset(fragments, schema, files, filesystem=dataset.location.filesystem)
-    return sorted(numbers[fragment.path] for fragment in whole.get_fragments(filter=predicate))
-
-
-def _bounds(dataset: Dataset, schema: pa.Schema) -> Sequence[tuple[str, Any, Any, bool]]:
-    """Return (name, least, greatest, nullable) of the columns whose extremes are known.
-
-    Those of floats say nothing of NaN, and pyarrow cuts those of times to microseconds.
-    """
-    table = dataset.row_groups.table
-    return [
-        (field.name, table[f"min.{field.name}"], table[f"max.{field.name}"], field.nullable)
-        for field in schema
-        if f"min.{field.name}" in table.column_names and not pa.types.is_floating(field.type) and not pa.types.is_time(field.type)
-    ]
 
 
 def selection_of(kept: Iterable[np.ndarray]) -> Selection:
