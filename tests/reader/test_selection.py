@@ -1,5 +1,6 @@
 """Predicates: exactly the rows that satisfy them, read from no file that need not be, and remembered."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from tiny import make_rows, publish_dataset, write_plain
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.reader import ReadOptions, open_reader
+from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid
+from bigdata_ml.reader import ReadOptions, group_values, open_reader
 from bigdata_ml.reader.selection import select
 
 NAN = float("nan")
@@ -174,8 +175,19 @@ def test_a_predicate_reads_only_its_own_columns(tmp_path: Path) -> None:
 
 def test_a_file_that_was_replaced_is_not_selected_from(plain: Dataset) -> None:
     write_plain(Path(plain.url), {"a.parquet": pa.table({"id": range(7), "price": [1.0] * 7})})
-    with pytest.raises(DatasetInvalid, match=r"a\.parquet row groups? .*"):
+    with pytest.raises(ChecksumMismatch, match=r"a\.parquet: "):
         select(plain, pc.field("price") > 0)
+
+
+def test_a_changed_footer_is_found_before_arrow_parses_it(
+    tmp_path: Path, change_bytes: Callable[[Path, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = publish_dataset(tmp_path / "published", splits={"train": make_rows(40)})
+    for path in dataset.row_groups.files:
+        change_bytes(Path(dataset.url) / path, -30)
+    monkeypatch.setattr(group_values.ds, "ParquetFileFormat", lambda **_: pytest.fail("Arrow was asked"))
+    with pytest.raises(DatasetInvalid, match=r"part-\S+\.parquet"):
+        list(group_values.read_values(dataset, range(len(dataset.row_groups)), {"id": pc.field("id")}, lambda _, table: table))
 
 
 def test_a_file_that_was_truncated_is_named(plain: Dataset) -> None:
