@@ -18,7 +18,7 @@ from bigdata_ml.dataset.dataset import Dataset, open_plain
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint, hash_rows, sum_of_rows
 from bigdata_ml.dataset.footers import read_metadata
 from bigdata_ml.dataset.generations import commit, files_of, left_behind, manifest_of, newest
-from bigdata_ml.dataset.group_bytes import GROUP_BYTES, read_rows
+from bigdata_ml.dataset.group_bytes import GROUP_BYTES, read_rows, threads_within
 from bigdata_ml.dataset.group_rows import check_text, group_rows
 from bigdata_ml.dataset.layout import MANIFEST, METADATA, ROW_GROUPS
 from bigdata_ml.dataset.manifest import Manifest, SideFile, SplitSummary, content_contract
@@ -61,7 +61,7 @@ def adopt(
         replace: whether a manifest that is there already gives way, with its vocabularies and statistics; for files that were
             added or removed since.
         use_unischema, missing_as_null, group_bytes: see `Dataset.open`.
-        threads: files read at the same time, of each a row group in memory.
+        threads: files read at the same time, of each a row group in memory; fewer where these take more than `group_bytes`.
         on_file: called after each file with (files done, files in all), to show progress.
 
     Raises:
@@ -124,7 +124,7 @@ def _files_read(dataset: Dataset, threads: int, on_file: Callable[[int, int], No
     records: dict[str, list[dict[str, Any]]] = {}
     for record in dataset.row_groups.table.to_pylist():
         records.setdefault(record["path"], []).append(record)
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads_within(dataset.row_groups, threads, limit=dataset.group_bytes)) as pool:
         for done, read in enumerate(pool.map(lambda one: _read_file(dataset, one), records.values()), start=1):
             found += read
             if on_file is not None:

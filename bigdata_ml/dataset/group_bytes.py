@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bigdata_ml.dataset.parquet_file import parquet_file
+from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.errors import DatasetInvalid
 
-__all__ = ["GROUP_BYTES", "read_rows"]
+__all__ = ["GROUP_BYTES", "read_rows", "threads_within"]
 
 GROUP_BYTES = 2 << 30
 # Bytes of a value as Arrow holds it, at least; of text and bytes where they begin.
@@ -80,6 +81,12 @@ def read_rows(
         _refuse_above(limit, total, where)
         batches.append(batch)
     return pa.Table.from_batches(batches)
+
+
+def threads_within(groups: RowGroups, threads: int, *, limit: int) -> int:
+    """Return how many row groups may be read at the same time, `threads` at most, if all together may take `limit` bytes."""
+    largest = pc.max(groups.table["memory_bytes"]).as_py() or 1
+    return max(1, min(threads, limit // max(1, largest)))
 
 
 def _refuse_above(limit: int, needed: int, where: str) -> None:

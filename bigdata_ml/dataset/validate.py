@@ -16,7 +16,7 @@ from bigdata_ml.dataset.dataset import Dataset, open_published
 from bigdata_ml.dataset.directory_files import is_named_parquet
 from bigdata_ml.dataset.footers import byte_range, read_metadata
 from bigdata_ml.dataset.generations import left_behind
-from bigdata_ml.dataset.group_bytes import GROUP_BYTES, read_rows
+from bigdata_ml.dataset.group_bytes import GROUP_BYTES, read_rows, threads_within
 from bigdata_ml.dataset.group_rows import check_text, holds_text
 from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
@@ -76,7 +76,7 @@ def validate(
 
     Args:
         url: where the dataset is.
-        threads: files checked at the same time.
+        threads: files checked at the same time; fewer where their row groups take more than `group_bytes`.
         missing_as_null: see `Dataset.open`; a column that some files of plain Parquet lack is then no finding.
         group_bytes: see `Dataset.open`; a row group that takes more in memory is a finding, `too_large`, of plain Parquet.
         on_file: called after each file with (files done, files in all), to show progress.
@@ -172,7 +172,7 @@ def _file_findings(dataset: Dataset, threads: int, on_file: Callable[[int, int],
         nullability=dataset.manifest is not None and dataset.manifest.cleaning is not None,
         group_bytes=dataset.group_bytes,
     )
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads_within(dataset.row_groups, threads, limit=dataset.group_bytes)) as pool:
         jobs = [
             pool.submit(_check_file, dataset.location / path, groups, wanted, strict=strict) for path, groups in records.items()
         ]

@@ -4,8 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tiny import write_plain
 
 from bigdata_ml.dataset import Dataset, adopt, first_rows, validate
+from bigdata_ml.dataset.group_bytes import threads_within
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.reader import ReadOptions, open_reader
 
@@ -46,3 +48,13 @@ def test_text_that_repeats_is_read_whole_where_it_fits(tmp_path: Path) -> None:
     pq.write_table(rows, tmp_path / "a.parquet")
     assert read(tmp_path, LIMIT) == read(tmp_path, 1 << 31) >= 3002
     assert validate(tmp_path, group_bytes=LIMIT) == []
+
+
+def test_large_row_groups_are_read_by_fewer_threads(tmp_path: Path) -> None:
+    files = {"a.parquet": pa.table({"id": pa.array(range(1000), pa.int64())})}
+    groups = Dataset.open(write_plain(tmp_path / "numbers", files, row_group_size=500)).row_groups
+    # The largest takes 4,000 bytes.
+    limits = (100_000, 32_000, 31_999, 8_000, 7_999, 100)
+    assert [threads_within(groups, 8, limit=limit) for limit in limits] == [8, 8, 7, 2, 1, 1]
+    unknown = groups.with_column("memory_bytes", [None, None])
+    assert threads_within(unknown, 8, limit=100) == 8
