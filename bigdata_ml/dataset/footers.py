@@ -1,6 +1,6 @@
 """Footers of Parquet files: what each file says of itself, and a digest by which a replaced file is told."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -150,7 +150,7 @@ def _read_footer(root: Location, path: str) -> Footer:
         raise _unsupported(place, error) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetInvalid(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
-    required = {field.name for field in schema if not field.nullable}
+    names, required = set(schema.names), {field.name for field in schema if not field.nullable}
     records = []
     leaves, unencoded = leaf_types(schema), unencoded_bytes(end.footer)
     with_nulls: set[str] = set()
@@ -158,7 +158,7 @@ def _read_footer(root: Location, path: str) -> Footer:
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
         offset, length = byte_range(group)
-        least, most, nulls, counted = _bounds(group, schema.names)
+        least, most, nulls, counted = _bounds(group, names)
         with_nulls |= nulls - required
         counted_nulls |= counted - required
         records.append(
@@ -203,7 +203,7 @@ def _footer(stream: pa.NativeFile) -> bytes:
     return _tail(stream, size, min(size, int.from_bytes(_tail(stream, size, 8)[:4], "little") + 8))
 
 
-def _bounds(group: pq.RowGroupMetaData, names: list[str]) -> tuple[dict[str, Any], dict[str, Any], set[str], set[str]]:
+def _bounds(group: pq.RowGroupMetaData, names: Set[str]) -> tuple[dict[str, Any], dict[str, Any], set[str], set[str]]:
     """Return least and greatest value by column, the columns that hold nulls or do not say, and those that hold some."""
     least, most, nulls, counted = {}, {}, set(), set()
     for index in range(group.num_columns):
@@ -221,6 +221,8 @@ def _bounds(group: pq.RowGroupMetaData, names: list[str]) -> tuple[dict[str, Any
     return least, most, nulls, counted
 
 
-def _column_of(path: str, names: list[str]) -> str:
-    """Return the column that a leaf's path lies in; names may hold dots themselves."""
-    return max((name for name in names if f"{path}.".startswith(f"{name}.")), key=len)
+def _column_of(path: str, names: Set[str]) -> str:
+    """Return the column that a leaf's path lies in: the longest of the names that the path begins with, which may hold dots."""
+    while path and path not in names:
+        path = path.rpartition(".")[0]
+    return path
