@@ -10,6 +10,7 @@ import psutil
 import pytest
 from native import Cluster
 
+from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage import Location, locate
 
 DATANODES = ("datanode1", "datanode2")
@@ -93,7 +94,7 @@ def test_a_file_whose_datanodes_are_all_lost_is_an_error(losing: Cluster, file: 
     file.write_bytes(b"x" * 1000)
     for lost in DATANODES:
         native.kill_daemon(losing, lost)
-    with pytest.raises(OSError):  # noqa: PT011  each client says it in its own words
+    with pytest.raises(StorageUnavailable, match="the store failed 4 times"):
         file.read_bytes()
     native.start_daemons(losing, *DATANODES)
     assert file.read_bytes() == b"x" * 1000

@@ -33,7 +33,7 @@ from bigdata_ml.schema import Codec, Field, Schema
 from bigdata_ml.shown import shown
 from bigdata_ml.storage import SCHEMES, Location, locate, locate_by_fsspec, place_in
 
-__all__ = ["Index", "dataset_place", "open_dataset", "row_group_indexes", "stored_schema"]
+__all__ = ["Index", "dataset_place", "open_dataset", "reader_url", "row_group_indexes", "stored_schema"]
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 
@@ -156,6 +156,12 @@ def _inferred_schema(dataset: Dataset) -> Unischema:
     return unischema_of_arrow(dataset.schema.select(stored).to_arrow(), keys=kinds)
 
 
+def reader_url(url: str) -> str:
+    """Return a URL of Spark's as this package's readers name the place: S3 is s3 there, not one of Hadoop's clients of it."""
+    scheme, separator, rest = url.partition("://")
+    return f"s3://{rest}" if separator and scheme.lower() in ("s3a", "s3n") else url
+
+
 def dataset_place(url: str, filesystem: Any, options: Mapping[str, Any] | None) -> Location:
     """Return where Petastorm's `dataset_url` is; arguments and errors are those of `open_dataset`."""
     if not isinstance(url, str):
@@ -166,6 +172,6 @@ def dataset_place(url: str, filesystem: Any, options: Mapping[str, Any] | None) 
         parsed = urlparse(url)
         inside = parsed.path if parsed.scheme in ("file", "hdfs") else parsed.netloc + parsed.path
         return place_in(filesystem, url, unquote(inside) if parsed.scheme == "file" else inside)
-    if options or urlparse(url).scheme.lower() not in SCHEMES:
+    if options or urlparse(reader_url(url)).scheme.lower() not in SCHEMES:
         return locate_by_fsspec(url, options)
-    return locate(url)
+    return locate(reader_url(url))

@@ -8,13 +8,14 @@ from urllib.parse import unquote
 import pyarrow.fs as pafs
 import xxhash
 
+from bigdata_ml.compat.petastorm.opening import reader_url
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage import Location, locate
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["analyzed_plan", "data_fingerprint", "reader_url"]
+__all__ = ["analyzed_plan", "data_fingerprint"]
 
 # Leaves that hold their rows themselves: the plans' comparison compares them.
 _CONSTANT = ("LocalRelation", "Range", "OneRowRelation")
@@ -41,12 +42,6 @@ def data_fingerprint(rows: "DataFrame") -> str | None:
         for leaf in _scala(one.collectLeaves()):
             files.update(_files_of(leaf))
     return _digest_of(files)
-
-
-def reader_url(url: str) -> str:
-    """Return a URL of Spark's as this package's readers name the place: S3 is s3 there, not one of Hadoop's clients of it."""
-    scheme, separator, rest = url.partition("://")
-    return f"s3://{rest}" if separator and scheme.lower() in ("s3a", "s3n") else url
 
 
 def _digest_of(files: set[str]) -> str | None:
