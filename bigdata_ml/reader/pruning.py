@@ -134,7 +134,8 @@ def _possible(schema: pa.Schema, predicate: pc.Expression, known: list[pc.Expres
 def _bounded(dataset: Dataset, schema: pa.Schema, predicate: pc.Expression) -> list[pa.Field]:
     """Return the columns that the predicate may name and whose extremes are known.
 
-    Those of floats say nothing of NaN, and pyarrow cuts those of times to microseconds.
+    Those of floats say nothing of NaN, and pyarrow cuts those of times to microseconds. Arrow cannot sort the other types that
+    are left out here, or take the least of several of their values.
     """
     text, known = str(predicate), set(dataset.row_groups.table.column_names)
     return [
@@ -145,4 +146,8 @@ def _bounded(dataset: Dataset, schema: pa.Schema, predicate: pc.Expression) -> l
         and f"min.{field.name}" in known
         and not pa.types.is_floating(field.type)
         and not pa.types.is_time(field.type)
+        and not pa.types.is_dictionary(field.type)
+        and not pa.types.is_decimal32(field.type)
+        and not pa.types.is_decimal64(field.type)
+        and not pa.types.is_null(field.type)
     ]

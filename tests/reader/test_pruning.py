@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tiny import write_plain
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.reader import pruning
+from bigdata_ml.reader.selection import select
 
 ID, PRICE = pc.field("id"), pc.field("price")
 
@@ -94,3 +96,23 @@ def test_blocks_rule_out_what_each_row_group_alone_does(
     assert blocks == [pruning.surviving(dataset, predicate).tolist() for predicate in predicates]
     (id_least, id_most) = (one.to_numpy(zero_copy_only=False) for one in extremes["id"])
     assert blocks[0] == np.flatnonzero(~((id_least > 7) | (id_most < 7))).tolist()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["a", "b", "c", "d"]).dictionary_encode(),
+        pa.array([b"a", b"b", b"c", b"d"]).dictionary_encode(),
+        pa.array([Decimal(one) for one in (1, 2, 3, 4)], pa.decimal32(9, 0)),
+        pa.array([Decimal(one) for one in (1, 2, 3, 4)], pa.decimal64(18, 0)),
+        pa.array([1, 2, 3, 4], pa.duration("s")),
+        pa.array([False, False, True, None]),
+    ],
+    ids=lambda column: str(column.type).partition("<")[0] + str(getattr(column.type, "value_type", "")),
+)
+def test_row_groups_are_found_by_columns_of_types_that_arrow_does_not_sort(tmp_path: Path, column: pa.Array) -> None:
+    place = write_plain(tmp_path, {"a.parquet": pa.table({"k": column})}, row_group_size=1)
+    wanted = pa.scalar(column[2].as_py(), getattr(column.type, "value_type", column.type))
+    selection = select(Dataset.open(place), pc.field("k") == wanted)
+    assert [len(selection.rows(group)) for group in range(4)] == [0, 0, 1, 0]
+    assert select(Dataset.open(place), pc.field("k").is_valid()).total == 4 - column.null_count
