@@ -1,13 +1,14 @@
 """The file `_common_metadata`: the schema of a dataset's files, and keys beside it."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bigdata_ml.compat.petastorm.errors import PetastormMetadataError
 from bigdata_ml.dataset.directory_files import parquet_files as files_of_directory
+from bigdata_ml.dataset.footers import parse_summary, read_metadata
 from bigdata_ml.dataset.layout import COMMON_METADATA, SUMMARY_METADATA
 from bigdata_ml.errors import DatasetNotFound
 from bigdata_ml.storage import Location
@@ -44,7 +45,7 @@ def write_keys(root: Location, keys: Mapping[bytes, bytes | None], *, files: Seq
     """
     schema = _kept_schema(root)
     if schema is None:
-        schema = _schema_of(root / files[0])
+        schema = _schema_of(root / files[0], lambda place: place.read(lambda stream: read_metadata(stream)[0]))
     metadata = {**(schema.metadata or {}), **keys}
     sink = pa.BufferOutputStream()
     pq.write_metadata(schema.with_metadata({key: value for key, value in metadata.items() if value is not None}), sink)
@@ -56,13 +57,13 @@ def write_keys(root: Location, keys: Mapping[bytes, bytes | None], *, files: Seq
 def _kept_schema(root: Location) -> pa.Schema | None:
     for name in (COMMON_METADATA, SUMMARY_METADATA):
         if (root / name).exists():
-            return _schema_of(root / name)
+            return _schema_of(root / name, lambda place: parse_summary(place.read_bytes()))
     return None
 
 
-def _schema_of(place: Location) -> pa.Schema:
+def _schema_of(place: Location, read: Callable[[Location], pq.FileMetaData]) -> pa.Schema:
     try:
-        return place.read(pq.read_schema)
+        return read(place).schema.to_arrow_schema()
     except (pa.ArrowException, OSError) as error:
         raise PetastormMetadataError(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
 

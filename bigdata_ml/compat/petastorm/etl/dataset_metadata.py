@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bigdata_ml.compat.petastorm.errors import PetastormMetadataError, PetastormMetadataGenerationError
 from bigdata_ml.compat.petastorm.etl.common_metadata import kept_keys, parquet_files, write_keys
@@ -15,7 +14,7 @@ from bigdata_ml.compat.petastorm.etl.stored_unischema import stored_unischema
 from bigdata_ml.compat.petastorm.opening import dataset_place, open_dataset, stored_schema
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.dataset import Dataset, read_petastorm_schema
-from bigdata_ml.dataset.footers import read_footers
+from bigdata_ml.dataset.footers import parse_summary, read_footers
 from bigdata_ml.dataset.layout import SUMMARY_METADATA
 from bigdata_ml.dataset.petastorm_metadata import INDEXES_KEY, UNISCHEMA_KEY
 from bigdata_ml.dataset.petastorm_metadata import ROW_GROUPS_KEY as ROW_GROUPS_PER_FILE_KEY
@@ -170,4 +169,7 @@ def _summary_groups(root: Location) -> int:
     place = root / SUMMARY_METADATA
     if not place.exists():
         return 0
-    return int(pq.read_metadata(pa.BufferReader(place.read_bytes())).num_row_groups)
+    try:
+        return int(parse_summary(place.read_bytes()).num_row_groups)
+    except (pa.ArrowException, OSError) as error:
+        raise PetastormMetadataError(f"{place.url}: not a whole Parquet file ({error}); remove it or write it again") from error
