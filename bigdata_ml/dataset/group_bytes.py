@@ -11,7 +11,7 @@ from bigdata_ml.dataset.parquet_file import parquet_file
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.errors import DatasetInvalid
 
-__all__ = ["GROUP_BYTES", "read_rows", "threads_within"]
+__all__ = ["GROUP_BYTES", "read_rows", "refuse_large", "threads_within"]
 
 GROUP_BYTES = 2 << 30
 # Bytes of a value as Arrow holds it, at least; of text and bytes where they begin.
@@ -58,13 +58,8 @@ def read_rows(
         DatasetInvalid: it needs more.
         OSError, pa.ArrowException: it cannot be read.
     """
-    about = metadata.row_group(group)
-    chunks = [about.column(index) for index in range(about.num_columns)]
-    if columns is not None:
-        names = tuple(f"{name}." for name in columns)
-        chunks = [chunk for chunk in chunks if f"{chunk.path_in_schema}.".startswith(names)]
-    least = int(sum(chunk.num_values * _WIDTHS[chunk.physical_type] for chunk in chunks))
-    _refuse_above(limit, least, where)
+    chunks = _chunks(metadata, group, columns)
+    least = refuse_large(metadata, group, where=where, limit=limit, columns=columns)
     file = parquet_file(source, metadata=metadata, page_checksums=page_checksums)
     options: dict[str, Any] = {"columns": None if columns is None else list(columns), "use_threads": False}
     shared = [chunk for chunk in chunks if chunk.physical_type == "BYTE_ARRAY" and _SHARING.intersection(chunk.encodings)]
@@ -81,6 +76,27 @@ def read_rows(
         _refuse_above(limit, total, where)
         batches.append(batch)
     return pa.Table.from_batches(batches)
+
+
+def refuse_large(metadata: pq.FileMetaData, group: int, *, where: str, limit: int, columns: Sequence[str] | None = None) -> int:
+    """Return the bytes that a row group takes in memory at least, by what its footer says; arguments are those of `read_rows`.
+
+    Raises:
+        DatasetInvalid: they are more than `limit`.
+    """
+    least = int(sum(chunk.num_values * _WIDTHS[chunk.physical_type] for chunk in _chunks(metadata, group, columns)))
+    _refuse_above(limit, least, where)
+    return least
+
+
+def _chunks(metadata: pq.FileMetaData, group: int, columns: Sequence[str] | None) -> list[pq.ColumnChunkMetaData]:
+    """Return the column chunks of a row group, of those columns or of all."""
+    about = metadata.row_group(group)
+    chunks = [about.column(index) for index in range(about.num_columns)]
+    if columns is None:
+        return chunks
+    names = tuple(f"{name}." for name in columns)
+    return [chunk for chunk in chunks if f"{chunk.path_in_schema}.".startswith(names)]
 
 
 def threads_within(groups: RowGroups, threads: int, *, limit: int) -> int:

@@ -27,7 +27,7 @@ from bigdata_ml.dataset.petastorm_writing import row_groups_by_file
 from bigdata_ml.dataset.quarantine import count_quarantine
 from bigdata_ml.dataset.table_check import contract_problems
 from bigdata_ml.errors import DatasetInvalid, DecodeFailed, MetadataUnreadable, SchemaMismatch
-from bigdata_ml.schema import stored_schema
+from bigdata_ml.schema import Schema, from_stored, stored_schema
 from bigdata_ml.schema.converting import is_held_as
 from bigdata_ml.storage import Location, list_tree, locate
 
@@ -39,8 +39,8 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        code: missing_file, truncated_file, changed_bytes, row_count, schema_drift, bad_text, unlisted_file, unreadable_file,
-            too_large, unreadable_metadata or inconsistent_manifest.
+        code: missing_file, truncated_file, changed_bytes, row_count, schema_drift, bad_text, bad_value, unlisted_file,
+            unreadable_file, too_large, unreadable_metadata or inconsistent_manifest.
         place: the file, and the row group where one is at fault.
         text: what was expected and what was found.
     """
@@ -60,6 +60,7 @@ class _Strictness:
     checksums: bool
     nullability: bool
     group_bytes: int
+    fields: Schema
 
 
 def validate(
@@ -171,6 +172,7 @@ def _file_findings(dataset: Dataset, threads: int, on_file: Callable[[int, int],
         # An adopted file's columns may all be declared nullable, as Spark does.
         nullability=dataset.manifest is not None and dataset.manifest.cleaning is not None,
         group_bytes=dataset.group_bytes,
+        fields=Schema(tuple(field for field in dataset.schema if field.name not in keys)),
     )
     with ThreadPoolExecutor(threads_within(dataset.row_groups, threads, limit=dataset.group_bytes)) as pool:
         jobs = [
@@ -261,13 +263,18 @@ def _is_as_wanted(found: pa.Field, wanted: pa.Field, strict: _Strictness) -> boo
 def _bad_rows(
     place: Location, stream: Any, file: pq.ParquetFile, index: int, wanted: list[str], *, strict: _Strictness
 ) -> Iterator[Finding]:
-    """Read a row group, of files with checksums only the text in it, and hold its text against UTF-8."""
+    """Read a row group, of files with checksums only its text, and find text that is no UTF-8 and values that do not widen."""
     names = [field.name for field in file.schema_arrow if holds_text(field.type) and field.name in wanted]
     if strict.checksums and not names:
         return
     where, columns = f"{place.url} row group {index}", names if strict.checksums else None
     try:
-        check_text(read_rows(stream, file.metadata, index, columns=columns, where=where, limit=strict.group_bytes), where)
+        rows = read_rows(stream, file.metadata, index, columns=columns, where=where, limit=strict.group_bytes)
+        check_text(rows, where)
+        from_stored(rows, strict.fields, where)
     except (DecodeFailed, DatasetInvalid) as error:
+        code = (
+            "bad_text" if isinstance(error, DecodeFailed) else "bad_value" if isinstance(error, SchemaMismatch) else "too_large"
+        )
         where, _, text = str(error).partition(": ")
-        yield Finding("bad_text" if isinstance(error, DecodeFailed) else "too_large", where, text)
+        yield Finding(code, where, text)

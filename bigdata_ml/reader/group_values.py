@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.footers import read_end
+from bigdata_ml.dataset.group_bytes import refuse_large
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid
 from bigdata_ml.reader.pruning import known_keys
 from bigdata_ml.schema import stored_schema
@@ -90,8 +91,14 @@ class _Files:
         self, record: Mapping[str, Any], numbers: list[int], columns: Mapping[str, pc.Expression]
     ) -> tuple[list[int], pa.Table]:
         """Return the numbers of a file's row groups in the order in which they were read, and the columns of all their rows."""
+        file = self._file(record)
+        text = " ".join(map(str, columns.values()))
+        names = [name for name in self._schema.names if name in text]
+        for number in numbers:
+            where = f"{(self.dataset.location / record['path']).url} row group {number}"
+            refuse_large(file.metadata, number, where=where, limit=self.dataset.group_bytes, columns=names)
         # pyarrow makes a set of the numbers, and reads in that set's order, whatever ours was.
-        fragment = self._file(record).subset(row_group_ids=numbers)
+        fragment = file.subset(row_group_ids=numbers)
         return [info.id for info in fragment.row_groups], fragment.to_table(schema=self._schema, columns=dict(columns))
 
     def _file(self, record: Mapping[str, Any]) -> ds.ParquetFileFragment:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from tiny import write_plain
@@ -10,6 +11,7 @@ from bigdata_ml.dataset import Dataset, adopt, first_rows, validate
 from bigdata_ml.dataset.group_bytes import threads_within
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.reader import ReadOptions, open_reader
+from bigdata_ml.reader.selection import select
 
 LIMIT = 1 << 20
 
@@ -58,3 +60,12 @@ def test_large_row_groups_are_read_by_fewer_threads(tmp_path: Path) -> None:
     assert [threads_within(groups, 8, limit=limit) for limit in limits] == [8, 8, 7, 2, 1, 1]
     unknown = groups.with_column("memory_bytes", [None, None])
     assert threads_within(unknown, 8, limit=100) == 8
+
+
+def test_a_predicate_refuses_a_row_group_that_its_columns_make_too_large(tmp_path: Path) -> None:
+    table = pa.table({"x": np.zeros(200_000, np.int64), "y": np.zeros(200_000, np.int8)})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd")
+    dataset = Dataset.open(tmp_path, group_bytes=LIMIT)
+    assert select(dataset, pc.field("y") == 0).total == 200_000
+    with pytest.raises(DatasetInvalid, match=r"a.parquet row group 0: .*1600000 bytes or more.*above the limit of 1048576"):
+        select(dataset, pc.bit_wise_and(pc.field("x"), 1) == 0)

@@ -166,6 +166,16 @@ def test_text_that_is_no_utf8_is_named_by_every_reader_and_skipped_alone(tmp_pat
     ]
 
 
+def test_a_value_that_does_not_widen_is_found_by_its_row(tmp_path: Path) -> None:
+    whole, half = pa.table({"x": pa.array([1, 2**62 + 1, 3])}), pa.table({"x": [0.5]})
+    place = write_plain(tmp_path / "plain", {"0.parquet": whole, "1.parquet": half})
+    with pytest.raises(SchemaMismatch, match=r"0\.parquet row group 0 row 1 field 'x': a value of type int64 is no double"):
+        batch_of(Dataset.open(place))
+    assert [(found.code, found.place.rpartition("/")[2]) for found in validate(str(place))] == [
+        ("bad_value", "0.parquet row group 0 row 1 field 'x'")
+    ]
+
+
 def test_the_first_rows_hold_times_that_python_has_not(tmp_path: Path) -> None:
     table = pa.table(
         {
