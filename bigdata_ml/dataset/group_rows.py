@@ -11,15 +11,18 @@ from bigdata_ml.dataset.dataset import Dataset
 from bigdata_ml.errors import DecodeFailed
 from bigdata_ml.schema import Schema, from_stored, plain_type
 from bigdata_ml.schema.converting import converted
+from bigdata_ml.schema.stored import BadValue
 
 __all__ = ["check_text", "group_rows", "holds_text", "rows_of_bad_text"]
 
 
-def group_rows(table: pa.Table, dataset: Dataset, fields: Schema, record: Mapping[str, Any]) -> pa.Table:
+def group_rows(
+    table: pa.Table, dataset: Dataset, fields: Schema, record: Mapping[str, Any], on_bad_value: BadValue | None = None
+) -> pa.Table:
     """Return what was read of a row group with the types of fields of a dataset, and directory keys as columns.
 
     Columns that the file lacks and the dataset has as nulls are there; others, and those of types that do not widen to the
-    field's, stay as they are.
+    field's, stay as they are. `on_bad_value` is told of single values that do not fit; see `from_stored`.
 
     Raises:
         SchemaMismatch: as `from_stored`.
@@ -35,7 +38,7 @@ def group_rows(table: pa.Table, dataset: Dataset, fields: Schema, record: Mappin
         else:
             continue
         table = table.append_column(field.name, column)
-    return from_stored(table, fields, where)
+    return from_stored(table, fields, where, on_bad_value)
 
 
 def _may_lack(dataset: Dataset, column: str) -> bool:

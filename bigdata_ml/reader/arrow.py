@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -36,15 +37,19 @@ class Gathering:
     def __init__(self, cursor: Cursor, plan: Plan, share: Share, *, threads: int = 0) -> None:
         self.plan = plan
         self._stop = Stop()
-        self.source = cursor.contents.source(self._stop)
+        skips = cursor.read.on_error == "skip"
+        self.source = cursor.contents.source(self._stop, keeps_bad_values=skips)
         self._unreadable: dict[int, str] = {}
-        skip = self._remember if cursor.read.on_error == "skip" else None
+        skip = self._remember if skips else None
         self._gatherer = gatherer_of(cursor, plan, share, self.source, on_unreadable=skip, threads=threads)
         self.steps = self._gatherer.steps
 
     def next(self) -> Gathered:
-        """Return the next step's rows."""
-        return self._gatherer.next()
+        """Return the next step's rows; those whose values do not fit their fields' types are skipped."""
+        gathered = self._gatherer.next()
+        if not self.source.has_bad_values:
+            return gathered
+        return replace(gathered, skipped=gathered.skipped | [text is not None for text in self._bad_values(gathered)])
 
     def stop(self) -> None:
         """Have what reads ahead end by itself, without waiting for it nor for any lock: a finaliser may call it."""
@@ -58,8 +63,15 @@ class Gathering:
 
     def skipped(self, gathered: Gathered) -> list[str]:
         """Return a text for each row that was skipped, rows that fill the last batch left out."""
-        groups = gathered.rows.groups[gathered.skipped & ~gathered.rows.repeated]
-        return [self._unreadable[group] for group in groups.tolist()]
+        rows = gathered.rows
+        told = gathered.skipped & ~rows.repeated
+        texts = self._bad_values(gathered)
+        return [texts[place] or self._unreadable[int(rows.groups[place])] for place in np.flatnonzero(told).tolist()]
+
+    def _bad_values(self, gathered: Gathered) -> list[str | None]:
+        """Return for each row why one of its values does not fit its field's type, or None."""
+        places = zip(gathered.rows.groups.tolist(), gathered.rows.rows.tolist(), strict=True)
+        return [self.source.bad_value(group, row) for group, row in places]
 
     def _remember(self, group: int, error: DatasetInvalid) -> None:
         self._unreadable[group] = str(error)

@@ -24,10 +24,17 @@ __all__ = ["Contents", "DatasetContents", "DatasetPart", "LocatedSource"]
 
 
 class LocatedSource(Source, Protocol):
-    """A source that can say where a row lies."""
+    """A source that can say where a row lies, and which rows hold values that do not fit their fields' types."""
 
     def place(self, group: int, row: int) -> str:
         """Return where a row lies, for messages: file, row group, row."""
+
+    @property
+    def has_bad_values(self) -> bool:
+        """Whether any row that was read does."""
+
+    def bad_value(self, group: int, row: int) -> str | None:
+        """Return why a row that was read does, naming it, or None."""
 
 
 class Contents(Protocol):
@@ -64,8 +71,13 @@ class Contents(Protocol):
     def plan(self, epoch: int) -> Plan:
         """Return the order of an epoch."""
 
-    def source(self, stop: Stop) -> LocatedSource:
-        """Return where the values come from; `stop` says that nobody waits for them any more."""
+    def source(self, stop: Stop, *, keeps_bad_values: bool = False) -> LocatedSource:
+        """Return where the values come from.
+
+        Args:
+            stop: says that nobody waits for them any more.
+            keeps_bad_values: whether a value that does not fit its field's type concerns its row alone; else it is an error.
+        """
 
     def check_budget(self, rank: Rank, budget: int) -> None:
         """Raise ValueError where a rank would hold more than `budget` bytes of rows."""
@@ -117,9 +129,9 @@ class DatasetPart:
         """Fingerprint and selection."""
         return {"fingerprint": self.dataset.fingerprint, "selection": self.selection.digest}
 
-    def source(self, stop: Stop) -> LocatedSource:
+    def source(self, stop: Stop, *, keeps_bad_values: bool = False) -> LocatedSource:
         """Return where the values come from; see `Contents.source`."""
-        source = GroupSource(self.dataset, self.schema.names, stop=stop)
+        source = GroupSource(self.dataset, self.schema.names, stop=stop, keeps_bad_values=keeps_bad_values)
         return source if self._spans is None else SpanSource(source, self._spans)
 
     @property
@@ -184,9 +196,9 @@ class DatasetContents:
         """Return the order of an epoch."""
         return EpochPlan(self.part.selection.of_epoch(self.settings.seed, epoch), self.settings, epoch)
 
-    def source(self, stop: Stop) -> LocatedSource:
+    def source(self, stop: Stop, *, keeps_bad_values: bool = False) -> LocatedSource:
         """Return where the values come from; see `Contents.source`."""
-        return self.part.source(stop)
+        return self.part.source(stop, keeps_bad_values=keeps_bad_values)
 
     def check_budget(self, rank: Rank, budget: int) -> None:
         """Raise ValueError where a rank would hold more than `budget` bytes of rows."""

@@ -58,7 +58,7 @@ def gatherer_of(
     for the one that brings the rows together works as much; on a store they wait.
     """
     if isinstance(plan, ShardPlan) and isinstance(cursor.contents, ShardContents):
-        return _by_petastorm(cursor.contents, cursor.read, plan, cursor.rank.rank, on_unreadable=on_unreadable)
+        return _by_petastorm(cursor.contents, cursor.read, plan, cursor.rank.rank, source, on_unreadable=on_unreadable)
     reading = max(1, threads - 1) if threads and cursor.contents.is_local else threads
     ahead = min(reading, max(1, _AHEAD // cursor.contents.group_bytes))
     sequence = cursor.read.sequence.length if cursor.read.sequence else None
@@ -68,9 +68,17 @@ def gatherer_of(
 
 
 def _by_petastorm(
-    contents: ShardContents, read: ReadOptions, plan: ShardPlan, rank: int, *, on_unreadable: Unreadable | None
+    contents: ShardContents,
+    read: ReadOptions,
+    plan: ShardPlan,
+    rank: int,
+    source: LocatedSource,
+    *,
+    on_unreadable: Unreadable | None,
 ) -> ShardGatherer:
-    dataset, source = contents.part.dataset, GroupSource(contents.part.dataset, contents.schema.names)
+    if not isinstance(source, GroupSource):
+        raise TypeError(f"Petastorm's engine reads row groups of one dataset, got {type(source).__name__}")
+    dataset = contents.part.dataset
     fields = _petastorm_fields(dataset, read)
 
     def open_groups() -> Groups:

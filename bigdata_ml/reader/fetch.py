@@ -43,9 +43,18 @@ class GroupSource:
         columns: that are read.
         stop: says that nobody waits any more: a store that fails is then not asked again.
         retry: how often such a store is asked.
+        keeps_bad_values: a value that does not fit its field's type is zero, and `bad_value` says why; else it is an error.
     """
 
-    def __init__(self, dataset: Dataset, columns: Sequence[str], *, stop: Stop | None = None, retry: Retry | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        columns: Sequence[str],
+        *,
+        stop: Stop | None = None,
+        retry: Retry | None = None,
+        keeps_bad_values: bool = False,
+    ) -> None:
         self._dataset = dataset
         self._check_wanted = (stop or Stop()).check
         self._retry = retry or Retry()
@@ -54,6 +63,9 @@ class GroupSource:
         self._groups = dataset.row_groups
         self._files: dict[str, _File] = {}
         self._lock = Lock()
+        self._keeps_bad_values = keeps_bad_values
+        # Texts by row, of row groups that have such values.
+        self._bad_values: dict[int, dict[int, str]] = {}
 
     @property
     def url(self) -> str:
@@ -79,7 +91,16 @@ class GroupSource:
             )
         except (pa.ArrowException, OSError) as error:
             raise self.unreadable(group, error) from error
-        return self._columns(record, table)
+        return self.columns(group, table)
+
+    @property
+    def has_bad_values(self) -> bool:
+        """Whether a row group that was read holds values that do not fit their fields' types."""
+        return bool(self._bad_values)
+
+    def bad_value(self, group: int, row: int) -> str | None:
+        """Return why a value of a row that was read does not fit its field's type, naming both; None if all do."""
+        return self._bad_values.get(group, {}).get(row)
 
     def stored(self, path: str) -> list[str]:
         """Return the columns asked for that lie in a file rather than in its directories' names."""
@@ -87,14 +108,14 @@ class GroupSource:
         return [name for name in self.schema.names if name not in keys]
 
     def columns(self, group: int, table: pa.Table) -> dict[str, pa.Array]:
-        """Return the columns of a row group whose stored ones are `table`, held against the dataset; raises as `read`."""
-        return self._columns(self._groups.record(group), table)
-
-    def _columns(self, record: dict[str, Any], table: pa.Table) -> dict[str, pa.Array]:
+        """Return the columns of a row group whose stored ones are `table`, verified against the dataset; raises as `read`."""
+        record, bad = self._groups.record(group), dict[int, str]()
         where = self._where(record)
         if table.num_rows != record["rows"]:
             raise DatasetInvalid(f"{where}: has {table.num_rows} rows, the dataset was opened with {record['rows']}; {_REPLACED}")
-        table = group_rows(table, self._dataset, self._fields, record)
+        table = group_rows(table, self._dataset, self._fields, record, bad.setdefault if self._keeps_bad_values else None)
+        if bad:
+            self._bad_values[group] = bad
         self._check(table, where)
         table = table.select(self.schema.names).cast(self.schema)
         return {name: _whole(table[name], f"{where} field {name!r}") for name in self.schema.names}

@@ -123,9 +123,10 @@ class MixtureContents:
         )
         return MixedPlan(parts, self._pattern, self.settings, epoch, self.mixture.stop)
 
-    def source(self, stop: Stop) -> "MixedSource":
+    def source(self, stop: Stop, *, keeps_bad_values: bool = False) -> "MixedSource":
         """Return the reading of all datasets' row groups; see `Contents.source`."""
-        return MixedSource([one.source(stop) for one in self._members], self._offsets, self.schema, self.mixture.source)
+        sources = [one.source(stop, keeps_bad_values=keeps_bad_values) for one in self._members]
+        return MixedSource(sources, self._offsets, self.schema, self.mixture.source)
 
     def rows_of(self, epoch: int) -> list[MemberRows]:
         """Return what an epoch has of each dataset."""
@@ -198,6 +199,16 @@ class MixedSource:
         """Return where a row lies, for messages: file, row group, row."""
         member, own = self._own(group)
         return self._sources[member].place(own, row)
+
+    @property
+    def has_bad_values(self) -> bool:
+        """Whether any row that was read has a value that does not fit."""
+        return any(one.has_bad_values for one in self._sources)
+
+    def bad_value(self, group: int, row: int) -> str | None:
+        """Return why a value of a row that was read does not fit, or None; see `GroupSource.bad_value`."""
+        member, own = self._own(group)
+        return self._sources[member].bad_value(own, row)
 
     def _own(self, group: int) -> tuple[int, int]:
         member = int(np.searchsorted(self._offsets, group, side="right")) - 1

@@ -167,3 +167,13 @@ class SpanSource:
     def place(self, span: int, row: int) -> str:
         """Return where a row lies that is counted from a span's first, for messages: file, row group, row."""
         return self._source.place(*self._spans.place(span, row))
+
+    @property
+    def has_bad_values(self) -> bool:
+        """Whether any row that was read has a value that does not fit."""
+        return self._source.has_bad_values
+
+    def bad_value(self, span: int, row: int) -> str | None:
+        """Return why a value of a sequence that begins at a row does not fit, or None; see `GroupSource.bad_value`."""
+        places = [self._spans.place(span, row + step) for step in range(self._spans.length)]
+        return next((text for place in places if (text := self._source.bad_value(*place)) is not None), None)

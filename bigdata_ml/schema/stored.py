@@ -6,6 +6,8 @@ Parquet has no byte but as a number of 32 bits in a list, which takes ten times 
 one value. So pixels lie there as binary values, one an image. Both directions share the memory of the values, but for nulls.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +17,10 @@ from bigdata_ml.schema.codec import Codec
 from bigdata_ml.schema.converting import converted, is_held_as, refused_rows
 from bigdata_ml.schema.field import Field, Schema
 
-__all__ = ["from_stored", "stored_schema", "stored_table", "stored_type"]
+__all__ = ["BadValue", "from_stored", "stored_schema", "stored_table", "stored_type"]
+
+# Told a row and why its value is not the field's.
+BadValue = Callable[[int, str], object]
 
 
 def stored_type(field: Field) -> pa.DataType:
@@ -37,8 +42,15 @@ def stored_table(table: pa.Table, schema: Schema) -> pa.Table:
     return table
 
 
-def from_stored(table: pa.Table, schema: Schema, where: str) -> pa.Table:
+def from_stored(table: pa.Table, schema: Schema, where: str, on_bad_value: BadValue | None = None) -> pa.Table:
     """Return the columns of a row group with the types of `schema`; those of types that do not widen to these stay as they are.
+
+    Args:
+        table: the columns as they are stored.
+        schema: the fields.
+        where: names file and row group in errors.
+        on_bad_value: told each row of `table` whose value does not fit its field's type; the row then holds zero or an empty list
+            there. None raises.
 
     Raises:
         SchemaMismatch: a value that has not the bytes of the field's shape, or does not fit its type; it names `where`, the
@@ -51,7 +63,7 @@ def from_stored(table: pa.Table, schema: Schema, where: str) -> pa.Table:
         if stored_type(field) != field.type and found.type == stored_type(field):
             chunks = [_pixels(one, field, where) for one in table.column(place).chunks]
         elif is_held_as(found.type, field.type):
-            chunks = _converted(table.column(place), field, where)
+            chunks = _converted(table.column(place), field, where, on_bad_value)
         else:
             continue
         column = pa.chunked_array(chunks, field.type)
@@ -59,17 +71,36 @@ def from_stored(table: pa.Table, schema: Schema, where: str) -> pa.Table:
     return table
 
 
-def _converted(column: pa.ChunkedArray, field: Field, where: str) -> list[pa.Array]:
+def _converted(column: pa.ChunkedArray, field: Field, where: str, on_bad_value: BadValue | None) -> list[pa.Array]:
     chunks, before = [], 0
     for chunk in column.chunks:
         try:
             chunks.append(converted(chunk, field.type))
         except pa.ArrowInvalid as error:
-            row = int(refused_rows(chunk, field.type)[0])
-            text = f"{where} row {before + row} field {field.name!r}: a value of type {chunk.type} is no {field.type} exactly"
-            raise SchemaMismatch(f"{text} ({error}); write the files with one type") from error
+            bad = refused_rows(chunk, field.type)
+            for row in bad.tolist():
+                text = f"{where} row {before + row} field {field.name!r}: a value of type {chunk.type} is no {field.type} exactly"
+                if on_bad_value is None:
+                    raise SchemaMismatch(f"{text} ({error}); write the files with one type") from error
+                on_bad_value(before + row, f"{text}; write the files with one type")
+            chunks.append(_converted_without(chunk, bad, field.type))
         before += len(chunk)
     return chunks
+
+
+def _converted_without(column: pa.Array, rows: np.ndarray, kind: pa.DataType) -> pa.Array:
+    """Return a column as another type, with zero or an empty list in the place of some rows."""
+    others = np.delete(np.arange(len(column)), rows)
+    indices = np.full(len(column), len(others))
+    indices[others] = np.arange(len(others))
+    found = pa.concat_arrays([converted(column.take(pa.array(others)), kind), pa.array([_zero(kind)], kind)])
+    return found.take(pa.array(indices))
+
+
+def _zero(kind: pa.DataType) -> int | list[int]:
+    if pa.types.is_fixed_size_list(kind):
+        return [0] * kind.list_size
+    return [] if pa.types.is_nested(kind) else 0
 
 
 def _bytes(column: pa.FixedShapeTensorArray) -> pa.BinaryArray:

@@ -16,7 +16,7 @@ from tiny import write_plain
 from bigdata_ml.dataset import Dataset, adopt, first_rows, validate
 from bigdata_ml.errors import DecodeFailed, SchemaMismatch
 from bigdata_ml.loader import make_loader
-from bigdata_ml.reader import ReadOptions, open_reader
+from bigdata_ml.reader import Mixture, ReadOptions, Sequence, open_reader
 from bigdata_ml.schema import NullPolicy
 
 BIG = 2**53 + 1
@@ -174,6 +174,47 @@ def test_a_value_that_does_not_widen_is_found_by_its_row(tmp_path: Path) -> None
     assert [(found.code, found.place.rpartition("/")[2]) for found in validate(str(place))] == [
         ("bad_value", "0.parquet row group 0 row 1 field 'x'")
     ]
+
+
+@pytest.mark.parametrize("on_list", [False, True])
+@pytest.mark.parametrize("engine", ["arrow", "petastorm"])
+def test_a_value_that_does_not_widen_is_skipped_alone(
+    tmp_path: Path, engine: Any, on_list: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = pa.array([1, 2**62 + 1, 3]), pa.array([0.5, None, 2.5])
+    columns = [pa.array([[one] for one in column.to_pylist()], pa.list_(column.type)) for column in values] if on_list else values
+    dataset = Dataset.open(write_plain(tmp_path, {f"{n}.parquet": pa.table({"x": one}) for n, one in enumerate(columns)}))
+    reader = open_reader(
+        dataset, ReadOptions(shuffle=False, on_error="skip", max_skipped=1.0, engine=engine), global_batch_size=6
+    )
+    (rows,) = reader
+    kept = [value for value, valid in zip(rows["x"].to_pylist(), rows["valid"].to_pylist(), strict=True) if valid]
+    assert kept == ([[1.0], [3.0], [0.5], [None], [2.5]] if on_list else [1.0, 3.0, 0.5, None, 2.5])
+    assert rows["valid"].to_pylist().index(False) == 1
+    assert [text for text in caplog.messages if "0.parquet row group 0 row 1 field 'x'" in text]
+    if not on_list:
+        batch = batch_of(dataset, on_error="skip", max_skipped=1.0, engine=engine)
+        assert (batch["valid"].tolist(), batch["x"].tolist()[:3]) == ([True, False, True, True, True, True], [1.0, 0.0, 3.0])
+
+
+def test_a_sequence_is_skipped_for_any_value_in_it_that_does_not_widen(tmp_path: Path) -> None:
+    first, second = pa.table({"t": [0, 1, 2], "x": [1, 2, 3]}), pa.table({"t": [3, 4, 5], "x": [4, 2**62 + 1, 6]})
+    third = pa.table({"t": [6, 7], "x": [0.5, 1.5]})
+    dataset = Dataset.open(write_plain(tmp_path, {"0.parquet": first, "1.parquet": second, "2.parquet": third}))
+    read = ReadOptions(shuffle=False, on_error="skip", max_skipped=1.0, sequence=Sequence(length=2, order="t"))
+    batch = next(iter(make_loader(dataset, read, batch_size=7)))
+    assert batch["valid"].tolist() == [True, True, True, False, False, True, True]
+    assert batch["x"].tolist()[2:6] == [[3.0, 4.0], [0.0, 0.0], [0.0, 0.0], [6.0, 0.5]]
+
+
+def test_a_mixture_skips_a_value_that_does_not_widen_alone(tmp_path: Path) -> None:
+    good = Dataset.open(write_plain(tmp_path / "good", {"0.parquet": pa.table({"x": [10.0, 11.0, 12.0]})}))
+    files = {"0.parquet": pa.table({"x": pa.array([1, 2**62 + 1])}), "1.parquet": pa.table({"x": [0.5]})}
+    mixed = Mixture([(good, 1), (Dataset.open(write_plain(tmp_path / "bad", files)), 1)], stop="all")
+    read = ReadOptions(shuffle=False, on_error="skip", max_skipped=1.0)
+    batch = next(iter(make_loader(mixed, read, batch_size=6)))
+    assert sorted(batch["x"][batch["valid"]].tolist()) == [0.5, 1.0, 10.0, 11.0, 12.0]
+    assert batch["valid"].tolist().count(False) == 1
 
 
 def test_the_first_rows_hold_times_that_python_has_not(tmp_path: Path) -> None:
