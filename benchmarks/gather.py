@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 from measuring import in_turn, save
 
-from bigdata_ml.reader.gather import Gatherer
-from bigdata_ml.reader.plan import EpochPlan, StepRows
-from bigdata_ml.reader.selection import Selection
-from bigdata_ml.reader.settings import OrderSettings
-from bigdata_ml.reader.stream_reader import Share
+from bigdata_ml.reader.assemble.gather import Gatherer
+from bigdata_ml.reader.order.plan import EpochPlan, StepRows
+from bigdata_ml.reader.order.settings import OrderSettings
+from bigdata_ml.reader.order.stream_reader import Share
+from bigdata_ml.reader.select.selection import Selection
 
 GROUPS, ROWS, MIXED, BATCH = 320, 8192, 32, 4096
 KINDS = [pa.float64()] * 8 + [pa.int64()] * 2 + [pa.float32()] * 10 + [pa.int32()] * 6

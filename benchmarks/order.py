@@ -24,13 +24,13 @@ from measuring import Measured, in_turn, save
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.row_groups import RowGroups
-from bigdata_ml.reader.order import delayed, hash_words
-from bigdata_ml.reader.plan import EpochPlan
+from bigdata_ml.reader.order.hashing import delayed, hash_words
+from bigdata_ml.reader.order.plan import EpochPlan
+from bigdata_ml.reader.order.settings import OrderSettings
+from bigdata_ml.reader.order.stream_reader import Lane, Share
 from bigdata_ml.reader.plan_summary import measure_mixing
-from bigdata_ml.reader.pruning import surviving
-from bigdata_ml.reader.selection import Selection
-from bigdata_ml.reader.settings import OrderSettings
-from bigdata_ml.reader.stream_reader import Lane, Share
+from bigdata_ml.reader.select.pruning import surviving
+from bigdata_ml.reader.select.selection import Selection
 
 
 def plan_of(counts: np.ndarray, *, size: int, streams: int, window: int) -> EpochPlan:

@@ -12,7 +12,7 @@ import pytest
 from bigdata_ml.cli import main, run_job
 from bigdata_ml.dataset import Cleaning, Contract, PartWriter, Vocabulary, WriteOptions, publish, stage
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.split import SplitRule
+from bigdata_ml.prepare.split.by_hash import SplitRule
 from bigdata_ml.schema import Field, NullPolicy, Schema
 
 SCHEMA = Schema(

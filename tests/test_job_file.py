@@ -10,7 +10,7 @@ from bigdata_ml.cli import run_job
 from bigdata_ml.cli.job_file import with_job_file
 from bigdata_ml.errors import ResumeMismatch, StorageUnavailable
 from bigdata_ml.prepare import TableJob
-from bigdata_ml.prepare.rules_file import read_rules
+from bigdata_ml.prepare.tables.rules.yaml_file import read_rules
 from bigdata_ml.train.checkpoint import load_checkpoint
 
 

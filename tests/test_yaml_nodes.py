@@ -1,7 +1,7 @@
 import pytest
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.rules_file import parse_rules
+from bigdata_ml.prepare.tables.rules.yaml_file import parse_rules
 from bigdata_ml.storage.yaml_nodes import compose_yaml, value_of
 
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))

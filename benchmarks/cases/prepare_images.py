@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
-from bigdata_ml.prepare.image_checks import ImageChecks, looks_of
-from bigdata_ml.prepare.perceptual_hash import perceptual_hash
-from bigdata_ml.prepare.picture import ImageRefused, PictureRules, decode_picture
-from bigdata_ml.prepare.stored_picture import PictureStorage
+from bigdata_ml.prepare.images.checks import ImageChecks, looks_of
+from bigdata_ml.prepare.images.decode import ImageRefused, PictureRules, decode_picture
+from bigdata_ml.prepare.images.duplicates.perceptual_hash import perceptual_hash
+from bigdata_ml.prepare.images.encode import PictureStorage
 
 RULES, CHECKS, STORAGE = PictureRules(), ImageChecks(), PictureStorage(encoding="source")
 DISTANCE = 6
@@ -35,7 +35,7 @@ def spark_session(*, bare: bool = False):
     """Return Spark on two cores, with the settings of conf/ unless it is `bare`."""
     from pyspark.sql import SparkSession
 
-    from bigdata_ml.prepare.session import spark_session as session
+    from bigdata_ml.prepare.session.spark import spark_session as session
 
     if not bare:
         os.environ["SPARK_CONF_DIR"] = str(Path(__file__).parents[2] / "conf")
@@ -60,10 +60,10 @@ def by_steps(folder: str, dataset: str) -> dict[str, float]:
     """Time what the Spark job consists of, each part anew from the files."""
     from pyspark import StorageLevel
 
-    from bigdata_ml.prepare.image_steps import bring_together
-    from bigdata_ml.prepare.images import Inspection, inspect_images
-    from bigdata_ml.prepare.sink import partitions_for
-    from bigdata_ml.prepare.sources import images
+    from bigdata_ml.prepare.images.inspect import Inspection, inspect_images
+    from bigdata_ml.prepare.images.steps import bring_together
+    from bigdata_ml.prepare.publish.sink import partitions_for
+    from bigdata_ml.prepare.sources.image_files.folders import folders as images
 
     spark = spark_session()
     found = images(spark, folder)

@@ -40,7 +40,7 @@ def write_ours(rows: DataFrame, dataset: str, case: str, *, compression: str = "
     from pyspark.sql import functions as F
 
     from bigdata_ml.dataset import Cleaning, Contract, WriteOptions, publish, stage
-    from bigdata_ml.prepare.sink import Sink
+    from bigdata_ml.prepare.publish.sink import Sink
     from bigdata_ml.schema import Codec, Field, Schema
 
     if case == "pixels":

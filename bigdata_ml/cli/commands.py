@@ -16,7 +16,7 @@ from rich.table import Table
 from bigdata_ml.cli.printing import ERR, OUT, finite, print_plan, print_profile, print_summary, readable, short, summary_of
 from bigdata_ml.cli.running import guarded
 from bigdata_ml.dataset import Dataset, adopt, collect_garbage, first_rows, validate
-from bigdata_ml.dataset.group_bytes import GROUP_BYTES
+from bigdata_ml.dataset.parquet.group_bytes import GROUP_BYTES
 from bigdata_ml.reader import ReadOptions, RowWeights, summarise_plan
 from bigdata_ml.reader.options import Shuffle
 from bigdata_ml.shown import printable, shown

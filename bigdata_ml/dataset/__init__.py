@@ -1,13 +1,13 @@
 """The contract on disk: what a job writes and a loader enforces."""
 
-from bigdata_ml.dataset.adopt import adopt
 from bigdata_ml.dataset.dataset import Dataset
-from bigdata_ml.dataset.garbage import collect_garbage
 from bigdata_ml.dataset.head import first_rows
 from bigdata_ml.dataset.manifest import Cleaning, Manifest, SplitSummary, Statistics, Vocabulary
-from bigdata_ml.dataset.petastorm_metadata import read_petastorm_indexes, read_petastorm_row_groups, read_petastorm_schema
-from bigdata_ml.dataset.petastorm_schema import PetastormCodec, PetastormField, PetastormIndex, PetastormSchema
-from bigdata_ml.dataset.publish import Contract, Staging, publish, stage
+from bigdata_ml.dataset.petastorm.metadata import read_petastorm_indexes, read_petastorm_row_groups, read_petastorm_schema
+from bigdata_ml.dataset.petastorm.schema import PetastormCodec, PetastormField, PetastormIndex, PetastormSchema
+from bigdata_ml.dataset.publishing.adopt import adopt
+from bigdata_ml.dataset.publishing.garbage import collect_garbage
+from bigdata_ml.dataset.publishing.publish import Contract, Staging, publish, stage
 from bigdata_ml.dataset.quarantine import QUARANTINE_SCHEMA, QuarantineWriter
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.dataset.validate import Finding, validate

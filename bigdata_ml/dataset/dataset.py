@@ -14,21 +14,21 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from bigdata_ml.dataset.columns import Columns, common_columns, without_unsupported
-from bigdata_ml.dataset.directory_files import parquet_files
-from bigdata_ml.dataset.footers import Footer, read_footers
-from bigdata_ml.dataset.group_bytes import GROUP_BYTES
-from bigdata_ml.dataset.hive_keys import key_type_of, keys_of
+from bigdata_ml.dataset.checks.row_group_table import contract_problems
 from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, split_of
 from bigdata_ml.dataset.manifest import Manifest, Vocabulary
-from bigdata_ml.dataset.pandas_index import is_pandas_index
-from bigdata_ml.dataset.petastorm_fields import fields_from_petastorm, key_type
-from bigdata_ml.dataset.petastorm_metadata import read_petastorm_schema
-from bigdata_ml.dataset.petastorm_schema import PetastormSchema
+from bigdata_ml.dataset.opening.columns import Columns, common_columns, without_unsupported
+from bigdata_ml.dataset.opening.directory_files import parquet_files
+from bigdata_ml.dataset.opening.hive_keys import key_type_of, keys_of
+from bigdata_ml.dataset.opening.pandas_index import is_pandas_index
+from bigdata_ml.dataset.opening.split_names import splits_in_paths
+from bigdata_ml.dataset.parquet.footers import Footer, read_footers
+from bigdata_ml.dataset.parquet.group_bytes import GROUP_BYTES
+from bigdata_ml.dataset.petastorm.fields import fields_from_petastorm, key_type
+from bigdata_ml.dataset.petastorm.metadata import read_petastorm_schema
+from bigdata_ml.dataset.petastorm.schema import PetastormSchema
 from bigdata_ml.dataset.quarantine import read_quarantine
 from bigdata_ml.dataset.row_groups import RowGroups, key_columns
-from bigdata_ml.dataset.split_names import splits_in_paths
-from bigdata_ml.dataset.table_check import contract_problems
 from bigdata_ml.errors import DatasetNotFound, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import Field, Schema
 from bigdata_ml.shown import shown

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 
 from bigdata_ml.dataset.dataset import Dataset
-from bigdata_ml.dataset.footers import read_metadata
 from bigdata_ml.dataset.group_rows import check_text, group_rows
-from bigdata_ml.dataset.parquet_file import parquet_file
+from bigdata_ml.dataset.parquet.file import parquet_file
+from bigdata_ml.dataset.parquet.footers import read_metadata
 from bigdata_ml.errors import DatasetInvalid
 
 __all__ = ["first_rows"]

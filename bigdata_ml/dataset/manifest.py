@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bigdata_ml.dataset.json_check import (
+from bigdata_ml.dataset.checks.json import (
     ANY,
     COUNT,
     FLAG,

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pyarrow as pa
 
-from bigdata_ml.dataset.arrow_file import arrow_batches
+from bigdata_ml.dataset.checks.arrow_file import arrow_batches
 from bigdata_ml.dataset.layout import QUARANTINE
 from bigdata_ml.dataset.manifest import SideFile
 from bigdata_ml.dataset.side_file import read_verified

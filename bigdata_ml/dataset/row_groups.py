@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from bigdata_ml.dataset.arrow_file import arrow_batches, arrow_schema
-from bigdata_ml.dataset.table_check import table_problems
+from bigdata_ml.dataset.checks.arrow_file import arrow_batches, arrow_schema
+from bigdata_ml.dataset.checks.row_group_table import table_problems
 from bigdata_ml.errors import MetadataUnreadable
 from bigdata_ml.schema import Schema
 

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from bigdata_ml.dataset.footers import FileEnd, read_end
-from bigdata_ml.dataset.group_bytes import GROUP_BYTES, read_rows
+from bigdata_ml.dataset.parquet.footers import FileEnd, read_end
+from bigdata_ml.dataset.parquet.group_bytes import GROUP_BYTES, read_rows
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid
 from bigdata_ml.storage import FilePart, Location
 

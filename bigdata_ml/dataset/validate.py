@@ -12,20 +12,20 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import xxhash
 
+from bigdata_ml.dataset.checks.row_group_table import contract_problems
 from bigdata_ml.dataset.dataset import Dataset, open_published
-from bigdata_ml.dataset.directory_files import is_named_parquet
-from bigdata_ml.dataset.footers import byte_range, read_metadata
-from bigdata_ml.dataset.generations import left_behind
-from bigdata_ml.dataset.group_bytes import GROUP_BYTES, read_rows, threads_within
 from bigdata_ml.dataset.group_rows import check_text, holds_text
 from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
-from bigdata_ml.dataset.pandas_index import is_pandas_index
-from bigdata_ml.dataset.parquet_file import parquet_file
-from bigdata_ml.dataset.petastorm_metadata import read_petastorm_row_groups, read_petastorm_schema
-from bigdata_ml.dataset.petastorm_writing import row_groups_by_file
+from bigdata_ml.dataset.opening.directory_files import is_named_parquet
+from bigdata_ml.dataset.opening.pandas_index import is_pandas_index
+from bigdata_ml.dataset.parquet.file import parquet_file
+from bigdata_ml.dataset.parquet.footers import byte_range, read_metadata
+from bigdata_ml.dataset.parquet.group_bytes import GROUP_BYTES, read_rows, threads_within
+from bigdata_ml.dataset.petastorm.metadata import read_petastorm_row_groups, read_petastorm_schema
+from bigdata_ml.dataset.petastorm.writing import row_groups_by_file
+from bigdata_ml.dataset.publishing.generations import left_behind
 from bigdata_ml.dataset.quarantine import count_quarantine
-from bigdata_ml.dataset.table_check import contract_problems
 from bigdata_ml.errors import DatasetInvalid, DecodeFailed, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import Schema, from_stored, stored_schema
 from bigdata_ml.schema.converting import is_held_as

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import xxhash
 
 from bigdata_ml.dataset.fingerprint import combine, hash_rows, sum_of_rows
-from bigdata_ml.dataset.footers import byte_range
 from bigdata_ml.dataset.layout import part_path
+from bigdata_ml.dataset.parquet.footers import byte_range
 from bigdata_ml.errors import DatasetInvalid, StorageUnavailable
 from bigdata_ml.schema import Codec, Field, Schema, stored_schema, stored_table, type_to_text
 from bigdata_ml.schema.arrow import fixed_width

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from bigdata_ml.loader.transforms import Sample
-from bigdata_ml.reader.decode import Columns
+from bigdata_ml.reader.decode.columns import Columns
 
 __all__ = ["Batch", "blanked", "from_samples", "to_samples", "to_tensors"]
 

@@ -17,16 +17,16 @@ from bigdata_ml.loader.sequences import flattened, in_sequences
 from bigdata_ml.loader.transforms import Transform, row_generator
 from bigdata_ml.loader.worker_batch import WorkerBatch, WorkerStamp
 from bigdata_ml.reader import Cursor, Mixture, Rank, ReadOptions, decode_batch
-from bigdata_ml.reader.arrow import Gathering, check_columns
+from bigdata_ml.reader.assemble.gather import Gathered
 from bigdata_ml.reader.cursor import MEMORY_BUDGET
-from bigdata_ml.reader.decode import Columns
-from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.decode.columns import Columns
 from bigdata_ml.reader.iteration import Iteration, Ready
-from bigdata_ml.reader.petastorm_cursor import PetastormCursor
+from bigdata_ml.reader.order.plan import Plan
+from bigdata_ml.reader.order.stream_reader import Share
+from bigdata_ml.reader.petastorm.cursor import PetastormCursor
 from bigdata_ml.reader.pipeline import Finished
-from bigdata_ml.reader.plan import Plan
 from bigdata_ml.reader.positioned import Positioned
-from bigdata_ml.reader.stream_reader import Share
+from bigdata_ml.reader.reader import Gathering, check_columns
 from bigdata_ml.schema import Codec
 from bigdata_ml.shown import shown
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bigdata_ml.reader.decode import Columns
+from bigdata_ml.reader.decode.columns import Columns
 from bigdata_ml.schema import Schema
 
 __all__ = ["flattened", "in_sequences"]

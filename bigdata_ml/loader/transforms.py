@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bigdata_ml.reader.order import key_of
+from bigdata_ml.reader.order.hashing import key_of
 
 __all__ = ["Sample", "Transform", "compose", "random_crop", "random_flip", "row_generator"]
 

@@ -4,31 +4,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bigdata_ml.prepare.image_job import prepare_images
-    from bigdata_ml.prepare.image_options import ImageJob
-    from bigdata_ml.prepare.profile import TableProfile, profile_table
-    from bigdata_ml.prepare.rules import TableRules
-    from bigdata_ml.prepare.rules_file import parse_rules, read_rules
-    from bigdata_ml.prepare.session import spark_session
-    from bigdata_ml.prepare.sources.text_format import TextFormat
-    from bigdata_ml.prepare.split import SplitRule, assign_split
-    from bigdata_ml.prepare.table_job import TableJob, prepare_table
+    from bigdata_ml.prepare.images.job import prepare_images
+    from bigdata_ml.prepare.images.options import ImageJob
+    from bigdata_ml.prepare.session.spark import spark_session
+    from bigdata_ml.prepare.sources.text_files.format import TextFormat
+    from bigdata_ml.prepare.split.by_hash import SplitRule, assign_split
+    from bigdata_ml.prepare.tables.job import TableJob, prepare_table
+    from bigdata_ml.prepare.tables.profile.profile import TableProfile, profile_table
+    from bigdata_ml.prepare.tables.rules.model import TableRules
+    from bigdata_ml.prepare.tables.rules.yaml_file import parse_rules, read_rules
 
 # Imported when they are asked for: each of Spark's Python workers imports this module, and none of the jobs, pages and charts.
 _MODULES = {
-    "ImageJob": "image_options",
-    "SplitRule": "split",
-    "TableJob": "table_job",
-    "TableProfile": "profile",
-    "TableRules": "rules",
-    "TextFormat": "sources.text_format",
-    "assign_split": "split",
-    "parse_rules": "rules_file",
-    "prepare_images": "image_job",
-    "prepare_table": "table_job",
-    "profile_table": "profile",
-    "read_rules": "rules_file",
-    "spark_session": "session",
+    "ImageJob": "images.options",
+    "SplitRule": "split.by_hash",
+    "TableJob": "tables.job",
+    "TableProfile": "tables.profile.profile",
+    "TableRules": "tables.rules.model",
+    "TextFormat": "sources.text_files.format",
+    "assign_split": "split.by_hash",
+    "parse_rules": "tables.rules.yaml_file",
+    "prepare_images": "images.job",
+    "prepare_table": "tables.job",
+    "profile_table": "tables.profile.profile",
+    "read_rules": "tables.rules.yaml_file",
+    "spark_session": "session.spark",
 }
 
 __all__ = [

@@ -7,34 +7,29 @@ from typing import Any, Protocol
 import numpy as np
 
 from bigdata_ml.dataset import Dataset, Vocabulary
-from bigdata_ml.reader.fetch import GroupSource
-from bigdata_ml.reader.gather import Source
+from bigdata_ml.reader.fetch.read_ahead import Stop
+from bigdata_ml.reader.fetch.row_groups import GroupSource
+from bigdata_ml.reader.fetch.source import LocatedSource
+from bigdata_ml.reader.fetch.spans import SpannedSelection, SpanSource, make_spans
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.plan import EpochPlan, Plan
+from bigdata_ml.reader.order.plan import EpochPlan, Plan
+from bigdata_ml.reader.order.selected_rows import Selected
+from bigdata_ml.reader.order.settings import (
+    MARKS,
+    OrderSettings,
+    check_budget,
+    held_bound,
+    order_settings,
+    refuse_beyond,
+    row_bytes,
+)
 from bigdata_ml.reader.rank import Rank
-from bigdata_ml.reader.read_ahead import Stop
-from bigdata_ml.reader.selection import Selected, select
-from bigdata_ml.reader.sequences import select_starts
-from bigdata_ml.reader.settings import MARKS, OrderSettings, check_budget, held_bound, order_settings, refuse_beyond, row_bytes
-from bigdata_ml.reader.spans import SpannedSelection, SpanSource, make_spans
-from bigdata_ml.reader.weights import weigh
+from bigdata_ml.reader.select.selection import select
+from bigdata_ml.reader.select.sequences import select_starts
+from bigdata_ml.reader.select.weights import weigh
 from bigdata_ml.schema import Schema
 
-__all__ = ["Contents", "DatasetContents", "DatasetPart", "LocatedSource"]
-
-
-class LocatedSource(Source, Protocol):
-    """A source that can say where a row lies, and which rows hold values that do not fit their fields' types."""
-
-    def place(self, group: int, row: int) -> str:
-        """Return where a row lies, for messages: file, row group, row."""
-
-    @property
-    def has_bad_values(self) -> bool:
-        """Whether any row that was read does."""
-
-    def bad_value(self, group: int, row: int) -> str | None:
-        """Return why a row that was read does, naming it, or None."""
+__all__ = ["Contents", "DatasetContents", "DatasetPart"]
 
 
 class Contents(Protocol):

@@ -13,10 +13,10 @@ from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.mixed_contents import MixtureContents
 from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.plan import ORDER, Plan
+from bigdata_ml.reader.order.plan import ORDER, Plan
+from bigdata_ml.reader.order.stream_reader import Share
 from bigdata_ml.reader.rank import Rank
 from bigdata_ml.reader.skips import SkipCount
-from bigdata_ml.reader.stream_reader import Share
 
 __all__ = ["MEMORY_BUDGET", "STATE_VERSION", "Cursor"]
 

@@ -5,20 +5,20 @@ from dataclasses import replace
 import pyarrow as pa
 
 from bigdata_ml.dataset import Dataset, PetastormField
-from bigdata_ml.dataset.petastorm_fields import fields_to_petastorm
+from bigdata_ml.dataset.petastorm.fields import fields_to_petastorm
 from bigdata_ml.errors import EngineUnavailable
-from bigdata_ml.reader.contents import LocatedSource
+from bigdata_ml.reader.assemble.gather import Gatherer, Unreadable
+from bigdata_ml.reader.assemble.straight import StraightGatherer, is_straight
 from bigdata_ml.reader.cursor import Cursor
-from bigdata_ml.reader.fetch import GroupSource
-from bigdata_ml.reader.gather import Gatherer, Unreadable
+from bigdata_ml.reader.fetch.row_groups import GroupSource
+from bigdata_ml.reader.fetch.source import LocatedSource
 from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.petastorm_cursor import ShardContents
-from bigdata_ml.reader.plan import EpochPlan, Plan
-from bigdata_ml.reader.shard_gather import Groups, ShardGatherer
-from bigdata_ml.reader.shards import ShardPlan
-from bigdata_ml.reader.straight import StraightGatherer, is_straight
-from bigdata_ml.reader.stream_reader import Share
+from bigdata_ml.reader.order.plan import EpochPlan, Plan
+from bigdata_ml.reader.order.stream_reader import Share
+from bigdata_ml.reader.petastorm.cursor import ShardContents
+from bigdata_ml.reader.petastorm.gather import Groups, ShardGatherer
+from bigdata_ml.reader.petastorm.shards import ShardPlan
 from bigdata_ml.schema import Codec, Field, Schema
 
 __all__ = ["check_engine", "gatherer_of"]
@@ -41,7 +41,7 @@ def check_engine(dataset: Dataset | Mixture, read: ReadOptions) -> None:
         raise ValueError(f"engine='petastorm' reads rows of one dataset, not {what}; take engine='arrow'")
     _petastorm_fields(dataset, read)
     try:
-        import bigdata_ml.reader.petastorm  # noqa: F401
+        import bigdata_ml.reader.petastorm.engine  # noqa: F401
     except ImportError as error:
         raise EngineUnavailable(
             f"engine='petastorm' cannot be loaded: {error}; install the extra 'petastorm' of bigdata_ml "
@@ -82,7 +82,7 @@ def _by_petastorm(
     fields = _petastorm_fields(dataset, read)
 
     def open_groups() -> Groups:
-        from bigdata_ml.reader.petastorm import PetastormGroups
+        from bigdata_ml.reader.petastorm.engine import PetastormGroups
 
         return PetastormGroups(dataset, plan, rank, fields, source=source, threads=contents.threads)
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from bigdata_ml.reader.plan import Plan
+from bigdata_ml.reader.order.plan import Plan
+from bigdata_ml.reader.order.stream_reader import Share
 from bigdata_ml.reader.skips import SkipCount
-from bigdata_ml.reader.stream_reader import Share
 
 __all__ = ["Iteration", "Ready"]
 

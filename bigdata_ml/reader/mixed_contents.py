@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.dataset import Vocabulary
-from bigdata_ml.reader.contents import DatasetPart, LocatedSource
-from bigdata_ml.reader.mixed_plan import MixedPart, MixedPlan
+from bigdata_ml.reader.contents import DatasetPart
+from bigdata_ml.reader.fetch.read_ahead import Stop
+from bigdata_ml.reader.fetch.source import LocatedSource
 from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
+from bigdata_ml.reader.order.mixed_plan import MixedPart, MixedPlan
+from bigdata_ml.reader.order.settings import OrderSettings, order_settings, refuse_beyond
 from bigdata_ml.reader.rank import Rank
-from bigdata_ml.reader.read_ahead import Stop
-from bigdata_ml.reader.settings import OrderSettings, order_settings, refuse_beyond
 from bigdata_ml.schema import Schema
 
 __all__ = ["MemberRows", "MixtureContents"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Literal, get_args
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,13 +11,11 @@ import pyarrow.compute as pc
 from bigdata_ml.dataset import Dataset, Vocabulary
 from bigdata_ml.errors import SchemaMismatch
 from bigdata_ml.reader.options import ReadOptions
-from bigdata_ml.reader.pattern import Pattern, make_pattern, whole_weights
+from bigdata_ml.reader.order.pattern import Pattern, Stop, make_pattern, whole_weights
 from bigdata_ml.reader.row_filter import RowFilter
 from bigdata_ml.schema import Field, NullPolicy, Schema
 
-__all__ = ["Member", "Mixture", "Stop"]
-
-Stop = Literal["first", "all"]
+__all__ = ["Member", "Mixture"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from bigdata_ml.reader.row_filter import RowFilter
-from bigdata_ml.reader.sequences import Sequence
-from bigdata_ml.reader.weights import RowWeights
+from bigdata_ml.reader.row_weights import RowWeights
+from bigdata_ml.reader.sequence import Sequence
 from bigdata_ml.schema.picture_file import MOST_PIXELS, check_most_pixels
 
 __all__ = ["Engine", "OnError", "ReadOptions", "Remainder", "Shuffle"]

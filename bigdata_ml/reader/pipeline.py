@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from bigdata_ml.reader.arrow import Gathering
-from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.assemble.gather import Gathered
+from bigdata_ml.reader.fetch.read_ahead import Stop
 from bigdata_ml.reader.iteration import Ready
-from bigdata_ml.reader.read_ahead import Stop
+from bigdata_ml.reader.reader import Gathering
 
 __all__ = ["Finished"]
 

@@ -7,9 +7,9 @@ import numpy as np
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader.contents import DatasetContents
 from bigdata_ml.reader.options import ReadOptions, Shuffle
-from bigdata_ml.reader.plan import ORDER, EpochPlan
+from bigdata_ml.reader.order.plan import ORDER, EpochPlan
+from bigdata_ml.reader.order.streams import Layout
 from bigdata_ml.reader.rank import Rank, divisors
-from bigdata_ml.reader.streams import Layout
 
 __all__ = ["Mixing", "PlanSummary", "Reads", "measure_mixing", "measure_reads", "summarise_plan"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bigdata_ml.dataset.json_check import parse_json
+from bigdata_ml.dataset.checks.json import parse_json
 from bigdata_ml.errors import MetadataUnreadable
 from bigdata_ml.storage.durable import replace_file
 from bigdata_ml.storage.local import read_regular

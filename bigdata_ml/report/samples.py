@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.dataset.footers import read_metadata
-from bigdata_ml.dataset.group_bytes import read_rows
+from bigdata_ml.dataset.parquet.footers import read_metadata
+from bigdata_ml.dataset.parquet.group_bytes import read_rows
 from bigdata_ml.errors import DatasetInvalid, DecodeFailed
 from bigdata_ml.pages import Picture, picture_of
 from bigdata_ml.schema import Codec, Field, from_stored

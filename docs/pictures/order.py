@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bigdata_ml.reader.plan import EpochPlan
-from bigdata_ml.reader.selection import Selection
-from bigdata_ml.reader.settings import OrderSettings
+from bigdata_ml.reader.order.plan import EpochPlan
+from bigdata_ml.reader.order.settings import OrderSettings
+from bigdata_ml.reader.select.selection import Selection
 
 GROUPS, ROWS, STREAMS, BATCH, WINDOW = 9, 16, 4, 16, 80
 CELL, LEFT, WIDTH = 25, 150, 1070

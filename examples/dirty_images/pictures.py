@@ -9,7 +9,7 @@ import skimage
 import sklearn.datasets
 from PIL import Image
 
-from bigdata_ml.prepare.image_checks import ImageChecks, looks_of
+from bigdata_ml.prepare.images.checks import ImageChecks, looks_of
 
 __all__ = ["cifar10", "tiles"]
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.prepare import ImageJob, prepare_images, spark_session
-from bigdata_ml.prepare.image_checks import CHECKS, ImageChecks
+from bigdata_ml.prepare.images.checks import CHECKS, ImageChecks
 
 __all__ = ["Dirt", "Found", "copied_job", "copies_found", "faults_found", "faulty_job", "lay_out", "table_of"]
 

@@ -16,7 +16,7 @@ from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec, NdarrayCode
 from bigdata_ml.compat.petastorm.etl.dataset_metadata import materialize_dataset, write_metadata
 from bigdata_ml.compat.petastorm.tools.copy_dataset import copy_dataset
 from bigdata_ml.dataset import Dataset, adopt, validate
-from bigdata_ml.prepare.session import spark_path
+from bigdata_ml.prepare.session.spark import spark_path
 from bigdata_ml.storage import locate
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]

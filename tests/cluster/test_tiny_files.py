@@ -9,7 +9,7 @@ from native import Cluster
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from bigdata_ml.prepare.sources import images
+from bigdata_ml.prepare.sources.image_files.folders import folders as images
 from bigdata_ml.storage import locate
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
@@ -53,7 +53,7 @@ def test_a_file_costs_the_namenode_two_calls_and_a_folder_one_listing_or_two(
 ) -> None:
     if reader == "ours":
         # The package's name for the module is the function's.
-        monkeypatch.setattr(importlib.import_module("bigdata_ml.prepare.sources.images"), "_MOST_FILES_OF_SPARK", 0)
+        monkeypatch.setattr(importlib.import_module("bigdata_ml.prepare.sources.image_files.folders"), "_MOST_FILES_OF_SPARK", 0)
     few, read_few = asked(hadoop, session, tiny[300])
     many, read_many = asked(hadoop, session, tiny[1200])
     assert (read_few, read_many) == ((300, 300 * 301 // 2), (1200, 1200 * 1201 // 2))

@@ -10,7 +10,7 @@ import pytest
 from tiny import write_plain
 
 from bigdata_ml.dataset import Dataset, first_rows, validate
-from bigdata_ml.dataset.footer_check import check_footer
+from bigdata_ml.dataset.parquet.footer_check import check_footer
 from bigdata_ml.errors import BigDataMLError, ChecksumMismatch, DatasetInvalid
 from bigdata_ml.reader import ReadOptions, open_reader
 

@@ -11,7 +11,7 @@ import pytest
 
 from bigdata_ml.compat.petastorm import make_batch_reader
 from bigdata_ml.dataset import Dataset, adopt, validate
-from bigdata_ml.dataset.split_names import split_in_path
+from bigdata_ml.dataset.opening.split_names import split_in_path
 from bigdata_ml.reader import ReadOptions, open_reader
 
 

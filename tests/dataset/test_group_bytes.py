@@ -8,10 +8,10 @@ import pytest
 from tiny import write_plain
 
 from bigdata_ml.dataset import Dataset, adopt, first_rows, validate
-from bigdata_ml.dataset.group_bytes import threads_within
+from bigdata_ml.dataset.parquet.group_bytes import threads_within
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.reader import ReadOptions, open_reader
-from bigdata_ml.reader.selection import select
+from bigdata_ml.reader.select.selection import select
 
 LIMIT = 1 << 20
 

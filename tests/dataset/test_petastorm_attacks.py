@@ -7,7 +7,7 @@ import pytest
 from petastorm_pickles import CALLED, DOTTED, INDEXES, Class, Object, dumps, field, scalar, unischema, write_metadata
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.dataset.petastorm_metadata import read_petastorm_indexes, read_petastorm_schema
+from bigdata_ml.dataset.petastorm.metadata import read_petastorm_indexes, read_petastorm_schema
 from bigdata_ml.errors import MetadataUnreadable
 from bigdata_ml.storage import locate
 

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import bigdata_ml.petastorm_bridge  # noqa: F401
-from bigdata_ml.dataset.petastorm_metadata import INDEXES_KEY, UNISCHEMA_KEY, read_petastorm_indexes, read_petastorm_schema
-from bigdata_ml.dataset.petastorm_pickle import pickle_petastorm_indexes, pickle_petastorm_schema
-from bigdata_ml.dataset.petastorm_schema import PetastormCodec, PetastormField, PetastormIndex, PetastormSchema
+from bigdata_ml.dataset.petastorm.metadata import INDEXES_KEY, UNISCHEMA_KEY, read_petastorm_indexes, read_petastorm_schema
+from bigdata_ml.dataset.petastorm.pickling import pickle_petastorm_indexes, pickle_petastorm_schema
+from bigdata_ml.dataset.petastorm.schema import PetastormCodec, PetastormField, PetastormIndex, PetastormSchema
 from bigdata_ml.storage import locate
 
 SCALARS = ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean", "string", "binary", "date", "timestamp")

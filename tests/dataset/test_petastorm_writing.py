@@ -23,8 +23,8 @@ from bigdata_ml.dataset import (
     stage,
     validate,
 )
-from bigdata_ml.dataset.petastorm_fields import fields_to_petastorm
-from bigdata_ml.dataset.petastorm_pickle import pickle_petastorm_schema
+from bigdata_ml.dataset.petastorm.fields import fields_to_petastorm
+from bigdata_ml.dataset.petastorm.pickling import pickle_petastorm_schema
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 
 # What unpickling gives by the classes' names alone: Petastorm's own are not there.

@@ -13,8 +13,8 @@ from tiny import CLASSES, make_rows, publish_columns, publish_dataset
 
 from bigdata_ml.dataset import Dataset, first_rows, validate
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.failures import refused_by_spark
-from bigdata_ml.prepare.stored_bytes import stored_bytes
+from bigdata_ml.prepare.images.incremental.stored_bytes import stored_bytes
+from bigdata_ml.prepare.session.failures import refused_by_spark
 from bigdata_ml.reader import ReadOptions, open_reader
 from bigdata_ml.schema import Codec, Field, Schema
 
@@ -22,7 +22,7 @@ from bigdata_ml.schema import Codec, Field, Schema
 @pytest.fixture
 def earlier(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Write as versions before did, until it is undone."""
-    writer, publish = (importlib.import_module(f"bigdata_ml.dataset.{name}") for name in ("writer", "publish"))
+    writer, publish = (importlib.import_module(f"bigdata_ml.dataset.{name}") for name in ("writer", "publishing.publish"))
     monkeypatch.setattr(writer, "stored_table", lambda table, _: table)
     monkeypatch.setattr(writer, "stored_type", lambda field: field.type)
     for module in (writer, publish):

@@ -8,12 +8,12 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from bigdata_ml.prepare.row_rules import check_patterns
-from bigdata_ml.prepare.rulebook import RuleTally, tally_rules, with_broken
-from bigdata_ml.prepare.rules_file import parse_rules
 from bigdata_ml.prepare.sources import table
-from bigdata_ml.prepare.table_cleaning import TableCleaner
-from bigdata_ml.prepare.tabular import with_source
+from bigdata_ml.prepare.tables.cleaning import TableCleaner
+from bigdata_ml.prepare.tables.rules.row_rules import check_patterns
+from bigdata_ml.prepare.tables.rules.rulebook import RuleTally, tally_rules, with_broken
+from bigdata_ml.prepare.tables.rules.yaml_file import parse_rules
+from bigdata_ml.prepare.tables.steps import with_source
 
 
 class Ruled:

@@ -16,8 +16,8 @@ from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from bigdata_ml.prepare import spark_session
-from bigdata_ml.prepare.image_steps import bring_together, judge_bytes, with_verdicts
-from bigdata_ml.prepare.images import INSPECTED
+from bigdata_ml.prepare.images.steps import bring_together, judge_bytes, with_verdicts
+from bigdata_ml.prepare.images.inspect import INSPECTED
 
 spark = spark_session("million")
 number = F.col("id")

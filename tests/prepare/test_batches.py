@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from bigdata_ml.prepare.batches import cut_by_bytes
+from bigdata_ml.prepare.session.batches import cut_by_bytes
 
 
 def batch_of(sizes: list[int]) -> pa.RecordBatch:

@@ -7,7 +7,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from bigdata_ml.pages import render_page
-from bigdata_ml.prepare.before_after import Change, change_numbers, change_section, compare_columns, image_changes, table_changes
+from bigdata_ml.prepare.publish.before_after import (
+    Change,
+    change_numbers,
+    change_section,
+    compare_columns,
+    image_changes,
+    table_changes,
+)
 
 
 def only(changes: list[Change]) -> Change:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from bigdata_ml.prepare.components import connected_components
+from bigdata_ml.prepare.split.components import connected_components
 
 pytestmark = pytest.mark.spark
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.sources.csv_rows import CsvReader
-from bigdata_ml.prepare.sources.text_format import TextFormat
+from bigdata_ml.prepare.sources.text_files.csv_rows import CsvReader
+from bigdata_ml.prepare.sources.text_files.format import TextFormat
 
 Rows = list[tuple[str | None, ...]]
 

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.prepare import prepare_images
-from bigdata_ml.prepare.picture import PictureRules, decode_picture
+from bigdata_ml.prepare.images.decode import PictureRules, decode_picture
 
 EXAMPLE = Path(__file__).parents[2] / "examples/dirty_images"
 sys.path.insert(0, str(EXAMPLE))

@@ -9,7 +9,7 @@ import pyarrow as pa
 from tiny import contract_of, publish_dataset, replace_dataset
 
 from bigdata_ml.dataset import Cleaning, Contract, Manifest, Statistics, Vocabulary
-from bigdata_ml.prepare.drift import drift_section, find_shifts, history_with, manifest_before
+from bigdata_ml.prepare.publish.drift import drift_section, find_shifts, history_with, manifest_before
 from bigdata_ml.schema import Field, Schema
 from bigdata_ml.storage import locate
 

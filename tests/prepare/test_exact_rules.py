@@ -12,12 +12,12 @@ from pyspark.sql.types import DataType, DecimalType, LongType
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.pages import render_page
-from bigdata_ml.prepare.before_after import change_section, compare_columns
-from bigdata_ml.prepare.row_rules import apply_row_rules
-from bigdata_ml.prepare.rulebook import rulebook, with_broken
-from bigdata_ml.prepare.rules import ColumnRules, RangeRule, SetRule, TableRules, TypeRule
-from bigdata_ml.prepare.statistics import Moments
-from bigdata_ml.prepare.value_types import typed
+from bigdata_ml.prepare.features.statistics import Moments
+from bigdata_ml.prepare.publish.before_after import change_section, compare_columns
+from bigdata_ml.prepare.tables.rules.model import ColumnRules, RangeRule, SetRule, TableRules, TypeRule
+from bigdata_ml.prepare.tables.rules.row_rules import apply_row_rules
+from bigdata_ml.prepare.tables.rules.rulebook import rulebook, with_broken
+from bigdata_ml.prepare.tables.rules.value_types import typed
 
 BIG = 2**53
 

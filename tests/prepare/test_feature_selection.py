@@ -15,8 +15,8 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import SplitRule, TableJob, assign_split, prepare_table
-from bigdata_ml.prepare.feature_selection import FeatureSelection, FeatureTable, select_features
-from bigdata_ml.prepare.leakage import label_leaks, told
+from bigdata_ml.prepare.features.leakage import label_leaks, told
+from bigdata_ml.prepare.features.selection.select import FeatureSelection, FeatureTable, select_features
 from prepare.wide_table import grants
 
 pytestmark = pytest.mark.spark

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.flatten import flatten, parse_map_keys
+from bigdata_ml.prepare.sources.tables.flatten import flatten, parse_map_keys
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

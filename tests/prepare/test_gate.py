@@ -3,7 +3,7 @@
 import pytest
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.gate import Limit, check_limits, check_reasons
+from bigdata_ml.prepare.publish.gate import Limit, check_limits, check_reasons
 
 REASONS = ("duplicate", "undecodable", "blurry")
 

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import SplitRule
-from bigdata_ml.prepare.grouped_split import Bounds, assign_grouped_split, bounds_from_json, class_bounds
+from bigdata_ml.prepare.split.by_group import Bounds, assign_grouped_split, bounds_from_json, class_bounds
 
 pytestmark = pytest.mark.spark
 

@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("pyspark")
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.hadoop_clients import s3a_settings, set_s3a
-from bigdata_ml.prepare.session import spark_path
+from bigdata_ml.prepare.session.hadoop_clients import s3a_settings, set_s3a
+from bigdata_ml.prepare.session.spark import spark_path
 from bigdata_ml.storage import locate
 
 if TYPE_CHECKING:

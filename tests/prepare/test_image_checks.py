@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from bigdata_ml.prepare.image_checks import CHECKS, ImageChecks, Looks, looks_of
-from bigdata_ml.prepare.perceptual_hash import perceptual_hash
+from bigdata_ml.prepare.images.checks import CHECKS, ImageChecks, Looks, looks_of
+from bigdata_ml.prepare.images.duplicates.perceptual_hash import perceptual_hash
 
 RNG = np.random.default_rng(11)
 NOISE = RNG.integers(0, 256, (48, 64, 3), np.uint8)

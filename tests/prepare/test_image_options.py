@@ -15,10 +15,10 @@ from pyspark.sql import SparkSession
 from bigdata_ml.dataset import Dataset, Manifest, validate
 from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.prepare import ImageJob, prepare_images
-from bigdata_ml.prepare.image_checks import ImageChecks
-from bigdata_ml.prepare.image_steps import bring_together, with_verdicts
-from bigdata_ml.prepare.images import inspect_images
-from bigdata_ml.prepare.sources import images
+from bigdata_ml.prepare.images.checks import ImageChecks
+from bigdata_ml.prepare.images.inspect import inspect_images
+from bigdata_ml.prepare.images.steps import bring_together, with_verdicts
+from bigdata_ml.prepare.sources.image_files.folders import folders as images
 from bigdata_ml.schema import Codec
 from prepare.pictures import picture
 

@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.failures import refused_by_spark
-from bigdata_ml.prepare.sources import archives, cifar, idx, images, packed, sequence_files
+from bigdata_ml.prepare.session.failures import refused_by_spark
+from bigdata_ml.prepare.sources import cifar, idx, packed
+from bigdata_ml.prepare.sources.image_files.folders import archives, sequence_files
+from bigdata_ml.prepare.sources.image_files.folders import folders as images
 from bigdata_ml.prepare.sources.packed import Stretch, packs
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def test_sparks_own_reader_finds_the_same_files_and_reads_them_itself(
     write_folder(tmp_path / "raw", without)
     by_us = images(spark, str(tmp_path / "raw"))
     # The package's name for the module is the function's. On HDFS this is how few files are read.
-    module = importlib.import_module("bigdata_ml.prepare.sources.images")
+    module = importlib.import_module("bigdata_ml.prepare.sources.image_files.folders")
     monkeypatch.setattr(module, "_is_for_spark", lambda *_: True)
     by_spark = images(spark, str(tmp_path / "raw"))
     assert found(by_us) == found(by_spark) == wanted(files=without)
@@ -323,7 +325,7 @@ def decoded(source: "ImageFiles") -> dict[str, tuple[str | None, Any]]:
 def test_idx_files_give_their_pictures_and_labels(
     spark: "SparkSession", tmp_path: Path, packed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bigdata_ml.prepare.sources.raw_pixels._PICTURES", 7)
+    monkeypatch.setattr("bigdata_ml.prepare.sources.image_files.raw_pixels._PICTURES", 7)
     numbers = np.random.default_rng(0)
     pixels, labels = numbers.integers(0, 256, (20, 5, 4), np.uint8), numbers.integers(0, 10, 20).astype(np.uint8)
     ending = ".gz" if packed else ""

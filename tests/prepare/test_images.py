@@ -19,8 +19,9 @@ from bigdata_ml.dataset import Dataset, Manifest, validate
 from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import ImageJob, prepare_images
-from bigdata_ml.prepare.image_checks import ImageChecks
-from bigdata_ml.prepare.sources import images, packed
+from bigdata_ml.prepare.images.checks import ImageChecks
+from bigdata_ml.prepare.sources import packed
+from bigdata_ml.prepare.sources.image_files.folders import folders as images
 from bigdata_ml.schema import Codec
 from bigdata_ml.storage import list_tree
 from prepare.pictures import save
@@ -249,7 +250,7 @@ def test_the_content_is_the_same_however_the_work_is_cut_and_the_files_are_liste
     spark: SparkSession, published: Dataset, manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The package's function `images` hides its module.
-    lister = sys.modules["bigdata_ml.prepare.sources.images"]
+    lister = sys.modules["bigdata_ml.prepare.sources.image_files.folders"]
     monkeypatch.setattr(lister, "list_tree", lambda place: replace(tree := list_tree(place), files=tree.files[::-1]))
     packs_before = packs_of(spark, folder)
     monkeypatch.setattr(packed, "_PACK_FILES", 2)

@@ -14,14 +14,14 @@ from pyspark.sql import functions as F
 
 from bigdata_ml.dataset import Dataset, Manifest, collect_garbage, validate
 from bigdata_ml.dataset.layout import LEDGER, MANIFEST, QUALITY, QUALITY_NUMBERS
-from bigdata_ml.dataset.ledger import ledger_batches
+from bigdata_ml.dataset.publishing.ledger import ledger_batches
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import ImageJob, prepare_images
-from bigdata_ml.prepare.image_checks import ImageChecks
-from bigdata_ml.prepare.image_steps import bring_together, with_stored
-from bigdata_ml.prepare.images import Inspection, inspect_images
-from bigdata_ml.prepare.sources import images
-from bigdata_ml.prepare.stored_bytes import stored_bytes
+from bigdata_ml.prepare.images.checks import ImageChecks
+from bigdata_ml.prepare.images.incremental.stored_bytes import stored_bytes
+from bigdata_ml.prepare.images.inspect import Inspection, inspect_images
+from bigdata_ml.prepare.images.steps import bring_together, with_stored
+from bigdata_ml.prepare.sources.image_files.folders import folders as images
 from prepare.histories import History
 from prepare.pictures import save
 

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bigdata_ml.prepare.declared_types import parse_types, with_types
-from bigdata_ml.prepare.rules import ColumnRules, TableRules, TypeRule
-from bigdata_ml.prepare.sources.inferred_types import Evidence, typed_column
-from bigdata_ml.prepare.sources.text_format import TextFormat
+from bigdata_ml.prepare.sources.text_files.format import TextFormat
+from bigdata_ml.prepare.sources.text_files.inferred_types import Evidence, typed_column
+from bigdata_ml.prepare.tables.declared_types import parse_types, with_types
+from bigdata_ml.prepare.tables.rules.model import ColumnRules, TableRules, TypeRule
 
 PLAIN = TextFormat()
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.sources.json_rows import JsonReader, Shape, converted
+from bigdata_ml.prepare.sources.text_files.json_rows import JsonReader, Shape, converted
 
 
 def read(text: str) -> tuple[list[dict[str, Any]], list[int], list[int]]:

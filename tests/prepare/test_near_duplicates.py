@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from bigdata_ml.prepare.near_duplicates import near_pairs
+from bigdata_ml.prepare.images.duplicates.near_pairs import near_pairs
 
 pytestmark = pytest.mark.spark
 

@@ -12,7 +12,7 @@ import pytest
 from forged_pictures import FORGED
 from PIL import Image, ImageCms
 
-from bigdata_ml.prepare.picture import Decoded, ImageRefused, PictureRules, decode_picture, partial_picture
+from bigdata_ml.prepare.images.decode import Decoded, ImageRefused, PictureRules, decode_picture, partial_picture
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples/dirty_images"))
 
@@ -96,7 +96,7 @@ sys.path.insert(0, sys.argv[1])
 import struct
 from PIL import Image
 from faults import deflate_bomb, encoded, png_chunk, with_chunk
-from bigdata_ml.prepare.picture import ImageRefused, PictureRules, decode_picture
+from bigdata_ml.prepare.images.decode import ImageRefused, PictureRules, decode_picture
 png = encoded(Image.new("RGB", (4, 4)))
 bomb = deflate_bomb(4096)
 header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)

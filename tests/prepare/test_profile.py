@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 
 from bigdata_ml.cli import main
 from bigdata_ml.prepare import TableProfile, profile_table
-from bigdata_ml.prepare.suggestions import ColumnProfile
-from bigdata_ml.prepare.value_forms import MOST_VALUES, forms_of
+from bigdata_ml.prepare.tables.profile.suggestions import ColumnProfile
+from bigdata_ml.prepare.tables.profile.value_forms import MOST_VALUES, forms_of
 from prepare.ruled import Ruled
 
 pytestmark = pytest.mark.spark

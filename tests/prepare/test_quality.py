@@ -6,7 +6,7 @@ import pytest
 
 from bigdata_ml.dataset import QUARANTINE_SCHEMA, Cleaning, Statistics, Vocabulary
 from bigdata_ml.pages import Picture
-from bigdata_ml.prepare.quality import quality_page
+from bigdata_ml.prepare.publish.quality import quality_page
 
 
 def made(**changes: Any) -> tuple[str, dict[str, Any]]:

@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.rules import TypeRule
-from bigdata_ml.prepare.value_types import typed
+from bigdata_ml.prepare.tables.rules.model import TypeRule
+from bigdata_ml.prepare.tables.rules.value_types import typed
 from prepare.ruled import Ruled
 
 pytestmark = pytest.mark.spark

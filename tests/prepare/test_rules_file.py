@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.rules import ColumnRules, DuplicateRule, Otherwise, OutlierRule, RangeRule, Severity, TypeRule
-from bigdata_ml.prepare.rules_file import parse_rules, read_rules
+from bigdata_ml.prepare.tables.rules.model import (
+    ColumnRules,
+    DuplicateRule,
+    Otherwise,
+    OutlierRule,
+    RangeRule,
+    Severity,
+    TypeRule,
+)
+from bigdata_ml.prepare.tables.rules.yaml_file import parse_rules, read_rules
 
 
 def column(text: str) -> ColumnRules:

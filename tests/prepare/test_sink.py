@@ -9,8 +9,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from bigdata_ml.dataset import Cleaning, Contract, Dataset, Staging, WriteOptions, publish, stage, validate
-from bigdata_ml.prepare.sink import Sink, Written, quarantine_batch
-from bigdata_ml.prepare.statistics import Moments
+from bigdata_ml.prepare.features.statistics import Moments
+from bigdata_ml.prepare.publish.sink import Sink, Written, quarantine_batch
 from bigdata_ml.schema import Field, Schema
 
 pytestmark = pytest.mark.spark

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bigdata_ml.prepare.picture import Decoded
-from bigdata_ml.prepare.stored_picture import PictureStorage, in_channels, pixels_of_file, thumbnail, thumbnail_of_file
+from bigdata_ml.prepare.images.decode import Decoded
+from bigdata_ml.prepare.images.encode import PictureStorage, in_channels, pixels_of_file, thumbnail, thumbnail_of_file
 
 WIDE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (60, 120, 3), np.uint8))
 OWN = b"the file's own bytes"

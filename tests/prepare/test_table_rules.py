@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.quantiles import quantiles
+from bigdata_ml.prepare.features.quantiles import quantiles
 from prepare.ruled import Ruled
 
 pytestmark = pytest.mark.spark

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.sources.text_format import TextFormat
-from bigdata_ml.prepare.sources.text_stream import TextPart, texts_of
+from bigdata_ml.prepare.sources.text_files.format import TextFormat
+from bigdata_ml.prepare.sources.text_files.stream import TextPart, texts_of
 
 
 def read(path: Path, data: bytes, encoding: str = "") -> str:

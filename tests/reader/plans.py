@@ -9,13 +9,13 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.reader.gather import Gatherer
-from bigdata_ml.reader.mixed_plan import MixedPlan
-from bigdata_ml.reader.plan import EpochPlan, StepRows
-from bigdata_ml.reader.selection import Selection
-from bigdata_ml.reader.settings import OrderSettings
-from bigdata_ml.reader.stream_reader import Share
-from bigdata_ml.reader.weights import GroupWeights, WeightedSelection
+from bigdata_ml.reader.assemble.gather import Gatherer
+from bigdata_ml.reader.order.mixed_plan import MixedPlan
+from bigdata_ml.reader.order.plan import EpochPlan, StepRows
+from bigdata_ml.reader.order.settings import OrderSettings
+from bigdata_ml.reader.order.stream_reader import Share
+from bigdata_ml.reader.select.selection import Selection
+from bigdata_ml.reader.select.weights import GroupWeights, WeightedSelection
 
 REMAINDERS = ("drop", "pad", "exact")
 

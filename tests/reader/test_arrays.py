@@ -8,7 +8,7 @@ import pytest
 
 from bigdata_ml.errors import DecodeFailed
 from bigdata_ml.reader import decode_batch
-from bigdata_ml.reader.arrays import read_npy, read_npz
+from bigdata_ml.reader.decode.arrays import read_npy, read_npz
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 
 

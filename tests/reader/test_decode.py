@@ -15,7 +15,7 @@ from PIL import Image
 from bigdata_ml.dataset import Dataset, Vocabulary
 from bigdata_ml.errors import DecodeFailed, SchemaMismatch
 from bigdata_ml.reader import ReadOptions, decode_batch, open_reader
-from bigdata_ml.reader.value_places import ValuePlaces
+from bigdata_ml.reader.decode.value_places import ValuePlaces
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 from bigdata_ml.schema.codec import tensor_column
 
@@ -153,7 +153,7 @@ def test_a_vocabulary_is_made_ready_once_for_all_batches_of_a_dataset(tiny: Data
             made.append(values)
             super().__init__(values, kind)
 
-    monkeypatch.setattr("bigdata_ml.reader.decode.ValuePlaces", Counted)
+    monkeypatch.setattr("bigdata_ml.reader.decode.columns.ValuePlaces", Counted)
     for split in ("train", "test", "train"):
         for batch in open_reader(tiny.split(split), ReadOptions(), global_batch_size=4):
             decode_batch(batch, tiny.schema, tiny.vocabularies)

@@ -13,9 +13,9 @@ from counting import counted
 from tiny import make_rows, publish_columns, publish_dataset
 
 from bigdata_ml.dataset import Dataset, RowGroups
-from bigdata_ml.dataset.footers import read_footers, read_metadata
+from bigdata_ml.dataset.parquet.footers import read_footers, read_metadata
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, SchemaMismatch
-from bigdata_ml.reader.fetch import GroupSource
+from bigdata_ml.reader.fetch.row_groups import GroupSource
 from bigdata_ml.schema import Field, NullPolicy, Schema
 from bigdata_ml.storage import locate
 

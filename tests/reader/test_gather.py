@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from plans import gatherer, listed, make_plan, plans, shares, worlds
 
 from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.reader.plan import EpochPlan
+from bigdata_ml.reader.order.plan import EpochPlan
 
 
 @settings(deadline=None, max_examples=250)

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from tiny import write_plain
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.reader.group_values import read_values
+from bigdata_ml.reader.select.group_values import read_values
 
 
 def test_one_that_is_let_go_of_half_read_waits_for_no_thread(tmp_path: Path) -> None:

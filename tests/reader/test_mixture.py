@@ -19,10 +19,10 @@ from tiny import publish_columns, write_plain
 from bigdata_ml.dataset import Dataset, Vocabulary
 from bigdata_ml.errors import DatasetInvalid, ResumeMismatch, SchemaMismatch
 from bigdata_ml.reader import Member, Mixture, Reader, ReadOptions, RowWeights, open_reader, summarise_mixture
-from bigdata_ml.reader.mixed_plan import MixedPart, MixedPlan
-from bigdata_ml.reader.pattern import make_pattern
-from bigdata_ml.reader.selection import Selection
-from bigdata_ml.reader.settings import OrderSettings
+from bigdata_ml.reader.order.mixed_plan import MixedPart, MixedPlan
+from bigdata_ml.reader.order.pattern import make_pattern
+from bigdata_ml.reader.order.settings import OrderSettings
+from bigdata_ml.reader.select.selection import Selection
 from bigdata_ml.schema import Field, Schema
 
 

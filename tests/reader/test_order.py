@@ -13,7 +13,7 @@ from tiny import write_plain
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import WorldSizeNotAllowed
 from bigdata_ml.reader import Rank, ReadOptions, open_reader
-from bigdata_ml.reader.order import key_of, permutation
+from bigdata_ml.reader.order.hashing import key_of, permutation
 
 
 def ids(dataset: Dataset, *, epoch: int = 0, size: int = 1, **read: object) -> list[int]:

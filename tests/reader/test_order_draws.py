@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bigdata_ml.reader.order import block_of, delayed, hash_word, hash_words, key_of, permutation, row_permutation
+from bigdata_ml.reader.order.hashing import block_of, delayed, hash_word, hash_words, key_of, permutation, row_permutation
 
 DELAYS = (0, 1, 2, 7, 8, 40, 3000)
 

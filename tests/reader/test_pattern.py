@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bigdata_ml.reader.pattern import make_pattern, whole_weights
+from bigdata_ml.reader.order.pattern import make_pattern, whole_weights
 
 WEIGHTS = st.lists(st.sampled_from([1, 1, 2, 3, 5, 8, 20, 50]), min_size=1, max_size=9)
 

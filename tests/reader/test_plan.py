@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from plans import every_step, is_repeated, listed, make_plan, plans, shares, sizes_of, worlds
 
-from bigdata_ml.reader.plan import EpochPlan
-from bigdata_ml.reader.settings import OrderSettings
+from bigdata_ml.reader.order.plan import EpochPlan
+from bigdata_ml.reader.order.settings import OrderSettings
 
 
 @settings(deadline=None, max_examples=150)

@@ -13,7 +13,7 @@ from tiny import write_plain
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader import ReadOptions, open_reader, summarise_plan
-from bigdata_ml.reader.plan import EpochPlan
+from bigdata_ml.reader.order.plan import EpochPlan
 from bigdata_ml.reader.plan_summary import Reads, measure_mixing, measure_reads
 
 

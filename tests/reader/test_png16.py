@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from bigdata_ml.reader.png16 import decode_png16
+from bigdata_ml.reader.decode.png16 import decode_png16
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:

@@ -13,8 +13,8 @@ from tiny import write_plain
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.row_groups import RowGroups
-from bigdata_ml.reader import pruning
-from bigdata_ml.reader.selection import select
+from bigdata_ml.reader.select import pruning
+from bigdata_ml.reader.select.selection import select
 
 ID, PRICE = pc.field("id"), pc.field("price")
 

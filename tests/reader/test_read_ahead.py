@@ -16,11 +16,11 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.loader import make_loader
 from bigdata_ml.reader import ReadOptions
+from bigdata_ml.reader.assemble.gather import Gatherer, Share
+from bigdata_ml.reader.assemble.straight import StraightGatherer
 from bigdata_ml.reader.contents import DatasetContents
-from bigdata_ml.reader.gather import Gatherer, Share
-from bigdata_ml.reader.plan import EpochPlan
-from bigdata_ml.reader.read_ahead import Need, ReadAhead
-from bigdata_ml.reader.straight import StraightGatherer
+from bigdata_ml.reader.fetch.read_ahead import Need, ReadAhead
+from bigdata_ml.reader.order.plan import EpochPlan
 
 
 def needs(count: int) -> list[Need[None]]:

@@ -15,8 +15,9 @@ from tiny import make_rows, publish_dataset, write_plain
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid
-from bigdata_ml.reader import ReadOptions, group_values, open_reader
-from bigdata_ml.reader.selection import select
+from bigdata_ml.reader import ReadOptions, open_reader
+from bigdata_ml.reader.select import group_values
+from bigdata_ml.reader.select.selection import select
 
 NAN = float("nan")
 
@@ -41,7 +42,7 @@ def rows_of(dataset: Dataset, predicate: pc.Expression) -> list[tuple[int, int]]
 
 def brute(dataset: Dataset, predicate: pc.Expression) -> list[tuple[int, int]]:
     """The same by reading everything."""
-    from bigdata_ml.reader.fetch import GroupSource
+    from bigdata_ml.reader.fetch.row_groups import GroupSource
 
     source, found = GroupSource(dataset, dataset.schema.names), []
     for group in range(len(dataset.row_groups)):

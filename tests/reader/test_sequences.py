@@ -28,7 +28,7 @@ from bigdata_ml.reader import (
     summarise_mixture,
     summarise_plan,
 )
-from bigdata_ml.reader.sequences import select_starts
+from bigdata_ml.reader.select.sequences import select_starts
 
 IDS = ("id",)
 

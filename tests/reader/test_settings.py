@@ -13,7 +13,7 @@ from tiny import write_plain
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import WorldSizeNotAllowed
 from bigdata_ml.reader import Rank, ReadOptions, open_reader
-from bigdata_ml.reader.settings import OrderSettings, order_settings, row_bytes
+from bigdata_ml.reader.order.settings import OrderSettings, order_settings, row_bytes
 
 
 def settings(dataset: Dataset, *, size: int = 48, world_size: int = 1, rows: int | None = None, **read: Any) -> OrderSettings:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bigdata_ml.reader.open_batches import OpenBatches
-from bigdata_ml.reader.slots import Slots
+from bigdata_ml.reader.assemble.open_batches import OpenBatches
+from bigdata_ml.reader.assemble.slots import Slots
 
 UTC = timezone.utc
 KINDS: dict[str, tuple[pa.DataType, list[Any]]] = {

@@ -24,8 +24,8 @@ from bigdata_ml.dataset.layout import MANIFEST
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, StorageUnavailable
 from bigdata_ml.loader import make_loader
 from bigdata_ml.reader import ReadOptions, open_reader
-from bigdata_ml.reader.fetch import GroupSource
-from bigdata_ml.reader.read_ahead import Stop
+from bigdata_ml.reader.fetch.read_ahead import Stop
+from bigdata_ml.reader.fetch.row_groups import GroupSource
 from bigdata_ml.storage import Location, Retry, is_store_failure, place_in
 from bigdata_ml.storage.webhdfs_file import webhdfs_errors
 

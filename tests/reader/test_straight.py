@@ -12,10 +12,10 @@ from plans import REMAINDERS, CountedGroups, make_plan
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader import Cursor, Rank, ReadOptions, open_reader
-from bigdata_ml.reader.arrow import Gathering
-from bigdata_ml.reader.gather import Gathered, Gatherer, Share
-from bigdata_ml.reader.plan import EpochPlan
-from bigdata_ml.reader.straight import StraightGatherer, is_straight
+from bigdata_ml.reader.assemble.gather import Gathered, Gatherer, Share
+from bigdata_ml.reader.assemble.straight import StraightGatherer, is_straight
+from bigdata_ml.reader.order.plan import EpochPlan
+from bigdata_ml.reader.reader import Gathering
 
 
 def listed(gathered: Gathered) -> list[tuple[int, ...]]:

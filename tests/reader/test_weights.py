@@ -17,8 +17,8 @@ from tiny import make_rows, publish_dataset, write_plain
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid, ResumeMismatch
 from bigdata_ml.reader import Reader, ReadOptions, RowWeights, open_reader, summarise_plan
-from bigdata_ml.reader.selection import Selection, select
-from bigdata_ml.reader.weights import weigh
+from bigdata_ml.reader.select.selection import Selection, select
+from bigdata_ml.reader.select.weights import weigh
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from bigdata_ml.compat.petastorm.samples import sequence_of
 from bigdata_ml.compat.petastorm.source import Rows, Source, passed_over, warn_empty
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.reader import Cursor, Member, Mixture, Rank, ReadOptions
-from bigdata_ml.reader.arrow import Gathering
-from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.assemble.gather import Gathered
 from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.options import Remainder
+from bigdata_ml.reader.reader import Gathering
 
 __all__ = ["MixedSource"]
 

@@ -28,7 +28,7 @@ from bigdata_ml.dataset import (
     read_petastorm_schema,
 )
 from bigdata_ml.dataset.layout import split_of
-from bigdata_ml.dataset.petastorm_fields import fields_to_petastorm
+from bigdata_ml.dataset.petastorm.fields import fields_to_petastorm
 from bigdata_ml.schema import Codec, Field, Schema
 from bigdata_ml.shown import shown
 from bigdata_ml.storage import SCHEMES, Location, locate, locate_by_fsspec, place_in

@@ -15,16 +15,16 @@ from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.compat.petastorm.values import Columns, batch_columns, row_columns, rows_of
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader import Cursor, Rank, ReadOptions
-from bigdata_ml.reader.arrow import Gathering
-from bigdata_ml.reader.gather import Gathered
+from bigdata_ml.reader.assemble.gather import Gathered
 from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.options import Remainder, Shuffle
+from bigdata_ml.reader.order.plan import Plan
+from bigdata_ml.reader.order.stream_reader import Share
 from bigdata_ml.reader.pipeline import Finished
-from bigdata_ml.reader.plan import Plan
+from bigdata_ml.reader.reader import Gathering
 from bigdata_ml.reader.row_filter import RowFilter
-from bigdata_ml.reader.selection import select
-from bigdata_ml.reader.sequences import select_starts
-from bigdata_ml.reader.stream_reader import Share
+from bigdata_ml.reader.select.selection import select
+from bigdata_ml.reader.select.sequences import select_starts
 from bigdata_ml.shown import shown
 
 __all__ = ["Rows", "Source", "as_frame", "passed_over", "warn_empty"]

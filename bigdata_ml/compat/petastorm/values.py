@@ -13,8 +13,8 @@ from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec
 from bigdata_ml.compat.petastorm.pictures import decode_pictures_into
 from bigdata_ml.compat.petastorm.unischema import Unischema, UnischemaField
 from bigdata_ml.errors import DecodeFailed
-from bigdata_ml.reader.decode import HasColumns, raise_it, rows_that_change
-from bigdata_ml.reader.text import checked_text
+from bigdata_ml.reader.decode.columns import HasColumns, raise_it, rows_that_change
+from bigdata_ml.reader.decode.text import checked_text
 from bigdata_ml.schema.converting import refused_rows
 
 __all__ = ["Columns", "batch_columns", "row_columns", "rows_of"]

@@ -1,14 +1,14 @@
 """Where raw data comes from: one file a kind of source, each returning a Spark DataFrame; notebooks use them too."""
 
 from bigdata_ml.prepare.sources.any_source import any_images, any_table
-from bigdata_ml.prepare.sources.archives import archives
-from bigdata_ml.prepare.sources.files import ImageFiles
-from bigdata_ml.prepare.sources.hive import hive
-from bigdata_ml.prepare.sources.images import images
-from bigdata_ml.prepare.sources.jdbc import JdbcParts, jdbc
-from bigdata_ml.prepare.sources.raw_pixels import cifar, idx
-from bigdata_ml.prepare.sources.sequence_files import sequence_files
-from bigdata_ml.prepare.sources.tables import table
+from bigdata_ml.prepare.sources.image_files.archives import archives
+from bigdata_ml.prepare.sources.image_files.files import ImageFiles
+from bigdata_ml.prepare.sources.image_files.folders import images
+from bigdata_ml.prepare.sources.image_files.raw_pixels import cifar, idx
+from bigdata_ml.prepare.sources.image_files.sequence_files import sequence_files
+from bigdata_ml.prepare.sources.tables.files import table
+from bigdata_ml.prepare.sources.tables.hive import hive
+from bigdata_ml.prepare.sources.tables.jdbc import JdbcParts, jdbc
 
 __all__ = [
     "ImageFiles",

@@ -9,18 +9,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.columns import named
-from bigdata_ml.prepare.sources.archives import archives, is_archive
-from bigdata_ml.prepare.sources.files import ImageFiles, LabelFile
-from bigdata_ml.prepare.sources.hive import hive
-from bigdata_ml.prepare.sources.images import images
-from bigdata_ml.prepare.sources.jdbc import JdbcParts, jdbc
+from bigdata_ml.prepare.session.columns import named
+from bigdata_ml.prepare.sources.image_files.archives import archives, is_archive
+from bigdata_ml.prepare.sources.image_files.files import ImageFiles, LabelFile
+from bigdata_ml.prepare.sources.image_files.folders import images
+from bigdata_ml.prepare.sources.image_files.raw_pixels import cifar, idx
+from bigdata_ml.prepare.sources.image_files.sequence_files import sequence_files
 from bigdata_ml.prepare.sources.listing import list_source
-from bigdata_ml.prepare.sources.raw_pixels import cifar, idx
-from bigdata_ml.prepare.sources.sequence_files import sequence_files
-from bigdata_ml.prepare.sources.source_table import SourceTable
-from bigdata_ml.prepare.sources.tables import file_table
-from bigdata_ml.prepare.sources.text_format import TextFormat
+from bigdata_ml.prepare.sources.tables.files import file_table
+from bigdata_ml.prepare.sources.tables.hive import hive
+from bigdata_ml.prepare.sources.tables.jdbc import JdbcParts, jdbc
+from bigdata_ml.prepare.sources.tables.source_table import SourceTable
+from bigdata_ml.prepare.sources.text_files.format import TextFormat
 from bigdata_ml.shown import refuse_credentials
 from bigdata_ml.storage import locate
 

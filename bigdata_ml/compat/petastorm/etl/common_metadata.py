@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bigdata_ml.compat.petastorm.errors import PetastormMetadataError
-from bigdata_ml.dataset.directory_files import parquet_files as files_of_directory
-from bigdata_ml.dataset.footers import parse_summary, read_metadata
 from bigdata_ml.dataset.layout import COMMON_METADATA, SUMMARY_METADATA
+from bigdata_ml.dataset.opening.directory_files import parquet_files as files_of_directory
+from bigdata_ml.dataset.parquet.footers import parse_summary, read_metadata
 from bigdata_ml.errors import DatasetNotFound
 from bigdata_ml.storage import Location
 

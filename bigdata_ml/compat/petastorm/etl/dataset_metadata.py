@@ -14,11 +14,11 @@ from bigdata_ml.compat.petastorm.etl.stored_unischema import stored_unischema
 from bigdata_ml.compat.petastorm.opening import dataset_place, open_dataset, stored_schema
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.dataset import Dataset, read_petastorm_schema
-from bigdata_ml.dataset.footers import parse_summary, read_footers
 from bigdata_ml.dataset.layout import SUMMARY_METADATA
-from bigdata_ml.dataset.petastorm_metadata import INDEXES_KEY, UNISCHEMA_KEY
-from bigdata_ml.dataset.petastorm_metadata import ROW_GROUPS_KEY as ROW_GROUPS_PER_FILE_KEY
-from bigdata_ml.dataset.petastorm_pickle import pickle_petastorm_schema
+from bigdata_ml.dataset.parquet.footers import parse_summary, read_footers
+from bigdata_ml.dataset.petastorm.metadata import INDEXES_KEY, UNISCHEMA_KEY
+from bigdata_ml.dataset.petastorm.metadata import ROW_GROUPS_KEY as ROW_GROUPS_PER_FILE_KEY
+from bigdata_ml.dataset.petastorm.pickling import pickle_petastorm_schema
 from bigdata_ml.storage import Location
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from bigdata_ml.compat.petastorm.etl.stored_row_groups import StoredRowGroup, ro
 from bigdata_ml.compat.petastorm.opening import open_dataset
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.dataset import Dataset, PetastormIndex, read_petastorm_indexes
-from bigdata_ml.dataset.petastorm_metadata import INDEXES_KEY as ROWGROUPS_INDEX_KEY
-from bigdata_ml.dataset.petastorm_pickle import pickle_petastorm_indexes
+from bigdata_ml.dataset.petastorm.metadata import INDEXES_KEY as ROWGROUPS_INDEX_KEY
+from bigdata_ml.dataset.petastorm.pickling import pickle_petastorm_indexes
 
 if TYPE_CHECKING:
     from pyspark import SparkContext

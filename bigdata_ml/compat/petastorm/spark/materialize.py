@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bigdata_ml.compat.petastorm.opening import reader_url
 from bigdata_ml.compat.petastorm.spark.columns import Precision, readable_columns
-from bigdata_ml.dataset.footers import read_footers
+from bigdata_ml.dataset.parquet.footers import read_footers
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound
 from bigdata_ml.storage import Location, list_tree, locate
 

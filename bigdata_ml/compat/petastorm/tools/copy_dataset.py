@@ -49,7 +49,7 @@ def copy_dataset(
     """
     from pyspark.sql import functions as F
 
-    from bigdata_ml.prepare.hadoop_clients import hadoop_url
+    from bigdata_ml.prepare.session.hadoop_clients import hadoop_url
 
     if dataset_place(source_url, None, None).path == dataset_place(target_url, None, None).path:
         raise ValueError(f"{source_url} cannot be copied onto itself")

@@ -1,0 +1,1 @@
+"""Checks of metadata files before they are trusted."""

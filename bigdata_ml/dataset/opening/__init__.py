@@ -1,0 +1,1 @@
+"""What `Dataset.open` finds in a directory without a manifest."""

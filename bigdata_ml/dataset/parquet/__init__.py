@@ -1,0 +1,1 @@
+"""Parquet files: footers, checks, sizes in memory."""

@@ -1,0 +1,1 @@
+"""Petastorm's metadata: read without unpickling, and written."""

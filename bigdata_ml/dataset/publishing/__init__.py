@@ -1,0 +1,1 @@
+"""Publishing a dataset: staging, versions, claims, garbage, adoption."""

@@ -1,0 +1,321 @@
+"""Publishing: written beside, verified, and put in place in one step.
+
+At a new path that step is one rename. Over a dataset that is there, and on S3, which has no rename, files whose names carry the
+publication's id are placed first, and the manifest is what puts them in force: see `generations`.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import xxhash
+
+from bigdata_ml import __version__
+from bigdata_ml.dataset.fingerprint import combine, content_fingerprint
+from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, MANIFESTS, METADATA
+from bigdata_ml.dataset.manifest import (
+    Cleaning,
+    Manifest,
+    SideFile,
+    SplitSummary,
+    Statistics,
+    Vocabulary,
+    content_contract,
+)
+from bigdata_ml.dataset.parquet.footers import Footer, read_footers
+from bigdata_ml.dataset.petastorm.writing import common_metadata, petastorm_is_installed
+from bigdata_ml.dataset.publishing.claims import claimed, clean_debris, live_publications, staging_place
+from bigdata_ml.dataset.publishing.generations import commit, has_publication, newest, sweep
+from bigdata_ml.dataset.publishing.ledger import count_ledger
+from bigdata_ml.dataset.quarantine import count_quarantine
+from bigdata_ml.dataset.row_groups import RowGroups, key_columns
+from bigdata_ml.dataset.writer import PartFile
+from bigdata_ml.errors import DatasetInvalid, JobRefused
+from bigdata_ml.schema import Schema, stored_schema
+from bigdata_ml.shown import redacted_json
+from bigdata_ml.storage import Location, list_tree, locate, writing
+from bigdata_ml.storage.exchange import put_later
+
+__all__ = ["Contract", "Staging", "publish", "stage"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contract:
+    """What a job knows of its dataset besides the files; see `Manifest` for each."""
+
+    schema: Schema
+    label: str | None
+    vocabularies: Mapping[str, Vocabulary]
+    statistics: Mapping[str, Statistics]
+    split_rule: Mapping[str, Any] | None
+    cleaning: Cleaning
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """Where a dataset is written before it is published.
+
+    Attributes:
+        publication: id of the job's run.
+        root: a directory beside the destination; on S3 the destination itself.
+        destination: where it will be.
+        debris: what dead jobs left, and was deleted.
+        before: number of the version that is there, 0 for none, where files are placed before the manifest; None where the whole
+            is renamed.
+    """
+
+    publication: str
+    root: Location
+    destination: Location
+    debris: tuple[str, ...]
+    before: int | None = None
+
+    @property
+    def suffix(self) -> str:
+        """What the names of files have before their ending, so that no two publications have files of one name."""
+        return "" if self.before is None else f".{self.publication}"
+
+
+@contextmanager
+def stage(url: str, *, replace: bool = False) -> Iterator[Staging]:
+    """Make a place in which to write a dataset for `url`; what was not published when the body ends is deleted.
+
+    Debris of jobs that died is deleted first and named in `Staging.debris`: of jobs of this machine whose process is
+    gone, and of others whose heartbeat stopped 10 minutes ago.
+
+    Args:
+        url: where the dataset will be.
+        replace: whether one that is there may be replaced by a new version.
+
+    Raises:
+        JobRefused: something is at `url` already that may not be replaced, or is no dataset of ours.
+        StorageUnavailable: the store does not answer, or takes nothing more.
+    """
+    destination = locate(url)
+    refuse_existing(destination, replace=replace)
+    publication = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    debris = [*clean_debris(destination)]
+    is_there, has_rename = destination.exists(), not destination.url.startswith("s3:")
+    before = newest(destination) if is_there or not has_rename else None
+    find_live = partial(live_publications, destination)
+    if is_there:
+        debris += [(destination / path).url for path in sweep(destination.confined(), oldest=0, find_live=find_live)]
+    beside = staging_place(destination, publication)
+    root = beside if has_rename else destination
+    try:
+        with claimed(beside):
+            try:
+                with writing(root):
+                    root.filesystem.create_dir(root.path, recursive=True)
+                yield Staging(publication, root, destination, tuple(debris), before)
+            finally:
+                # While it is claimed: of one who dies here the next publisher sees at once that he is dead.
+                beside.delete()
+    finally:
+        if before is not None and destination.exists():
+            # Nothing, if it was published; with its claim gone what was placed and is in no version is debris.
+            sweep(destination.confined(), oldest=0, find_live=find_live)
+
+
+def refuse_existing(destination: Location, *, replace: bool = False) -> None:
+    """Raise JobRefused if something is at the destination already that may not be replaced."""
+    if not destination.exists():
+        return
+    if not replace:
+        raise JobRefused(
+            f"{destination.url} exists already and would be overwritten; give another destination, delete it first, or say "
+            "--replace for a new version of it"
+        )
+    if not any((destination / one).exists() for one in (MANIFEST, MANIFESTS)) and not _is_half_published(destination):
+        raise JobRefused(f"{destination.url} is no dataset with a manifest, and --replace replaces nothing else; delete it first")
+
+
+def _is_half_published(destination: Location) -> bool:
+    """Whether all that is there carries a publication's id, as what a job on S3 left that died does."""
+    return all(has_publication(path) for path in _all_files(destination))
+
+
+def publish(
+    staging: Staging,
+    files: Sequence[PartFile],
+    contract: Contract,
+    *,
+    quarantine: Sequence[str],
+    pages: Mapping[str, bytes],
+    ledger: Sequence[str] = (),
+) -> Manifest:
+    """Verify what was written, add the metadata and put the whole in force at its destination.
+
+    Where Petastorm is installed its `_common_metadata` is among the metadata.
+
+    Args:
+        staging: where the files are.
+        files: what successful tasks wrote; files without rows are left out, and any other data file in the staging
+            directory is a failed attempt's and is deleted.
+        contract: the rest of the manifest.
+        quarantine: paths of the quarantine files that successful tasks wrote.
+        pages: further metadata files by path, such as the quality page.
+        ledger: paths of the ledgers that successful tasks wrote; they name every file found, or there are none.
+
+    Raises:
+        DatasetInvalid: a file differs from what its task said of it, or the counts do not add up.
+        JobRefused: something came to be at the destination meanwhile, or another job has published a version there.
+        StorageUnavailable: the store does not take it: it is full, or a quota is exceeded. Nothing is published then.
+    """
+    files = sorted((file for file in files if file.rows), key=lambda file: file.path)
+    root = staging.root
+    _delete_failed_attempts(staging, {file.path for file in files} | {*quarantine, *ledger})
+    footers = read_footers(root, [file.path for file in files])
+    _verify(root, files, footers, contract)
+    _verify_quarantine(root, quarantine, contract)
+    _verify_ledger(root, ledger, contract)
+    records = [record for pair in zip(files, footers, strict=True) for record in _with_bounds(*pair)]
+    table = RowGroups.from_records(records, keys=key_columns(contract.schema))
+    data = table.to_bytes()
+    manifest = _manifest(staging, files, contract, table, data, quarantine, ledger)
+    (root / manifest.row_groups.path).write_bytes(data)
+    if staging.before is None:
+        _publish_by_rename(staging, manifest, table, pages)
+    else:
+        placed = [*(file.path for file in files), *quarantine, *ledger, manifest.row_groups.path]
+        _publish_in_place(staging, staging.before, manifest, table, placed, pages)
+    return manifest
+
+
+def _publish_by_rename(staging: Staging, manifest: Manifest, table: RowGroups, pages: Mapping[str, bytes]) -> None:
+    root = staging.root
+    every_page = _all_pages(root, manifest, table, pages)
+    for path, page in every_page.items():
+        (root / path).write_bytes(page)
+    (root / MANIFEST).write_bytes(manifest.to_bytes())
+    sides = (manifest.row_groups.path, *(side.path for side in (*manifest.quarantine, *manifest.ledger)))
+    # Attempts whose executor was given up may have written on while the footers were read.
+    _delete_failed_attempts(staging, {*table.files, *sides, *every_page, MANIFEST})
+    refuse_existing(staging.destination)
+    try:
+        root.move(staging.destination)
+    except OSError as error:
+        raise JobRefused(f"{staging.destination.url} could not be published: {error}") from error
+
+
+def _publish_in_place(
+    staging: Staging, before: int, manifest: Manifest, table: RowGroups, placed: Sequence[str], pages: Mapping[str, bytes]
+) -> None:
+    """Place the files, put them in force, renew what only people and Petastorm look at, delete the version before the last."""
+    root, destination = staging.root, staging.destination.confined()
+    if staging.root != staging.destination:
+        with writing(destination):
+            for folder in sorted({(destination / path).parent.path for path in placed}):
+                destination.filesystem.create_dir(folder, recursive=True)
+            for path in placed:
+                (root / path).move(destination / path)
+    gone = set(placed) - set(_all_files(destination))
+    if gone:
+        # What a publisher that stood still for long wrote may have been taken for debris.
+        raise JobRefused(f"{(destination / min(gone)).url} is gone: another job took this one for dead; nothing was published")
+    with ExitStack() as beside:
+        renew = [
+            beside.enter_context(put_later(destination / path, page))
+            for path, page in _all_pages(destination, manifest, table, pages).items()
+        ]
+        commit(destination, before, manifest)
+        for put in renew:
+            put()
+    sweep(destination, oldest=before, find_live=partial(live_publications, staging.destination))
+
+
+def _all_pages(root: Location, manifest: Manifest, table: RowGroups, pages: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return by path what only people and Petastorm look at."""
+    petastorm = {COMMON_METADATA: common_metadata(root, manifest.schema, table)} if petastorm_is_installed() else {}
+    return {**petastorm, **pages}
+
+
+def _manifest(
+    staging: Staging,
+    files: Sequence[PartFile],
+    contract: Contract,
+    table: RowGroups,
+    data: bytes,
+    quarantine: Sequence[str],
+    ledger: Sequence[str],
+) -> Manifest:
+    rows = sum(file.rows for file in files)
+    splits = {name: _summary(table.of_split(name)) for name in table.splits}
+    covered = content_contract(contract.schema, contract.label, contract.vocabularies, contract.statistics, sorted(splits))
+    return Manifest(
+        publication=staging.publication,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        written_by=f"bigdata_ml {__version__}",
+        rows=rows,
+        schema=contract.schema,
+        label=contract.label,
+        vocabularies=contract.vocabularies,
+        statistics=contract.statistics,
+        splits=splits,
+        split_rule=contract.split_rule,
+        content=content_fingerprint(rows, combine([file.content for file in files]), covered),
+        layout=table.layout_fingerprint(),
+        row_groups=SideFile(path=f"{METADATA}/row_groups{staging.suffix}.arrow", checksum=xxhash.xxh3_128_hexdigest(data)),
+        quarantine=tuple(_side_file(staging.root, path) for path in sorted(quarantine)),
+        ledger=tuple(_side_file(staging.root, path) for path in sorted(ledger)),
+        provenance=redacted_json(contract.provenance),
+        cleaning=contract.cleaning,
+    )
+
+
+def _summary(groups: RowGroups) -> SplitSummary:
+    return SplitSummary(rows=int(groups.rows.sum()), row_groups=len(groups), files=len(groups.files))
+
+
+def _side_file(root: Location, path: str) -> SideFile:
+    return SideFile(path=path, checksum=xxhash.xxh3_128_hexdigest((root / path).read_bytes()))
+
+
+def _delete_failed_attempts(staging: Staging, wanted: set[str]) -> None:
+    for path in _all_files(staging.root):
+        mine = staging.root != staging.destination or has_publication(path) == staging.publication
+        if mine and path not in wanted:
+            (staging.root / path).delete()
+
+
+def _all_files(root: Location) -> list[str]:
+    return [one.path for one in list_tree(root, follow=False).files]
+
+
+def _verify(root: Location, files: Sequence[PartFile], footers: Sequence[Footer], contract: Contract) -> None:
+    """Compare every footer, read again, with what its task returned, and the rows with the cleaning's verdict."""
+    wanted = stored_schema(contract.schema)
+    for file, other in pairwise(files):
+        if file.path == other.path:
+            raise DatasetInvalid(f"{(root / file.path).url}: returned by two tasks; nothing was published")
+    for file, footer in zip(files, footers, strict=True):
+        found = [(one["rows"], one["offset"], one["length"], one["file_bytes"]) for one in footer.records]
+        meant = [(one["rows"], one["offset"], one["length"], one["file_bytes"]) for one in file.records]
+        if found != meant or not footer.schema.equals(wanted):
+            raise DatasetInvalid(f"{(root / file.path).url}: the footer differs from what was written; nothing was published")
+    rows = sum(file.rows for file in files)
+    if rows != contract.cleaning.kept:
+        raise DatasetInvalid(f"{rows} rows were written, {contract.cleaning.kept} were meant to be kept; nothing was published")
+
+
+def _verify_quarantine(root: Location, quarantine: Sequence[str], contract: Contract) -> None:
+    refused, lying = sum(contract.cleaning.refused.values()), count_quarantine(root, quarantine)
+    if lying != refused:
+        raise DatasetInvalid(f"{refused} rows were refused, {lying} lie in quarantine; nothing was published")
+
+
+def _verify_ledger(root: Location, ledger: Sequence[str], contract: Contract) -> None:
+    found, named = contract.cleaning.found, count_ledger(root, ledger)
+    if ledger and named != found:
+        raise DatasetInvalid(f"{found} files were found, {named} stand in the ledger; nothing was published")
+
+
+def _with_bounds(file: PartFile, footer: Footer) -> Iterator[dict[str, Any]]:
+    for meant, found in zip(file.records, footer.records, strict=True):
+        yield {**meant, "min": found["min"], "max": found["max"]}

@@ -1,0 +1,1 @@
+"""What is learned from train rows: vocabularies, statistics, quantiles, leakage."""

@@ -1,0 +1,1 @@
+"""The image job: decode, check, find duplicates, encode, report."""

@@ -1,0 +1,1 @@
+"""Writing the dataset: sink, ledger, gate, drift, quality page."""

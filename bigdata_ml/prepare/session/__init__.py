@@ -1,0 +1,1 @@
+"""The Spark session, its clients, failures, progress and batch sizes."""

@@ -1,0 +1,141 @@
+"""Image files in folders, on any store, named by a folder or a glob."""
+
+import re
+import time
+from collections.abc import Iterable
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.session.spark import spark_path
+from bigdata_ml.prepare.sources.image_files.files import ImageFiles, LabelFile, labelled
+from bigdata_ml.prepare.sources.listing import LISTED, Listing
+from bigdata_ml.prepare.sources.packed import Packs, Stretch, packs, packs_for, packs_of
+from bigdata_ml.storage import Entry, Location, is_hidden, lakehouse_below, list_tree, locate
+
+__all__ = ["images", "packs_listed"]
+
+# Spark's list of files holds 3.3 KB of the driver's heap a file on HDFS, most of it for places that a task of hundreds of
+# files, which lie anywhere, cannot use; ours holds some ten bytes.
+_MOST_FILES_OF_SPARK = 20_000
+# What `hdfs dfs -put` calls a file that is not whole yet; Spark passes over it.
+_COPYING = "._COPYING_"
+_WILD = re.compile(r"[*?\[]")
+
+
+def images(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
+    """Return the files below `url`.
+
+    Up to 20,000 files on HDFS are read by Spark's `binaryFile`, which knows where their blocks are; more of them, files with a
+    colon in their path, which Hadoop cannot name, and those on other stores by our own client, which hands their bytes to what
+    inspects them in the same process. Both read tiny files in tasks of many.
+
+    Args:
+        spark: the session.
+        url: a folder, whose files are taken at any depth; or a glob: `*` and `?` match within a name, `[…]` one character,
+            `**` any folders. Hidden files (`_…`, `.…`) and unfinished ones (`…._COPYING_`) are not looked at, but counted.
+            A link to a folder is followed once; what cannot be read, as a link to nothing, is found and refused.
+        label_from: `folder` takes the name of the folder a file lies in, `none` nothing; else a CSV or JSON file of labels,
+            or its URL: see `labelled`.
+
+    Raises:
+        JobRefused: no folder there, no files in it, or a label file that cannot be used.
+    """
+    root, pattern = _root_of(url)
+    if not root.is_directory():
+        raise JobRefused(f"{root.url}: there is no such folder; --source must name a folder of images")
+    when = time.time_ns()
+    tree = list_tree(root)
+    table = lakehouse_below(root, tree)
+    if table is not None:
+        raise JobRefused(table)
+    folders = {path for path in tree.folders if "/" not in path and not is_hidden(path)} if pattern is None else set()
+    everything = [one for one in tree.files if pattern is None or pattern.fullmatch(one.path)]
+    visible = [one for one in everything if not is_hidden(one.path)]
+    files = [one for one in visible if not one.path.endswith(_COPYING)]
+    if not files:
+        where = f"that match {url}" if pattern is not None else "there; images are looked for in its folders, at any depth"
+        raise JobRefused(f"{root.url}: no files {where}")
+    size = sum(one.size for one in files)
+    unread = None if pattern is None and _is_for_spark(root, files) else _packs(spark, root, files, size)
+    return ImageFiles(
+        rows=labelled(spark, unread.read() if unread else _read_by_spark(spark, root, files), label_from),
+        files=len(files),
+        bytes=size,
+        packs=unread,
+        label_from=label_from,
+        empty_classes=tuple(sorted(folders - {one.path.split("/")[0] for one in files})),
+        passed_over={
+            "hidden": len(everything) - len(visible),
+            "unfinished": len(visible) - len(files),
+            "linked_again": len(tree.linked_again) if pattern is None else 0,
+        },
+        listing=Listing(root, _listed(files), when, {one.path: one.obstacle for one in files if one.obstacle}),
+    )
+
+
+def packs_listed(spark: SparkSession, listing: Listing, files: Iterable[tuple[str, int]]) -> Packs:
+    """Return the packs of some files of a listing, given by path and size; one that is gone or has another size ends the job."""
+    known = listing.obstacles
+    return packs_of(spark, packs(_stretch(listing.root, path, size, known.get(path, "")) for path, size in files))
+
+
+def _stretch(root: Location, path: str, size: int, obstacle: str) -> Stretch:
+    return Stretch(f"{root.url}/{path}", path, 0, -1, size, obstacle=obstacle)
+
+
+def _listed(files: list[Entry]) -> pa.Table:
+    rows = [(one.path, one.size, one.modified) for one in files]
+    columns = zip(*rows, strict=True)
+    return pa.Table.from_arrays([pa.array(one, field.type) for one, field in zip(columns, LISTED, strict=True)], schema=LISTED)
+
+
+def _root_of(url: str) -> tuple[Location, "re.Pattern[str] | None"]:
+    """Return the folder that is listed, and what the paths below it must match."""
+    place = locate(url)
+    if not _WILD.search(place.path) or place.exists():
+        return place, None
+    parts = url.split("/")
+    wild = next(number for number, part in enumerate(parts) if _WILD.search(part))
+    return locate("/".join(parts[:wild]) or "/"), _pattern("/".join(parts[wild:]))
+
+
+def _pattern(glob: str) -> "re.Pattern[str]":
+    words = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.", glob, re.DOTALL)
+    return re.compile("".join(words.get(one) or _one_of(one) for one in tokens), re.DOTALL)
+
+
+def _one_of(token: str) -> str:
+    if len(token) == 1:
+        return re.escape(token)
+    inside = token[1:-1].replace("\\", "\\\\")
+    return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
+
+
+def _is_for_spark(root: Location, files: list[Entry]) -> bool:
+    few = len(files) <= _MOST_FILES_OF_SPARK
+    return few and root.url.startswith("hdfs://") and not any(":" in one.path or one.obstacle for one in files)
+
+
+def _packs(spark: SparkSession, root: Location, files: list[Entry], size: int) -> Packs:
+    stretches = (_stretch(root, one.path, one.size, one.obstacle) for one in files)
+    return packs_of(spark, packs_for(spark, stretches, files=len(files), size=size))
+
+
+def _read_by_spark(spark: SparkSession, root: Location, files: list[Entry]) -> DataFrame:
+    read = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(spark_path(spark, root))
+    # Spark writes file:/a where it was given file:///a, so the root is found by its path.
+    relative = F.element_at(F.split("path", _quoted(f"{root.path}/"), 2), 2)
+    rows = read.where("length > 0").select(relative.alias("path"), F.col("content"))
+    # Spark passes over files without a byte; they are to be refused, not overlooked.
+    empty = [(one.path,) for one in files if one.size == 0]
+    if empty:
+        rows = rows.union(spark.createDataFrame(empty, "path string").withColumn("content", F.lit("").cast("binary")))
+    return rows
+
+
+def _quoted(text: str) -> str:
+    return f"\\Q{text}\\E"

@@ -1,0 +1,206 @@
+"""MNIST's IDX files (http://yann.lecun.com/exdb/mnist) and CIFAR's binary ones (https://www.cs.toronto.edu/~kriz/cifar.html)."""
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+from pyspark.sql import DataFrame, SparkSession
+
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.sources.image_files.files import ImageFiles, LabelFile
+from bigdata_ml.prepare.sources.image_files.idx_file import read_idx_header, read_idx_items
+from bigdata_ml.storage import Location, Tree, list_tree, locate, reading
+
+__all__ = ["cifar", "idx"]
+
+_LABELLED = "path string, label string, content binary"
+_PICTURES = 4096
+# Of pixels, in a task.
+_PART_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Pictures `first` … `first` + `count` − 1 of a file of raw pixels."""
+
+    url: str
+    name: str
+    labels: str | None
+    first: int
+    count: int
+
+
+def idx(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
+    """Return the pictures of IDX files, each as a PNG, with the labels of the file beside it.
+
+    A picture is called `FILE#NUMBER`. The labels of `train-images-idx3-ubyte.gz` are looked for in `train-labels-idx1-ubyte.gz`,
+    with and without `.gz`.
+
+    Args:
+        spark: the session.
+        url: a file of pictures, or a folder of them.
+        label_from: `none` for no labels; anything else takes those of the label files.
+
+    Raises:
+        JobRefused: no such file, one that is no IDX file of uint8 pictures or is cut short, or labels missing or too few.
+    """
+    root = locate(url)
+    found, passed_over = _files(
+        root, r"images?[.-]idx3[.-]ubyte(\.gz)?$", "an IDX file of pictures, such as train-images-idx3-ubyte.gz"
+    )
+    parts: list[_Part] = []
+    size = 0
+    for name in found:
+        place = root / name if name else root
+        header = read_idx_header(place, dimensions=3, whole=True)
+        labels = None if label_from == "none" else _labels_beside(place, header.count)
+        title = name or root.name
+        step = max(1, min(_PICTURES, _PART_BYTES // header.item))
+        parts += [
+            _Part(place.url, title, labels, first, min(step, header.count - first)) for first in range(0, header.count, step)
+        ]
+        size += header.count * header.item
+    return _read(spark, parts, _read_idx, size, root, passed_over)
+
+
+def cifar(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
+    """Return the pictures of CIFAR's binary files, each as a PNG, with their labels by name where `*.meta.txt` is beside them.
+
+    A picture is called `FILE#NUMBER`. CIFAR-10's records have one byte of label, CIFAR-100's two, of which the second, fine one
+    is taken; which it is follows from the file's size, and from its name where both would do.
+
+    Args:
+        spark: the session.
+        url: a `.bin` file or a folder of them.
+        label_from: `none` for no labels; anything else takes those in the files.
+
+    Raises:
+        JobRefused: no such file, or one that is no whole number of records.
+    """
+    root = locate(url)
+    parts: list[_Part] = []
+    found, passed_over = _files(root, r"\.bin$", "a CIFAR file, such as data_batch_1.bin")
+    for name in found:
+        place = root / name if name else root
+        record = _record_of(place)
+        count = place.info().size // record
+        kind = None if label_from == "none" else f"{record - 3072}"
+        title = name or root.name
+        parts += [_Part(place.url, title, kind, first, min(_PICTURES, count - first)) for first in range(0, count, _PICTURES)]
+    return _read(spark, parts, _read_cifar, sum(part.count for part in parts) * 3072, root, passed_over)
+
+
+def _files(root: Location, pattern: str, what: str) -> tuple[list[str], dict[str, int]]:
+    """Return the files below `root` whose names match, itself as an empty name, and how many are passed over by why."""
+    if root.is_file():
+        return [""], {}
+    tree = list_tree(root) if root.is_directory() else Tree(())
+    visible = tree.visible
+    found = [one for one in visible if re.search(pattern, one.path)]
+    for one in found:
+        if one.obstacle:
+            raise JobRefused(f"{root.url}/{one.path}: {one.obstacle}; mend it or take it away")
+    names = [one.path for one in found if not one.same_as]
+    if not names:
+        raise JobRefused(f"{root.url}: {what} is not there")
+    return names, {
+        "hidden": len(tree.files) - len(visible),
+        "other_ending": len(visible) - len(found),
+        "linked_again": len(found) - len(names) + len(tree.linked_again),
+    }
+
+
+def _read(
+    spark: SparkSession, parts: list[_Part], read: Any, size: int, root: Location, passed_over: Mapping[str, int]
+) -> ImageFiles:
+    files = sum(part.count for part in parts)
+    if not files:
+        raise JobRefused(f"{root.url}: its files hold no pictures")
+    rows = [(part.url, part.name, part.labels, part.first, part.count) for part in parts]
+    asked = spark.createDataFrame(
+        spark.sparkContext.parallelize(rows, len(rows)), "url string, name string, labels string, first long, count long"
+    )
+    return ImageFiles(rows=_as_rows(asked, read), files=files, bytes=size, passed_over=passed_over)
+
+
+def _as_rows(asked: DataFrame, read: Any) -> DataFrame:
+    def batches(found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in found:
+            for row in batch.to_pylist():
+                part = _Part(**row)
+                pixels, labels = read(part)
+                paths = [f"{part.name}#{number}" for number in range(part.first, part.first + part.count)]
+                arrays = [
+                    pa.array(paths),
+                    pa.array(labels or [None] * part.count, pa.string()),
+                    pa.array([_png(one) for one in pixels], pa.binary()),
+                ]
+                yield pa.RecordBatch.from_arrays(arrays, ["path", "label", "content"])
+
+    return asked.mapInArrow(batches, _LABELLED)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _read_idx(part: _Part) -> tuple[np.ndarray, list[str] | None]:
+    place = locate(part.url)
+    header = read_idx_header(place, dimensions=3)
+    data = read_idx_items(place, header, part.first, part.count)
+    pixels = np.frombuffer(data, np.uint8).reshape(part.count, *header.shape)
+    if part.labels is None:
+        return pixels, None
+    beside = locate(part.labels)
+    known = read_idx_header(beside, dimensions=1)
+    return pixels, [str(one) for one in read_idx_items(beside, known, part.first, part.count)]
+
+
+def _labels_beside(place: Location, count: int) -> str:
+    name = re.sub(r"images?([.-])idx3", r"labels\1idx1", place.name)
+    plain = name.removesuffix(".gz")
+    for one in (place.parent / name, place.parent / plain, place.parent / f"{plain}.gz"):
+        if one.exists():
+            known = read_idx_header(one, dimensions=1, whole=True)
+            if known.count != count:
+                raise JobRefused(f"{one.url}: holds {known.count} labels, {place.name} {count} pictures")
+            return one.url
+    raise JobRefused(f"{place.url}: the file of its labels, {plain}, is not beside it; --label-from none reads pictures alone")
+
+
+def _record_of(place: Location) -> int:
+    size = place.info().size
+    fitting = [record for record in (3073, 3074) if size and size % record == 0]
+    if len(fitting) == 2:
+        fitting = [3073 if re.search(r"batch", place.name) else 3074]
+    if not fitting:
+        raise JobRefused(
+            f"{place.url}: has {size} bytes, which is no whole number of CIFAR-10's records (3,073) or CIFAR-100's (3,074 bytes)"
+        )
+    return fitting[0]
+
+
+def _read_cifar(part: _Part) -> tuple[np.ndarray, list[str] | None]:
+    place = locate(part.url)
+    record = _record_of(place)
+    with reading(place), place.filesystem.open_input_file(place.path) as stream:
+        stream.seek(part.first * record)
+        data = np.frombuffer(stream.read(part.count * record), np.uint8).reshape(part.count, record)
+    pixels = np.ascontiguousarray(data[:, record - 3072 :].reshape(part.count, 3, 32, 32).transpose(0, 2, 3, 1))
+    if part.labels is None:
+        return pixels, None
+    names = _names_beside(place, fine=record == 3074)
+    return pixels, [names[one] if one < len(names) else str(one) for one in data[:, record - 3073].tolist()]
+
+
+def _names_beside(place: Location, *, fine: bool) -> list[str]:
+    beside = place.parent / ("fine_label_names.txt" if fine else "batches.meta.txt")
+    with reading(beside):
+        return beside.read_bytes().decode().split() if beside.exists() else []

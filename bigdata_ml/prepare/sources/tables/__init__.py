@@ -1,0 +1,1 @@
+"""Sources of tables: Parquet, ORC, Hive, JDBC, text files."""

@@ -1,0 +1,293 @@
+"""Tables in Parquet and ORC files: columns by name, compared and widened as types, read by a schema that the footers say."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.orc as orc
+import pyarrow.parquet as pq
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from bigdata_ml.dataset.opening.pandas_index import is_pandas_index
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.session.columns import named
+from bigdata_ml.prepare.session.progress import say
+from bigdata_ml.prepare.session.spark import escape_glob, spark_path
+from bigdata_ml.prepare.sources.tables.file_urls import file_url
+from bigdata_ml.prepare.sources.tables.partition_keys import partition_keys
+from bigdata_ml.prepare.sources.tables.source_table import SourceTable
+from bigdata_ml.prepare.sources.tables.stored_types import NotReadable, Refusal, as_kind, spark_type, stored_type
+from bigdata_ml.schema import common_type, plain_type
+from bigdata_ml.storage import Location, reading
+
+__all__ = ["columnar_table"]
+
+_THREADS = 16
+_SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
+# ORC's C++ library, by which pyarrow, DuckDB and others write, counts days before this one in the calendar of today and says so
+# nowhere; Java's readers take them for days of the Julian calendar.
+_GREGORIAN = "1582-10-15"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A column of a file: its type, and Spark's own where only Spark knows it (MLlib's vectors).
+
+    `moved`: Spark would move its values from before 1582-10-15 by days.
+    """
+
+    name: str
+    kind: pa.DataType
+    own: str = ""
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Files that hold the same columns."""
+
+    columns: tuple[_Stored, ...]
+    files: tuple[str, ...]
+
+
+def columnar_table(
+    spark: SparkSession,
+    place: Location,
+    files: Sequence[str],
+    *,
+    kind: str,
+    as_text: Collection[str] = (),
+    drop: Collection[str] = (),
+    keep: Collection[str] = (),
+    lenient: bool = False,
+    prefix: str = "",
+    file_column: str = "",
+) -> SourceTable:
+    """Return the rows of Parquet or ORC files; each footer is read first.
+
+    Args:
+        spark: the session.
+        place: the directory, or the file itself.
+        files: paths below the directory, or the file's name.
+        kind: `parquet` or `orc`.
+        as_text: columns that become text where files hold them in types with nothing in common.
+        drop: columns that are wanted for nothing: they are left out if they, or a value, cannot be read.
+        keep: pandas' index columns that are wanted all the same.
+        lenient: leave out every column that cannot be read.
+        prefix: what `--drop` writes before a column's name, for joined tables; errors name it.
+        file_column: add a column of that name: the URL of the row's file.
+
+    Raises:
+        JobRefused: a file that is not whole; a column that cannot be read, or of types that cannot become one, naming the files.
+    """
+    # A store that Spark cannot read is refused before any footer is.
+    root = spark_path(spark, place)
+    one = not place.is_directory()
+    layouts = _layouts_of(place, files, kind=kind, single=one)
+    left_out = {}
+    for name in dict.fromkeys(column.name for layout in layouts for column in layout.columns):
+        if is_pandas_index(name) and name not in keep:
+            say(f"{place.url}: column {name!r} is pandas' index and is left out")
+            left_out[name] = "pandas' index"
+    targets: dict[str, pa.DataType | str] = {}
+    for name, found in _types_by_column(layouts).items():
+        if name in left_out:
+            continue
+        if name in drop and _may_end_the_job(found):
+            left_out[name] = str(next(iter(found)).kind)
+            continue
+        try:
+            targets[name] = _target(place, name, found, as_text, prefix)
+        except JobRefused:
+            if name not in drop and not lenient:
+                raise
+            left_out[name] = str(next(iter(found)).kind)
+            say(f"{place.url}: column {name!r} of type {left_out[name]} is not read")
+    _refuse_alike(place, layouts, targets)
+    times = [name for name, target in targets.items() if kind == "orc" and pa.types.is_timestamp(target)]
+    if times:
+        say(f"{place.url}: ORC keeps nanoseconds, a table microseconds; further digits are cut off: {', '.join(times)}")
+    parts = []
+    for layout in layouts:
+        paths = [root] if one else [f"{root}/{escape_glob(path)}" for path in layout.files]
+        parts.append(_read(spark, kind, paths, layout, targets, prefix))
+    keys = {} if one else partition_keys(files, held={column.name for layout in layouts for column in layout.columns})
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.unionByName(part, allowMissingColumns=True)
+    order = [named(name) for name in targets if name in whole.columns]
+    added = [column.alias(name) for name, column in keys.items()]
+    if not order and not added:
+        raise JobRefused(f"{place.url}: it holds no columns that are read")
+    extra = [F.col("__file").alias(file_column)] if file_column else []
+    return SourceTable(whole.select(*order, *added, *extra), left_out)
+
+
+def _types_by_column(layouts: Sequence[_Layout]) -> dict[str, dict[_Stored, str]]:
+    """Return each column's types, with a file of each."""
+    types: dict[str, dict[_Stored, str]] = {}
+    for layout in layouts:
+        for column in layout.columns:
+            types.setdefault(column.name, {}).setdefault(column, layout.files[0])
+    return types
+
+
+def _may_end_the_job(found: Collection[_Stored]) -> bool:
+    """Whether a value of a column may have no place in the common type.
+
+    So are digits of nanoseconds, whole numbers beside doubles, days of an unknown calendar.
+    """
+    kinds = {str(column.kind) for column in found}
+    return len(kinds) > 1 or any("timestamp[ns" in kind for kind in kinds) or any(column.moved for column in found)
+
+
+def _target(place: Location, name: str, found: Mapping[_Stored, str], as_text: Collection[str], prefix: str) -> pa.DataType | str:
+    """Return the type that a column's types become: Arrow's, or where only Spark knows it the JSON of Spark's."""
+    columns = list(found)
+    own = {column.own for column in columns}
+    if own != {""}:
+        if len(own) == 1:
+            return own.pop()
+        raise _different(place, name, found, prefix)
+    common = common_type(*(column.kind for column in columns))
+    if common is None and name in as_text:
+        common = pa.string()
+    if common is None:
+        raise _different(place, name, found, prefix)
+    for column, file in [*found.items(), (_Stored(name, common), next(iter(found.values())))]:
+        try:
+            stored_type(column.kind)
+            spark_type(column.kind)
+        except NotReadable as error:
+            where = f"{place.url}/{file}" if place.is_directory() else place.url
+            raise JobRefused(
+                f"{where}: column {name!r} is {column.kind}, and a table job does not read {error}; leave it out by "
+                f"--drop {prefix}{name}, or write it as text or numbers"
+            ) from error
+    return common
+
+
+def _different(place: Location, name: str, found: Mapping[_Stored, str], prefix: str) -> JobRefused:
+    (one, first), (other, second) = next(_unlike(found))
+    return JobRefused(
+        f"{place.url}: column {name!r} is {one.kind} in {first} and {other.kind} in {second}; say by a rule what it is to be "
+        f"(--rules, `columns: {{{prefix}{name}: {{type: …}}}}`), leave it out by --drop {prefix}{name}, or read these files apart"
+    )
+
+
+def _unlike(found: Mapping[_Stored, str]) -> Iterator[tuple[tuple[_Stored, str], tuple[_Stored, str]]]:
+    items = list(found.items())
+    for number, one in enumerate(items):
+        for other in items[number + 1 :]:
+            if one[0].own != other[0].own or common_type(one[0].kind, other[0].kind) is None:
+                yield one, other
+    # Any two become one type, and all of them do not.
+    yield items[0], items[-1]
+
+
+def _refuse_alike(place: Location, layouts: Sequence[_Layout], targets: Mapping[str, object]) -> None:
+    """Raise JobRefused for two columns whose names differ in case alone: to Spark they are one."""
+    first: dict[str, tuple[str, str]] = {}
+    for layout in layouts:
+        for column in layout.columns:
+            if column.name in targets:
+                name, file = first.setdefault(column.name.lower(), (column.name, layout.files[0]))
+                if name != column.name:
+                    raise JobRefused(
+                        f"{place.url}: column {name!r} of {file} and {column.name!r} of {layout.files[0]} differ in case "
+                        "alone, and are one column to Spark; rename one in the files"
+                    )
+
+
+def _read(
+    spark: SparkSession, kind: str, paths: Sequence[str], layout: _Layout, targets: Mapping[str, pa.DataType | str], prefix: str
+) -> DataFrame:
+    """Return the rows of files of one layout, with the common types, and `__file`."""
+    wanted = [column for column in layout.columns if column.name in targets]
+    # Keys in directories are typed by all of them, not by Spark for each layout.
+    reader = spark.read.format(kind).option("recursiveFileLookup", "true")
+    if kind == "parquet":
+        fields = [T.StructField(one.name, _own_type(one) if one.own else stored_type(one.kind)) for one in wanted]
+        reader = reader.schema(T.StructType(fields))
+    rows = reader.load(list(paths))
+    there = {one.name: one.dataType for one in rows.schema}
+    columns = [_value(one, targets[one.name], there[one.name], kind, prefix).alias(one.name) for one in wanted]
+    return rows.select(*columns, file_url().alias("__file"))
+
+
+def _value(one: _Stored, target: pa.DataType | str, there: T.DataType, kind: str, prefix: str) -> Column:
+    column = named(one.name)
+    if isinstance(target, str):
+        return column
+    left_out = f"leave it out by --drop {prefix}{one.name}"
+    if kind == "orc":
+        wanted = spark_type(target)
+        if one.moved:
+            refusal = Refusal(one.name, file_url(), f"{left_out}, or write the table as Parquet")
+            why = f"lies before {_GREGORIAN}, and ORC files of this writer do not say in which calendar"
+            column = F.when(column < F.lit(_GREGORIAN).cast(there), refusal.of(column, why).cast(there)).otherwise(column)
+        return column if there == wanted else column.cast(wanted)
+    way_out = f"{left_out}, or write all files with one type that holds their values"
+    return as_kind(column, one.kind, target, Refusal(one.name, file_url(), way_out))
+
+
+def _own_type(column: _Stored) -> T.DataType:
+    return T.StructType.fromJson({"type": "struct", "fields": [json.loads(column.own)]}).fields[0].dataType
+
+
+def _layouts_of(place: Location, files: Sequence[str], *, kind: str, single: bool) -> list[_Layout]:
+    def columns(name: str) -> tuple[_Stored, ...]:
+        file = place if single else place / name
+        with reading(file):
+            opened = file.filesystem.open_input_file(file.path)
+        try:
+            with opened as stream:
+                return _parquet_columns(stream) if kind == "parquet" else _orc_columns(stream)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise JobRefused(f"{file.url}: no whole {kind.upper()} file: {reason}; write it again, or take it away") from error
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(columns, files))
+    by_columns: dict[tuple[_Stored, ...], list[str]] = {}
+    for name, one in zip(files, found, strict=True):
+        by_columns.setdefault(one, []).append(name)
+    return [_Layout(columns, tuple(names)) for columns, names in by_columns.items()]
+
+
+def _parquet_columns(stream: pa.NativeFile) -> tuple[_Stored, ...]:
+    file = pq.ParquetFile(stream)
+    schema = file.schema_arrow
+    old = {leaf.path for leaf in map(file.schema.column, range(len(file.schema))) if leaf.physical_type == "INT96"}
+    own = _own_types((file.metadata.metadata or {}).get(_SPARK_SCHEMA))
+    # Spark, Hive and Impala mean moments in UTC.
+    return tuple(
+        _Stored(one.name, pa.timestamp("us", "UTC") if one.name in old else plain_type(one.type), own.get(one.name, ""))
+        for one in schema
+    )
+
+
+def _orc_columns(stream: pa.NativeFile) -> tuple[_Stored, ...]:
+    file = orc.ORCFile(stream)
+    by_cpp = file.writer == "ORC_CPP"
+    return tuple(
+        _Stored(one.name, _of_orc(one.type), moved=by_cpp and (pa.types.is_date(one.type) or pa.types.is_timestamp(one.type)))
+        for one in file.schema
+    )
+
+
+def _of_orc(kind: pa.DataType) -> pa.DataType:
+    """Return ORC's type as Spark reads it: both kinds of timestamps as moments in microseconds."""
+    return pa.timestamp("us", "UTC") if pa.types.is_timestamp(kind) else plain_type(kind)
+
+
+def _own_types(written: bytes | None) -> dict[str, str]:
+    """Return the JSON of the fields of Spark's own types, of the schema that Spark wrote into a file."""
+    if written is None:
+        return {}
+    fields = json.loads(written)["fields"]
+    return {one["name"]: json.dumps(one) for one in fields if isinstance(one["type"], dict) and one["type"]["type"] == "udt"}

@@ -1,0 +1,89 @@
+"""Hive tables, and SQL queries over them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from bigdata_ml.errors import JobRefused, StorageUnavailable
+from bigdata_ml.prepare.session.failures import cause_of
+from bigdata_ml.storage import locate
+
+__all__ = ["hive"]
+
+
+def hive(spark: SparkSession, table: str | None = None, *, query: str | None = None) -> DataFrame:
+    """Return the rows of a table, or of a query, as the Hive metastore knows them.
+
+    Args:
+        spark: a session with Hive's catalogue: `spark_session(name, hive=True)`, the metastore's address being that of
+            `hive-site.xml` in HADOOP_CONF_DIR or of `spark.hadoop.hive.metastore.uris`.
+        table: `table` or `database.table`.
+        query: instead of a table: Spark SQL over tables.
+
+    Raises:
+        ValueError: not exactly one of table and query.
+        JobRefused: no such table, a query that cannot be understood, a session without Hive's catalogue, or a partition of a
+            table that is read, by a view or in a subquery too, whose directory is gone: Spark would pass over it without a word.
+    """
+    if (table is None) == (query is None):
+        raise ValueError("give exactly one of table and query")
+    if spark.conf.get("spark.sql.catalogImplementation", "in-memory") != "hive":
+        raise JobRefused(
+            "the Spark session has no Hive catalogue; make it by spark_session(NAME, hive=True), or give spark-submit "
+            "--conf spark.sql.catalogImplementation=hive"
+        )
+    what = f"Hive table {table}" if table is not None else "Hive query"
+    try:
+        rows = spark.table(table) if table is not None else spark.sql(query or "")
+    except PySparkException as error:
+        raise JobRefused(f"{what}: {cause_of(error)}") from error
+    for found in _tables_of(rows):
+        gone = next(_gone_partitions(spark, found), None)
+        if gone is not None:
+            name = found.identifier().unquotedString()
+            raise JobRefused(
+                f"{what}: the directory of partition {gone[0]} of {name} is gone: {gone[1]}; put it back, or have Hive forget "
+                f"it: MSCK REPAIR TABLE {name} DROP PARTITIONS"
+            )
+    return rows
+
+
+def _tables_of(rows: DataFrame) -> Iterator[Any]:
+    """Yield what the catalogue knows of each table that rows are read from, be it through a view or in a subquery."""
+    plans = [rows._jdf.queryExecution().analyzed()]
+    while plans:
+        plan = plans.pop()
+        nested, leaves = plan.subqueriesAll(), plan.collectLeaves()
+        plans += [nested.apply(number) for number in range(nested.size())]
+        for number in range(leaves.size()):
+            leaf = leaves.apply(number)
+            kind = leaf.getClass().getSimpleName()
+            if kind == "HiveTableRelation":
+                yield leaf.tableMeta()
+            elif kind == "LogicalRelation" and leaf.catalogTable().isDefined():
+                yield leaf.catalogTable().get()
+
+
+def _gone_partitions(spark: SparkSession, table: Any) -> Iterator[tuple[str, str]]:
+    """Yield (partition, URL of its directory) of partitions of a table in files whose directory is not there."""
+    if table.partitionColumnNames().isEmpty():
+        return
+    partitions = spark._jsparkSession.sessionState().catalog().listPartitions(table.identifier(), _nothing(spark))
+    for number in range(partitions.size()):
+        partition = partitions.apply(number)
+        url = partition.location().toString()
+        try:
+            is_there = locate(url if "://" in url else url.replace("file:", "file://", 1)).exists()
+        except (StorageUnavailable, ValueError):
+            # A store that only Spark reaches.
+            continue
+        if not is_there:
+            yield str(partition.spec().mkString(", ")).replace(" -> ", "="), url
+
+
+def _nothing(spark: SparkSession) -> object:
+    """Return Scala's None."""
+    jvm: Any = spark._jvm
+    return getattr(getattr(jvm.scala, "None$"), "MODULE$")

@@ -1,0 +1,51 @@
+"""Keys of `key=value` directories as columns: typed by all their values, by the rule of `Dataset.open`."""
+
+import re
+from collections.abc import Collection, Sequence
+
+import pyarrow as pa
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from bigdata_ml.dataset.opening.hive_keys import NO_VALUE, key_type_of, keys_of
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.session.progress import say
+
+__all__ = ["partition_keys"]
+
+
+def partition_keys(files: Sequence[str], *, held: Collection[str], file_column: str = "__file") -> dict[str, Column]:
+    """Return a column for each key of the files' directories, made of the row's file; a key that the files hold is not one.
+
+    Args:
+        files: paths below the source.
+        held: columns that the files hold.
+        file_column: the column of the files' URLs.
+
+    Raises:
+        JobRefused: two keys whose names differ in case alone, or a key and a column.
+    """
+    values = [keys_of(path) for path in files]
+    columns: dict[str, Column] = {}
+    names = {name.lower(): name for name in held}
+    for key in dict.fromkeys(name for one in values for name in one):
+        if key in held:
+            say(f"{key}= in the directories' names is a column of the files, too; the files' values are taken")
+            continue
+        other = names.setdefault(key.lower(), key)
+        if other != key:
+            raise JobRefused(
+                f"the key {key}= of {files[0]} and {other!r} differ in case alone, and are one column to Spark; rename one"
+            )
+        texts = {one.get(key) for one in values}
+        columns[key] = _value_of(key, file_column).cast("bigint" if key_type_of(texts) == pa.int64() else "string")
+    return columns
+
+
+def _value_of(key: str, file_column: str) -> Column:
+    # A key's name may be written as an URL is, too.
+    spelled = "".join(one if one.isalnum() or one in "_-" else f"(?:{re.escape(one)}|%{ord(one):02X})" for one in key)
+    found = F.regexp_extract(file_column, f"^.*/{spelled}=([^/]*)/", 1)
+    present = F.rlike(F.col(file_column), F.lit(f"/{spelled}=[^/]*/"))
+    text = F.url_decode(F.replace(found, F.lit("+"), F.lit("%2B")))
+    return F.when(present & (found != NO_VALUE), text)

@@ -1,0 +1,344 @@
+"""CSV as RFC 4180 has it, row by row: line breaks and quotes inside quotes, and the number of every row's line.
+
+Quotes inside quotes are doubled; where a row makes no sense so, they may stand behind backslashes instead. A quote inside text
+that does not begin with one is a character like any other. Empty lines are no rows.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.sources.text_files.format import TextFormat
+
+__all__ = ["CsvReader", "RowBatch", "Torn"]
+
+# A row is no longer; a quote that is never closed would hold the rest of the file.
+_MOST_TEXT = 64 << 20
+# Beyond, an open quote is looked at once more as one behind a backslash.
+_FAR = 1 << 20
+_SHOWN = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """A row without its values: the number of its line, the reason, what is wrong, and its text."""
+
+    line: int
+    reason: str
+    detail: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowBatch:
+    """Rows: a column of text for each name of the header, the numbers of their lines, and the rows that are none."""
+
+    columns: tuple[pa.Array, ...]
+    lines: np.ndarray
+    torn: tuple[Torn, ...] = ()
+
+
+class _Malformed(Exception):
+    """A row that is not as RFC 4180 has it: what is wrong, and where its text ends."""
+
+    def __init__(self, detail: str, end: int) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.end = end
+
+
+@dataclass(slots=True)
+class CsvReader:
+    """Makes rows of the text of one file, or of a stretch of it that begins with a row.
+
+    Attributes:
+        url: of the file, for errors.
+        form: how it is written.
+        separator: between values.
+        width: values that a row must have; 0 before the header was read.
+        line: number of the line that comes next.
+        is_open: whether the text ended inside a quote.
+    """
+
+    url: str
+    form: TextFormat
+    separator: str
+    width: int = 0
+    line: int = 1
+    is_open: bool = False
+    _patterns: dict[str, re.Pattern[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        s, q = re.escape(self.separator), re.escape(self.form.quote)
+        plain = rf"[^{s}\r\n]*"
+        self._patterns = {"plain": re.compile(plain), "end": re.compile(r"\r\n|\n|\r")}
+        if q:
+            # What closes a value is no half of a doubled quote, of which the other half may still have to be read.
+            quoted = rf"{q}[^{q}]*(?:{q}{q}[^{q}]*)*{q}(?!{q})"
+            value = rf"(?:{quoted}|(?!{q}){plain})"
+            self._patterns |= {
+                "doubled": re.compile(quoted),
+                "escaped": re.compile(rf"{q}[^{q}\\]*(?:(?:\\.|{q}{q})[^{q}\\]*)*{q}(?!{q})", re.DOTALL),
+                "row": re.compile(rf"{value}(?:{s}{value})*(?:\r\n|\n|\r)"),
+                "value": re.compile(rf"({value})(?:{s}|\r\n|\n|\r)"),
+                "unescape": re.compile(rf"\\([\\{q}])|{q}({q})"),
+            }
+
+    def header(self, texts: Iterator[str]) -> list[str]:
+        """Return the names of the columns: the first row; none where there is no row.
+
+        Raises:
+            JobRefused: a quote in it is not closed.
+        """
+        text = ""
+        for piece in texts:
+            text += piece
+            if (found := self._first(text, final=False)) is not None:
+                return found
+            if len(text) > _MOST_TEXT:
+                raise self._never_closed(self.line)
+        return self._first(text + "\n", final=True) or []
+
+    def _first(self, text: str, *, final: bool) -> list[str] | None:
+        position = 0
+        while position < len(text):
+            try:
+                row = self._scan(text, position, len(text) - (not final and text.endswith("\r")), final=final, way="doubled")
+            except _Malformed as error:
+                raise JobRefused(f"{self.url}, line {self._after(text[:position])}: in the header {error.detail}") from error
+            if row is None and final:
+                raise self._never_closed(self._after(text[:position]))
+            if row is None:
+                return None
+            values, end = row
+            if any(values) or len(values) > 1:
+                return [value or "" for value in values]
+            position = end
+        return None
+
+    def rows(self, texts: Iterator[str], *, skip_header: bool, at_end: bool = True) -> Iterator[RowBatch]:
+        """Yield the rows.
+
+        Args:
+            texts: of the file, or a stretch of it.
+            skip_header: whether the first row is the header.
+            at_end: whether the file ends with the text; else a quote that stays open sets `is_open`.
+
+        Raises:
+            JobRefused: a quote that is never closed, or a row of more than 64 MiB.
+        """
+        text, final, header = "", False, skip_header
+        while not final:
+            # So that a long row is not looked at again and again.
+            pieces = [text]
+            wanted = len(text) // 2 + 1
+            while wanted > 0 and not final:
+                piece = next(texts, None)
+                final = piece is None
+                pieces.append(piece or "")
+                wanted -= len(piece or "")
+            text = "".join(pieces)
+            if final and text and text[-1] not in "\r\n":
+                text += "\n"
+            end = len(text) - (not final and text.endswith("\r"))
+            position = 0
+            if header:
+                position = self._past_header(text, end, final=final)
+                header = position == 0 and not final
+            if not header:
+                batch, position = self._batch(text, position, end, final=final, at_end=at_end)
+                if len(batch.lines) or batch.torn:
+                    yield batch
+            text = text[position:]
+            if len(text) > _MOST_TEXT:
+                raise self._never_closed(self.line)
+
+    def _past_header(self, text: str, end: int, *, final: bool) -> int:
+        position = 0
+        while position < end:
+            try:
+                row = self._scan(text, position, end, final=final, way="doubled")
+            except _Malformed as error:
+                raise JobRefused(f"{self.url}, line {self.line}: in the header {error.detail}") from error
+            if row is None:
+                return 0
+            values, position = row
+            if any(values) or len(values) > 1:
+                self.line = self._after(text[:position])
+                return position
+        return 0
+
+    def _batch(self, text: str, position: int, end: int, *, final: bool, at_end: bool) -> tuple[RowBatch, int]:
+        if self.form.quote and text.find(self.form.quote, position, end) >= 0:
+            return self._quoted(text, position, end, final=final, at_end=at_end)
+        cut = max(text.rfind("\n", position, end), text.rfind("\r", position, end)) + 1
+        piece = text[position:cut]
+        if "\r" in piece:
+            piece = piece.replace("\r\n", "\n").replace("\r", "\n")
+        return self._unquoted(piece), max(cut, position)
+
+    def _unquoted(self, piece: str) -> RowBatch:
+        """Return the rows of whole lines without any quote."""
+        first, self.line = self.line, self.line + piece.count("\n")
+        found = self._by_arrow(piece)
+        if found is not None:
+            return RowBatch(found, np.arange(first, self.line))
+        rows, lines, torn = [], [], []
+        for number, line in enumerate(piece.split("\n")[:-1], first):
+            if not line:
+                continue
+            values = line.split(self.separator)
+            if len(values) == self.width:
+                rows.append([None if value in ("", self.form.null_value) else value for value in values])
+                lines.append(number)
+            else:
+                torn.append(self._ragged(number, len(values), line))
+        return self._made(rows, lines, torn)
+
+    def _by_arrow(self, piece: str) -> tuple[pa.Array, ...] | None:
+        """Return the columns of text that has no quotes, no empty lines and rows of one width; else None."""
+        if not piece or piece[0] in "\n\ufeff" or "\n\n" in piece or not self.separator.isascii():
+            return None
+        data = piece.encode()
+        names = [str(number) for number in range(self.width)]
+        ragged: list[int] = []
+
+        def note(row: pacsv.InvalidRow) -> str:
+            ragged.append(row.actual_columns)
+            return "skip"
+
+        table = pacsv.read_csv(
+            pa.BufferReader(data),
+            pacsv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
+            pacsv.ParseOptions(delimiter=self.separator, quote_char=False, invalid_row_handler=note),
+            pacsv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=["", self.form.null_value]
+            ),
+        )
+        if ragged or table.num_rows != piece.count("\n"):
+            return None
+        return tuple(column.combine_chunks() for column in table.columns)
+
+    def _quoted(self, text: str, position: int, end: int, *, final: bool, at_end: bool) -> tuple[RowBatch, int]:
+        rows: list[Sequence[str | None]] = []
+        lines: list[int] = []
+        torn: list[Torn] = []
+        match, split, quote = self._patterns["row"].match, self._patterns["value"].findall, self.form.quote
+        doubled, nulls, width = quote * 2, ("", self.form.null_value), self.width
+        while position < end:
+            found = match(text, position, end)
+            raw = split(found.group()) if found else []
+            if found and len(raw) == width and not (width == 1 and not raw[0]):
+                rows.append(
+                    [
+                        (None if one in nulls else one) if one[:1] != quote else one[1:-1].replace(doubled, quote)
+                        for one in raw
+                    ]
+                )  # fmt: skip
+                lines.append(self.line)
+                following = found.end()
+            else:
+                try:
+                    row = self._careful(text, position, end, final=final)
+                except _Malformed as error:
+                    torn.append(Torn(self.line, "torn_row", error.detail, text[position : error.end].rstrip("\r\n")[:_SHOWN]))
+                    following = error.end
+                else:
+                    if row is None:
+                        break
+                    values, following = row
+                    if len(values) == width and values != [None]:
+                        rows.append(values)
+                        lines.append(self.line)
+                    elif values != [None]:
+                        torn.append(self._ragged(self.line, len(values), text[position:following]))
+            self.line = self._after(text[position:following])
+            position = following
+        if final and position < end:
+            self.is_open = True
+            if at_end:
+                raise self._never_closed(self.line)
+        return self._made(rows, lines, torn), position
+
+    def _careful(self, text: str, position: int, end: int, *, final: bool) -> tuple[list[str | None], int] | None:
+        """Return a row's values and its end; None if it needs more text. Doubled quotes are tried first, then backslashes."""
+        wrong: _Malformed | None = None
+        try:
+            row = self._scan(text, position, end, final=final, way="doubled")
+        except _Malformed as error:
+            row, wrong = None, error
+        if row is not None and len(row[0]) == self.width:
+            return row
+        waits = row is None and wrong is None and not final and end - position < _FAR
+        if not waits and "\\" + self.form.quote in text[position:end]:
+            try:
+                other = self._scan(text, position, end, final=final, way="escaped")
+            except _Malformed:
+                other = None
+            if other is not None and len(other[0]) == self.width:
+                return other
+        if wrong is not None:
+            raise wrong
+        return row
+
+    def _scan(self, text: str, position: int, end: int, *, final: bool, way: str) -> tuple[list[str | None], int] | None:
+        quote, values = self.form.quote, list[str | None]()
+        plain, line_end = self._patterns["plain"], self._patterns["end"]
+        while True:
+            if quote and text.startswith(quote, position, end):
+                found = self._patterns[way].match(text, position, end)
+                if found is None:
+                    return None
+                value: str | None = self._inside(found.group(), way)
+            else:
+                found = plain.match(text, position, end)
+                value = found.group() if found else ""
+                value = None if value in ("", self.form.null_value) else value
+            values.append(value)
+            position = found.end() if found else position
+            if text.startswith(self.separator, position, end):
+                position += len(self.separator)
+                continue
+            ending = line_end.match(text, position, end)
+            if ending is not None:
+                return values, ending.end()
+            if position >= end:
+                return (values, position) if final else None
+            ending = line_end.search(text, position, end)
+            if ending is None and not final:
+                return None
+            detail = f"text follows the closing quote of value {len(values)}; a quote inside quotes is doubled"
+            raise _Malformed(detail, ending.end() if ending else end)
+
+    def _inside(self, quoted: str, way: str) -> str:
+        quote = self.form.quote
+        if way == "doubled":
+            return quoted[1:-1].replace(quote * 2, quote)
+        return self._patterns["unescape"].sub(lambda found: found[1] or found[2], quoted[1:-1])
+
+    def _ragged(self, line: int, found: int, text: str) -> Torn:
+        return Torn(line, "ragged_row", f"{_values(found)}, the header names {self.width}", text.rstrip("\r\n")[:_SHOWN])
+
+    def _made(self, rows: Sequence[Sequence[str | None]], lines: Sequence[int], torn: Sequence[Torn]) -> RowBatch:
+        columns = zip(*rows, strict=True) if rows else ([] for _ in range(self.width))
+        return RowBatch(tuple(pa.array(column, pa.string()) for column in columns), np.array(lines, np.int64), tuple(torn))
+
+    def _after(self, text: str) -> int:
+        """Return the number of the line that follows the text."""
+        lines = text.count("\n")
+        return self.line + (lines if "\r" not in text else lines + text.count("\r") - text.count("\r\n"))
+
+    def _never_closed(self, line: int) -> JobRefused:
+        return JobRefused(
+            f"{self.url}, line {line}: a quote that is opened in this row is never closed (or the row has more than 64 MiB); "
+            "close it, double it where it is a character, or say by --quote which character the file quotes with"
+        )
+
+
+def _values(count: int) -> str:
+    return "1 value" if count == 1 else f"{count} values"

@@ -1,0 +1,203 @@
+"""What executors do with parts of text files: see what types their values are of, and make rows of them."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.sources.text_files.csv_rows import CsvReader, Torn
+from bigdata_ml.prepare.sources.text_files.format import TextFormat
+from bigdata_ml.prepare.sources.text_files.inferred_types import Evidence, typed_column
+from bigdata_ml.prepare.sources.text_files.json_rows import JsonReader, Shape, converted
+from bigdata_ml.prepare.sources.text_files.stream import TextPart, texts_of
+
+__all__ = ["FilePart", "Look", "Read", "Seen", "packed_parts"]
+
+REPORT = "report string"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilePart:
+    """A part of a file of the table.
+
+    Attributes:
+        part: where it lies.
+        file: the file's number.
+        layout: the number of its columns' names among the table's layouts.
+        is_whole: whether it is all of its file.
+        keys: values of the directories' keys.
+    """
+
+    part: TextPart
+    file: int
+    layout: int = 0
+    is_whole: bool = True
+    keys: tuple[str | None, ...] = ()
+
+
+def packed_parts(parts: Sequence[FilePart]) -> bytes:
+    """Return the parts in bytes, for a task."""
+    return json.dumps([asdict(one) for one in parts]).encode()
+
+
+def _unpacked(blob: bytes) -> list[FilePart]:
+    return [FilePart(**{**one, "part": TextPart(**one["part"]), "keys": tuple(one["keys"])}) for one in json.loads(blob)]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of a part: its rows and lines, what is no row, whether it ends inside a quote, and its columns' values."""
+
+    rows: int
+    lines: int
+    torn: int
+    first_torn: tuple[int, str] | None
+    is_open: bool
+    columns: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _OfParts:
+    """How parts are read.
+
+    Attributes:
+        kind: `csv` or `json`.
+        form, separator: how the files are written.
+        layouts: names of columns, for parts of CSV.
+    """
+
+    kind: str
+    form: TextFormat
+    separator: str
+    layouts: tuple[tuple[str, ...], ...]
+
+    def reader(self, one: FilePart) -> CsvReader:
+        return CsvReader(one.part.url, self.form, self.separator, width=len(self.layouts[one.layout]), line=one.part.line)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look(_OfParts):
+    """Sees what the values of parts are; runs on the executors, or on the driver where there is little to read."""
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield a report for each part."""
+        for batch in batches:
+            for blob in batch.column(0):
+                for one in _unpacked(blob.as_py()):
+                    report = json.dumps([one.file, one.part.start, asdict(self.at(one))])
+                    yield pa.RecordBatch.from_pydict({"report": [report]})
+
+    def at(self, one: FilePart) -> Seen:
+        """Return what is seen of a part."""
+        texts = texts_of(one.part, self.form)
+        return self._csv(one, texts) if self.kind == "csv" else self._json(one, texts)
+
+    def _csv(self, one: FilePart, texts: Iterator[str]) -> Seen:
+        reader, names = self.reader(one), self.layouts[one.layout]
+        found = [Evidence() for _ in names]
+        rows, torn, first = 0, 0, None
+        for batch in reader.rows(texts, skip_header=one.part.is_first, at_end=one.is_whole):
+            for evidence, column in zip(found, batch.columns, strict=True):
+                evidence.add(column, batch.lines, self.form, file=one.file)
+            rows += len(batch.lines)
+            torn += len(batch.torn)
+            first = first or _first(batch.torn)
+        columns = {name: evidence.to_json() for name, evidence in zip(names, found, strict=True)}
+        return Seen(rows, reader.line - one.part.line, torn, first, reader.is_open, columns)
+
+    def _json(self, one: FilePart, texts: Iterator[str]) -> Seen:
+        reader, found = JsonReader(one.part.url, one.part.line), Shape()
+        rows, torn, first = 0, 0, None
+        for batch in reader.rows(texts, is_first=one.part.is_first):
+            for row, line in zip(batch.objects, batch.lines, strict=True):
+                found.add(row, line, file=one.file)
+            rows += len(batch.lines)
+            torn += len(batch.torn)
+            first = first or _first(batch.torn)
+        columns = {name: shape.to_json() for name, shape in found.fields.items()}
+        return Seen(rows, reader.line - one.part.line, torn, first, False, columns)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Read(_OfParts):
+    """Makes rows of parts, on the executors.
+
+    Attributes:
+        schema: the columns; behind them the keys of directories, the file's URL and what is wrong.
+        names, types: of the columns that stand in the files, the types in Spark's words.
+        keys: how many keys the directories have.
+        with_file, with_torn: whether the URL and what is wrong are columns.
+        urls: of the files, as rows name them.
+    """
+
+    schema: pa.Schema
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    keys: int
+    with_file: bool
+    with_torn: bool
+    urls: tuple[str, ...]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the parts."""
+        for batch in batches:
+            for blob in batch.column(0):
+                for one in _unpacked(blob.as_py()):
+                    yield from self._of(one)
+
+    def _of(self, one: FilePart) -> Iterator[pa.RecordBatch]:
+        texts = texts_of(one.part, self.form)
+        try:
+            if self.kind == "csv":
+                for batch in self.reader(one).rows(texts, skip_header=one.part.is_first):
+                    yield from self._rows(one, self._csv(one, batch.columns, len(batch.lines)), len(batch.lines), batch.torn)
+            else:
+                for found in JsonReader(one.part.url, one.part.line).rows(texts, is_first=one.part.is_first):
+                    yield from self._rows(one, self._json(found.objects), len(found.lines), found.torn)
+        except (pa.ArrowInvalid, ValueError) as error:
+            changed = f"{one.part.url}: it has values it had not before, it changes while the job reads it"
+            raise JobRefused(f"{changed}: {error}") from error
+
+    def _csv(self, one: FilePart, columns: Sequence[pa.Array], rows: int) -> list[pa.Array]:
+        there = dict(zip(self.layouts[one.layout], columns, strict=True))
+        return [
+            typed_column(there[name], kind, self.form) if name in there else pa.nulls(rows, field.type)
+            for name, kind, field in zip(self.names, self.types, self.schema, strict=False)
+        ]
+
+    def _json(self, objects: Sequence[Mapping[str, Any]]) -> list[pa.Array]:
+        columns = zip(self.names, self.schema, strict=False)
+        return [converted([row.get(name) for row in objects], field.type) for name, field in columns]
+
+    def _rows(self, one: FilePart, columns: list[pa.Array], rows: int, torn: Sequence[Torn]) -> Iterator[pa.RecordBatch]:
+        if rows:
+            yield self._batch(one, columns, [None] * rows)
+        if torn:
+            if not self.with_torn:
+                first = torn[0]
+                raise JobRefused(f"{one.part.url}, line {first.line}: {first.detail}")
+            nothing = [pa.nulls(len(torn), field.type) for field in list(self.schema)[: len(self.names)]]
+            yield self._batch(one, nothing, [_written(row) for row in torn])
+
+    def _batch(self, one: FilePart, columns: list[pa.Array], torn: Sequence[str | None]) -> pa.RecordBatch:
+        rows, fields = len(torn), list(self.schema)[len(self.names) :]
+        more = [_repeated(value, rows, kind.type) for value, kind in zip(one.keys, fields, strict=False)]
+        more += [pa.repeat(pa.scalar(self.urls[one.file], pa.string()), rows)] if self.with_file else []
+        more += [pa.array(torn, pa.string())] if self.with_torn else []
+        return pa.RecordBatch.from_arrays([*columns, *more], schema=self.schema)
+
+
+def _repeated(value: str | None, rows: int, kind: pa.DataType) -> pa.Array:
+    return pa.repeat(pa.scalar(value, pa.string()), rows).cast(kind)
+
+
+def _first(torn: Sequence[Torn]) -> tuple[int, str] | None:
+    return (torn[0].line, torn[0].detail) if torn else None
+
+
+def _written(row: Torn) -> str:
+    text = json.dumps({"__line": row.line, "__text": row.text}, ensure_ascii=False)
+    return json.dumps({"reason": row.reason, "detail": f"line {row.line}: {row.detail}", "row": text}, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""Train, validation and test: by hash, by group, from paths."""

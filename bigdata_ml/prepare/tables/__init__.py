@@ -1,0 +1,1 @@
+"""The table job: rules, joins, labels, columns, report."""

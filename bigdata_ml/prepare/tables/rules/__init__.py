@@ -1,0 +1,1 @@
+"""Rules for tables: their model, their YAML, and how they are applied."""

@@ -1,0 +1,270 @@
+"""Rules from a YAML file; whatever it does not understand is refused with its line."""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import yaml
+
+from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.tables.rules.model import (
+    ColumnRules,
+    DuplicateRule,
+    Normalise,
+    NotNullRule,
+    NullValues,
+    Otherwise,
+    OutlierRule,
+    RangeRule,
+    ReferenceRule,
+    RegexRule,
+    Scalar,
+    SetRule,
+    Severity,
+    TableRules,
+    TypeRule,
+    UniqueRule,
+)
+from bigdata_ml.storage import locate, reading
+from bigdata_ml.storage.yaml_nodes import compose_yaml
+
+__all__ = ["parse_rules", "read_rules"]
+
+_Read = Callable[[yaml.Node], Any]
+
+
+def read_rules(url: str) -> TableRules:
+    """Return the rules of the YAML file at `url`.
+
+    Raises:
+        JobRefused: no such file, or one that holds something else than rules; the text names the line.
+    """
+    place = locate(url)
+    if not place.exists():
+        raise JobRefused(f"{place.url}: there is no such file of rules; check --rules")
+    try:
+        with reading(place):
+            text = place.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise JobRefused(f"{place.url}: a file of rules is UTF-8 text: {error}") from error
+    return parse_rules(text, place=place.url)
+
+
+def parse_rules(text: str, *, place: str = "rules") -> TableRules:
+    """Return the rules that YAML text holds; `place` names it in errors.
+
+    >>> parse_rules("columns: {price: {range: {min: 0}}}").columns[0].range.least
+    0
+
+    Raises:
+        JobRefused: as `read_rules`.
+    """
+    try:
+        node = _composed(text, place)
+        if node is None:
+            return TableRules()
+        return _built(TableRules, node, {"columns": _columns, "duplicates": _duplicates})  # type: ignore[no-any-return]
+    except _Wrong as error:
+        raise JobRefused(f"{place}, line {error.line}: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise JobRefused(f"{place}, line {line}: no YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise JobRefused(f"{place}: no YAML: {' '.join(str(error).split())}") from error
+
+
+def _composed(text: str, place: str) -> yaml.Node | None:
+    try:
+        return compose_yaml(text)
+    except ValueError as error:
+        raise JobRefused(f"{place}: no YAML of rules: {error}") from error
+
+
+class _Wrong(Exception):
+    """A place in the file that is not understood."""
+
+    def __init__(self, node: yaml.Node, text: str) -> None:
+        super().__init__(text)
+        self.line = node.start_mark.line + 1
+
+
+def _columns(node: yaml.Node) -> tuple[ColumnRules, ...]:
+    columns = []
+    for key, value in _pairs(node):
+        rules = {"name": _text(key), **_values(value, _RULES)}
+        columns.append(_made(ColumnRules, value, rules))
+    return tuple(columns)
+
+
+def _duplicates(node: yaml.Node) -> DuplicateRule:
+    return _rule(DuplicateRule, {"key": _texts, "keep": _text, "by": _text}, "key")(node)  # type: ignore[no-any-return]
+
+
+def _rule(kind: type, reads: Mapping[str, _Read], short: str, *, names: Mapping[str, str] | None = None) -> _Read:
+    """Return what reads a rule: a mapping of its keys, or the value of the key `short` alone."""
+    judged = "otherwise" in kind.__dataclass_fields__  # type: ignore[attr-defined]
+    known: dict[str, _Read] = {**reads, **({"otherwise": _severity, "fill": _scalar} if judged else {})}
+
+    def read(node: yaml.Node) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            values = _values(node, known)
+        elif short == "otherwise":
+            values = {} if _scalar(node) is True else {"otherwise": _severity(node)}
+        elif not short:
+            if _scalar(node) is not True:
+                raise _Wrong(node, f"this is `true` or a mapping of {', '.join(known)}, got {_shown(node)}")
+            values = {}
+        else:
+            values = {short: known[short](node)}
+        values = {(names or {}).get(name, name): value for name, value in values.items()}
+        if judged:
+            values = _with_otherwise(node, values)
+        return _made(kind, node, values)
+
+    return read
+
+
+def _with_otherwise(node: yaml.Node, values: dict[str, Any]) -> dict[str, Any]:
+    fill = {"fill": values.pop("fill")} if "fill" in values else {}
+    if fill and "otherwise" not in values:
+        raise _Wrong(node, "a fill value goes with `otherwise: fill`; add it")
+    if "otherwise" in values:
+        values["otherwise"] = _made(Otherwise, node, {"severity": values["otherwise"], **fill})
+    return values
+
+
+def _range(node: yaml.Node) -> RangeRule:
+    if isinstance(node, yaml.SequenceNode) and len(node.value) == 2:
+        least, greatest = map(_scalar, node.value)
+        return _made(RangeRule, node, {"least": least, "greatest": greatest})  # type: ignore[no-any-return]
+    if not isinstance(node, yaml.MappingNode):
+        raise _Wrong(node, f"a range is [min, max] or a mapping of min and max, got {_shown(node)}")
+    names = {"min": "least", "max": "greatest"}
+    return _rule(RangeRule, {"min": _scalar, "max": _scalar}, "", names=names)(node)  # type: ignore[no-any-return]
+
+
+def _built(kind: type, node: yaml.Node, reads: Mapping[str, _Read]) -> Any:
+    return _made(kind, node, _values(node, reads))
+
+
+def _made(kind: type, node: yaml.Node, values: Mapping[str, Any]) -> Any:
+    try:
+        return kind(**values)
+    except TypeError as error:
+        missing = re.findall(r"'(\w+)'", str(error))
+        raise _Wrong(node, f"{', '.join(missing)} must be given here") from error
+    except ValueError as error:
+        raise _Wrong(node, str(error)) from error
+
+
+def _values(node: yaml.Node, reads: Mapping[str, _Read]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in _pairs(node):
+        name = _text(key)
+        if name not in reads:
+            near = difflib.get_close_matches(name, reads, n=1, cutoff=0.5)
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            raise _Wrong(key, f"unknown key {name!r}; {meant}the keys here are {', '.join(reads)}")
+        values[name] = reads[name](value)
+    return values
+
+
+def _pairs(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+    if not isinstance(node, yaml.MappingNode):
+        raise _Wrong(node, f"keys and values must stand here, got {_shown(node)}")
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if _text(key) in seen:
+            raise _Wrong(key, f"the key {_text(key)!r} stands here twice; leave one")
+        seen.add(_text(key))
+    return list(node.value)
+
+
+def _severity(node: yaml.Node) -> Severity:
+    text = _text(node)
+    try:
+        return Severity(text)
+    except ValueError as error:
+        known = [one.value for one in Severity]
+        near = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise _Wrong(node, f"a severity is one of {', '.join(known)}, got {text!r}{meant}") from error
+
+
+def _text(node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        raise _Wrong(node, f"a text must stand here, got {_shown(node)}")
+    return str(node.value)
+
+
+def _texts(node: yaml.Node) -> tuple[str, ...]:
+    return tuple(map(_text, node.value)) if isinstance(node, yaml.SequenceNode) else (_text(node),)
+
+
+def _scalar(node: yaml.Node) -> Scalar | None:
+    """Return a number only for text that is exactly how the number is written: 007, 1.50, NO and 2024-01-31 stay text."""
+    text = _text(node)
+    if not isinstance(node, yaml.ScalarNode) or node.style in ("'", '"'):
+        return text
+    words: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
+    if text in words:
+        return words[text]
+    for number in (int, float):
+        try:
+            if str(number(text)) == text:
+                return number(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _scalars(node: yaml.Node) -> tuple[Scalar, ...]:
+    if not isinstance(node, yaml.SequenceNode):
+        raise _Wrong(node, f"a list [a, b, …] must stand here, got {_shown(node)}")
+    found = []
+    for one in node.value:
+        value = _scalar(one)
+        if value is None:
+            raise _Wrong(one, "null is no value; say not_null where it may not stand, and nothing where it may")
+        found.append(value)
+    return tuple(found)
+
+
+def _number(node: yaml.Node) -> float:
+    try:
+        return float(_text(node))
+    except ValueError as error:
+        raise _Wrong(node, f"a number must stand here, got {_shown(node)}") from error
+
+
+def _flag(node: yaml.Node) -> bool:
+    value = _scalar(node)
+    if not isinstance(value, bool):
+        raise _Wrong(node, f"true or false must stand here, got {_shown(node)}")
+    return value
+
+
+def _shown(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return repr(node.value)
+    return "a mapping" if isinstance(node, yaml.MappingNode) else "a list"
+
+
+_RULES: dict[str, _Read] = {
+    "null_values": _rule(NullValues, {"values": _texts}, "values"),
+    "type": _rule(
+        TypeRule,
+        {"is": _text, "formats": _texts, "day_first": _flag, "ambiguous": _severity, "zone": _text, "unwrap": _flag},
+        "is",
+        names={"is": "kind"},
+    ),
+    "normalise": _rule(Normalise, {"spaces": _flag, "case": _text, "unicode": _text}, ""),
+    "set": _rule(SetRule, {"values": _scalars}, "values"),
+    "regex": _rule(RegexRule, {"pattern": _text}, "pattern"),
+    "range": _range,
+    "not_null": _rule(NotNullRule, {}, "otherwise"),
+    "outliers": _rule(OutlierRule, {"method": _text, "low": _number, "high": _number, "times": _number}, "method"),
+    "unique": _rule(UniqueRule, {}, "otherwise"),
+    "references": _rule(ReferenceRule, {"table": _text, "column": _text}, ""),
+}

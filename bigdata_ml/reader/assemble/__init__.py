@@ -1,0 +1,1 @@
+"""Batches of stored values from row groups."""

@@ -1,0 +1,1 @@
+"""Row groups from storage, verified and read ahead."""

@@ -1,0 +1,1 @@
+"""Petastorm's own engine as the reader of row groups."""

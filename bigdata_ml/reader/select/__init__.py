@@ -1,0 +1,1 @@
+"""Which rows are read: predicates, weights, first rows of sequences."""
