@@ -1,4 +1,4 @@
-"""Tables held against rules, without publishing them."""
+"""Tables cleaned by rules, without publishing them."""
 
 import json
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from pyspark.sql import functions as F
 from bigdata_ml.prepare.sources import table
 from bigdata_ml.prepare.tables.cleaning import TableCleaner
 from bigdata_ml.prepare.tables.rules.row_rules import check_patterns
-from bigdata_ml.prepare.tables.rules.rulebook import RuleTally, tally_rules, with_broken
+from bigdata_ml.prepare.tables.rules.rulebook import RuleTally, tally_rules, with_violations
 from bigdata_ml.prepare.tables.rules.yaml_file import parse_rules
 from bigdata_ml.prepare.tables.steps import with_source
 
 
-class Ruled:
+class RuledTable:
     """The rows of a table after its rules: all are train rows."""
 
     def __init__(self, spark: SparkSession, place: Path, rows: Sequence[dict[str, Any]] | str, rules: str) -> None:
@@ -25,7 +25,7 @@ class Ruled:
         self.cleaner = TableCleaner.of(parse_rules(rules))
         check_patterns(spark, self.cleaner.rules.columns)
         source = table(spark, str(path), as_text=self.cleaner.typed, file_column="__source")
-        read = source.transform(with_source).transform(with_broken)
+        read = source.transform(with_source).transform(with_violations)
         self.cleaner.check_columns([name for name in read.columns if not name.startswith("__")])
         cleaned = self.cleaner.by_row(read, read.columns).withColumn("split", F.lit("train"))
         cleaned = self.cleaner.among_rows(cleaned, read=lambda url: table(spark, url))

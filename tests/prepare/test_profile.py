@@ -14,7 +14,7 @@ from bigdata_ml.cli import main
 from bigdata_ml.prepare import TableProfile, profile_table
 from bigdata_ml.prepare.tables.profile.suggestions import ColumnProfile
 from bigdata_ml.prepare.tables.profile.value_forms import MOST_VALUES, forms_of
-from prepare.ruled import Ruled
+from prepare.ruled import RuledTable
 
 pytestmark = pytest.mark.spark
 
@@ -91,7 +91,7 @@ def test_what_is_suspicious_is_said(column: Callable[[str], ColumnProfile], name
 def test_the_rules_it_suggests_refuse_no_row_and_mend_what_they_can(
     spark: SparkSession, profile: TableProfile, tmp_path: Path
 ) -> None:
-    found = Ruled(spark, tmp_path, MESSY, profile.rules())
+    found = RuledTable(spark, tmp_path, MESSY, profile.rules())
     assert (found.tally.found, found.tally.kept) == (100, 100)
     assert found.values("count") == list(range(100))
     assert set(found.values("city")) == {"New York", "Oslo"}

@@ -35,7 +35,7 @@ from bigdata_ml.prepare.tables.declared_types import parse_types, with_types
 from bigdata_ml.prepare.tables.report import CleanedTable, refused_table_rows, table_contract, table_quality
 from bigdata_ml.prepare.tables.rules.model import TableRules
 from bigdata_ml.prepare.tables.rules.row_rules import check_patterns
-from bigdata_ml.prepare.tables.rules.rulebook import TORN, tally_rules, with_broken
+from bigdata_ml.prepare.tables.rules.rulebook import MALFORMED_ROWS, tally_rules, with_violations
 from bigdata_ml.prepare.tables.rules.yaml_file import read_rules
 from bigdata_ml.prepare.tables.schema import has_classes
 from bigdata_ml.prepare.tables.steps import (
@@ -204,7 +204,9 @@ def prepare_table(spark: SparkSession, job: TableJob, *, rules: TableRules | Non
 
 def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manifest:
     refuse_existing(locate(job.dataset), replace=job.replace)
-    check_reasons(job.limits, ("label_missing", "not_utf8", "no_split", *TORN, *(one.name for one in cleaner.book.rules)))
+    check_reasons(
+        job.limits, ("label_missing", "not_utf8", "no_split", *MALFORMED_ROWS, *(one.name for one in cleaner.book.rules))
+    )
     check_patterns(spark, cleaner.rules.columns)
     joins = [Join.parse(text) for text in job.join]
     drops = [DropRule.parse(text) for text in job.drop]
@@ -234,7 +236,7 @@ def _prepare(spark: SparkSession, job: TableJob, cleaner: TableCleaner) -> Manif
     left_out = dict(read.left_out)
     types = {job.source: chosen_types(read.types, cleaner.rules)} if read.types else {}
     source = flatten(read.rows, map_keys=parse_map_keys(job.map_keys), keep=dropping)
-    rows = source.transform(with_source).transform(with_broken).transform(nan_to_null)
+    rows = source.transform(with_source).transform(with_violations).transform(nan_to_null)
     own = _visible(rows)
     rows = refuse_broken_text(rows, own)
     given = SplitFrom(job.split_from) if job.split_from else None

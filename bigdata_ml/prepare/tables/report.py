@@ -18,7 +18,7 @@ from bigdata_ml.prepare.publish.sink import Written, quarantine_batch
 from bigdata_ml.prepare.sources.text_files.inferred_types import ColumnType
 from bigdata_ml.prepare.split.by_hash import SplitRule
 from bigdata_ml.prepare.tables.columns import LearnedColumns
-from bigdata_ml.prepare.tables.rules.rulebook import TORN, RuleTally
+from bigdata_ml.prepare.tables.rules.rulebook import MALFORMED_ROWS, RuleTally
 from bigdata_ml.prepare.tables.steps import DropRule, JoinReport
 from bigdata_ml.prepare.tables.type_report import types_section
 from bigdata_ml.storage import locate
@@ -94,7 +94,7 @@ def table_contract(
                 "label_missing": f"{cleaned.label} is null",
                 **{name: words for name, words in _FOUND.items() if name in tally.refused},
                 "not a number": "NaN is taken for null",
-                **{reason: words for reason, words in TORN.items() if reason in tally.refused},
+                **{reason: words for reason, words in MALFORMED_ROWS.items() if reason in tally.refused},
                 **{f"drop {one.name}": ", ".join(one.columns) for one in cleaned.drops},
                 **cleaned.words,
                 **learned.words,

@@ -1,1 +1,1 @@
-"""Rules for tables: their model, their YAML, and how they are applied."""
+"""The rules of a table: their model, their YAML and how they are applied."""

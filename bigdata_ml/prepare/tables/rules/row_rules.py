@@ -1,4 +1,4 @@
-"""Rules that a row decides by itself, at the cost of no pass: null values, types, spelling, sets, patterns, ranges, nulls."""
+"""Rules that need one row only and no extra pass: null values, types, spelling, sets, patterns, ranges and nulls."""
 
 import datetime
 from collections.abc import Callable, Iterator, Sequence
@@ -27,92 +27,93 @@ from bigdata_ml.prepare.session.columns import named
 from bigdata_ml.prepare.session.failures import cause_of
 from bigdata_ml.prepare.sources.text_files.format import TextFormat
 from bigdata_ml.prepare.tables.rules.model import ColumnRules, Normalise, Otherwise, Severity
-from bigdata_ml.prepare.tables.rules.rulebook import Broken, Rulebook, note
+from bigdata_ml.prepare.tables.rules.rulebook import Rulebook, RuleViolation, note
 from bigdata_ml.prepare.tables.rules.value_types import typed
 
 __all__ = ["apply_row_rules", "check_patterns", "filled"]
 
 _BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
 _EXACT = Context(prec=1000)
-_Layer = Callable[[ColumnRules, DataType], Iterator[Broken]]
+_Layer = Callable[[ColumnRules, DataType], Iterator[RuleViolation]]
 
 
 def apply_row_rules(
     rows: DataFrame, rules: Sequence[ColumnRules], book: Rulebook, *, form: TextFormat | None = None
 ) -> DataFrame:
-    """Note in `__broken` the rules that rows break, and give the columns their types, spellings and fills.
+    """Note broken rules in `__violations`, and apply the columns' types, spellings and fills.
 
-    `form` says how numbers are written in columns of text.
-
-    Each rule sees what the one before it left: null values, type, normalise, set, regex, range, not_null.
+    Rules are applied in this order, each to the result of the one before: null values, type, normalise, set, regex, range,
+    not_null. `form` says how numbers are written in text columns.
 
     Raises:
-        JobRefused: a rule that does not go with its column's type, or a value that is none of it.
+        JobRefused: a rule or one of its values does not fit the column's type.
     """
     types = partial(_type, form=form or TextFormat())
     for layer in (_null_values, types, _normalise, _set, _regex, _range, _not_null):
         kinds = {field.name: field.dataType for field in rows.schema}
-        broken = [found for one in rules for found in layer(one, kinds[one.name])]
-        rows = note(rows, broken, book)
+        violations = [violation for column in rules for violation in layer(column, kinds[column.name])]
+        rows = note(rows, violations, book)
     return rows
 
 
 def check_patterns(spark: SparkSession, rules: Sequence[ColumnRules]) -> None:
-    """Raise JobRefused for a regular expression, date format or time zone that Spark does not know, or a session not in UTC."""
+    """Raise JobRefused for a pattern, date format or time zone that Spark does not accept, or a session not in UTC."""
     zone = spark.conf.get("spark.sql.session.timeZone")
-    timed = [one.name for one in rules if one.type and one.type.kind == "timestamp"]
+    timed = [rule.name for rule in rules if rule.type and rule.type.kind == "timestamp"]
     if timed and zone not in ("UTC", "Etc/UTC", "Z", "GMT"):
-        raise JobRefused(f"rule {timed[0]}.type: times are kept in UTC, so spark.sql.session.timeZone must be UTC, got {zone!r}")
-    for one in rules:
-        tried: dict[str, Column] = {}
-        if one.regex:
-            tried[f"{one.name}.regex: {one.regex.pattern!r} is no pattern"] = F.lit("").rlike(one.regex.pattern)
-        for form in one.type.formats if one.type else ():
-            tried[f"{one.name}.type: {form!r} is no format"] = F.date_format(F.current_timestamp(), form)
-        if one.type and one.type.zone:
-            zoned = F.to_utc_timestamp(F.lit("2024-01-01 00:00:00").cast("timestamp"), one.type.zone)
-            tried[f"{one.name}.type: {one.type.zone!r} is no zone"] = zoned
-        for text, column in tried.items():
+        raise JobRefused(
+            f"rule {timed[0]}.type: times are stored in UTC, so spark.sql.session.timeZone must be UTC, got {zone!r}"
+        )
+    for rule in rules:
+        checks: dict[str, Column] = {}
+        if rule.regex:
+            checks[f"{rule.name}.regex: {rule.regex.pattern!r} is not a pattern"] = F.lit("").rlike(rule.regex.pattern)
+        for form in rule.type.formats if rule.type else ():
+            checks[f"{rule.name}.type: {form!r} is not a format"] = F.date_format(F.current_timestamp(), form)
+        if rule.type and rule.type.zone:
+            zoned = F.to_utc_timestamp(F.lit("2024-01-01 00:00:00").cast("timestamp"), rule.type.zone)
+            checks[f"{rule.name}.type: {rule.type.zone!r} is not a time zone"] = zoned
+        for text, column in checks.items():
             try:
                 spark.range(1).select(column).collect()
             except PySparkException as error:
                 raise JobRefused(f"rule {text}: {cause_of(error)}") from error
 
 
-def _null_values(one: ColumnRules, _kind: DataType) -> Iterator[Broken]:
-    if one.null_values:
-        column = named(one.name)
-        where = F.coalesce(F.trim(column.cast("string")).isin(*one.null_values.values), F.lit(False))
-        yield Broken(f"{one.name}.null_values", one.name, where, column, F.when(~where, column))
+def _null_values(rules: ColumnRules, _kind: DataType) -> Iterator[RuleViolation]:
+    if rules.null_values:
+        column = named(rules.name)
+        where = F.coalesce(F.trim(column.cast("string")).isin(*rules.null_values.values), F.lit(False))
+        yield RuleViolation(f"{rules.name}.null_values", rules.name, where, column, F.when(~where, column))
 
 
-def _type(one: ColumnRules, kind: DataType, *, form: TextFormat) -> Iterator[Broken]:
-    rule = one.type
+def _type(rules: ColumnRules, kind: DataType, *, form: TextFormat) -> Iterator[RuleViolation]:
+    rule = rules.type
     if not rule:
         return
-    column = named(one.name)
-    made = typed(column, kind, rule, name=one.name, form=form)
+    column = named(rules.name)
+    result = typed(column, kind, rule, name=rules.name, form=form)
     target = {"integer": "bigint", "number": "double", "text": "string"}.get(rule.kind, rule.kind)
-    missing = made.wrong | made.zoneless
-    value = filled(rule.otherwise, missing, made.value, target, f"{one.name}.type")
-    yield Broken(f"{one.name}.type", one.name, made.wrong, column, value)
+    missing = result.wrong | result.zoneless
+    value = filled(rule.otherwise, missing, result.value, target, f"{rules.name}.type")
+    yield RuleViolation(f"{rules.name}.type", rules.name, result.wrong, column, value)
     if rule.kind in ("date", "timestamp"):
-        yield Broken(f"{one.name}.ambiguous", one.name, made.ambiguous, column)
+        yield RuleViolation(f"{rules.name}.ambiguous", rules.name, result.ambiguous, column)
     if rule.kind == "timestamp":
-        yield Broken(f"{one.name}.zone", one.name, made.zoneless, column)
+        yield RuleViolation(f"{rules.name}.zone", rules.name, result.zoneless, column)
 
 
-def _normalise(one: ColumnRules, kind: DataType) -> Iterator[Broken]:
-    if one.normalise:
-        _text_only(one.name, "normalise", kind)
-        column = named(one.name)
-        value = _spelled(column, one.normalise, [str(value) for value in one.set.values] if one.set else [])
-        yield Broken(f"{one.name}.normalise", one.name, ~column.eqNullSafe(value), column, value)
+def _normalise(rules: ColumnRules, kind: DataType) -> Iterator[RuleViolation]:
+    if rules.normalise:
+        _text_only(rules.name, "normalise", kind)
+        column = named(rules.name)
+        value = _spelled(column, rules.normalise, [str(value) for value in rules.set.values] if rules.set else [])
+        yield RuleViolation(f"{rules.name}.normalise", rules.name, ~column.eqNullSafe(value), column, value)
 
 
 def _spelled(column: Column, rule: Normalise, known: Sequence[str]) -> Column:
     if rule.unicode != "keep":
-        # What is ASCII has one form, and need not go to Python.
+        # ASCII text has one normal form and need not go to Python.
         column = F.coalesce(_unicode(rule.unicode)(F.when(column.rlike(r"[^\x00-\x7F]"), column)), column)
     if rule.spaces:
         column = F.nullif(F.regexp_replace(F.regexp_replace(column, r"(?U)\s+", " "), "^ | $", ""), F.lit(""))
@@ -130,66 +131,59 @@ def _unicode(form: str) -> Callable[[Column], Column]:
     return arrow_udf(normalised, "string")  # type: ignore[no-any-return, call-overload]
 
 
-def _set(one: ColumnRules, kind: DataType) -> Iterator[Broken]:
-    if one.set:
-        column, name = named(one.name), f"{one.name}.set"
-        members = [_literal(value, kind, name) for value in one.set.values]
+def _set(rules: ColumnRules, kind: DataType) -> Iterator[RuleViolation]:
+    if rules.set:
+        column, name = named(rules.name), f"{rules.name}.set"
+        members = [_checked_literal(value, kind, name) for value in rules.set.values]
         where = column.isNotNull() & ~column.isin(*members)
-        yield Broken(name, one.name, where, column, _mended(one.set.otherwise, where, column, kind, name))
+        yield RuleViolation(name, rules.name, where, column, filled(rules.set.otherwise, where, column, kind, name))
 
 
-def _regex(one: ColumnRules, kind: DataType) -> Iterator[Broken]:
-    if one.regex:
-        _text_only(one.name, "regex", kind)
-        column, name = named(one.name), f"{one.name}.regex"
-        where = column.isNotNull() & ~column.rlike(rf"\A(?:{one.regex.pattern})\z")
-        yield Broken(name, one.name, where, column, _mended(one.regex.otherwise, where, column, kind, name))
+def _regex(rules: ColumnRules, kind: DataType) -> Iterator[RuleViolation]:
+    if rules.regex:
+        _text_only(rules.name, "regex", kind)
+        column, name = named(rules.name), f"{rules.name}.regex"
+        where = column.isNotNull() & ~column.rlike(rf"\A(?:{rules.regex.pattern})\z")
+        yield RuleViolation(name, rules.name, where, column, filled(rules.regex.otherwise, where, column, kind, name))
 
 
-def _range(one: ColumnRules, kind: DataType) -> Iterator[Broken]:
-    if not one.range:
+def _range(rules: ColumnRules, kind: DataType) -> Iterator[RuleViolation]:
+    if not rules.range:
         return
-    column, name = named(one.name), f"{one.name}.range"
+    column, name = named(rules.name), f"{rules.name}.range"
     if not isinstance(kind, NumericType | DateType | TimestampType | TimestampNTZType):
         raise JobRefused(
-            f"rule {name}: a range goes with numbers, dates and timestamps, the column is {kind.simpleString()}; give it a type"
+            f"rule {name}: range needs numbers, dates or timestamps, the column is {kind.simpleString()}; give it a type"
         )
     where = F.lit(False)
-    if one.range.least is not None:
-        where = where | _below(column, one.range.least, kind, name)
-    if one.range.greatest is not None:
-        where = where | _above(column, one.range.greatest, kind, name)
+    if rules.range.least is not None:
+        where = where | _outside(column, rules.range.least, kind, name, below=True)
+    if rules.range.greatest is not None:
+        where = where | _outside(column, rules.range.greatest, kind, name, below=False)
     where = F.coalesce(where, F.lit(False))
-    yield Broken(name, one.name, where, column, _mended(one.range.otherwise, where, column, kind, name))
+    yield RuleViolation(name, rules.name, where, column, filled(rules.range.otherwise, where, column, kind, name))
 
 
-def _below(column: Column, bound: object, kind: DataType, name: str) -> Column:
-    """Whether values are less than a bound: of whole numbers and decimals exactly, beside the next value that the type has."""
-    if not isinstance(kind, IntegralType | DecimalType):
-        return _compared(column, kind) < _literal(bound, "double" if isinstance(kind, NumericType) else kind, name)
-    least, greatest, step = _extent(kind)
-    limit = _decimal(bound, name)
-    if limit > greatest:
-        return column.isNotNull()
-    return column < F.lit(str(_rounded(max(limit, least), step, ROUND_CEILING))).cast(kind)
-
-
-def _above(column: Column, bound: object, kind: DataType, name: str) -> Column:
-    if not isinstance(kind, IntegralType | DecimalType):
-        return _compared(column, kind) > _literal(bound, "double" if isinstance(kind, NumericType) else kind, name)
-    least, greatest, step = _extent(kind)
-    limit = _decimal(bound, name)
-    if limit < least:
-        return column.isNotNull()
-    return column > F.lit(str(_rounded(min(limit, greatest), step, ROUND_FLOOR))).cast(kind)
-
-
-def _compared(column: Column, kind: DataType) -> Column:
-    return column.cast("double") if isinstance(kind, NumericType) else column
+def _outside(column: Column, bound: object, kind: DataType, name: str, *, below: bool) -> Column:
+    """Whether values are less (`below`) or greater than a bound; exact for whole numbers and decimals."""
+    if isinstance(kind, IntegralType | DecimalType):
+        least, greatest, step = _extent(kind)
+        limit = _decimal(bound, name)
+        if limit > greatest if below else limit < least:
+            return column.isNotNull()
+        # The nearest value of the column's own type.
+        rounding = ROUND_CEILING if below else ROUND_FLOOR
+        limit = min(max(limit, least), greatest).quantize(step, rounding=rounding, context=_EXACT)
+        value = F.lit(str(limit)).cast(kind)
+    else:
+        number = isinstance(kind, NumericType)
+        column = column.cast("double") if number else column
+        value = _checked_literal(bound, "double" if number else kind, name)
+    return column < value if below else column > value
 
 
 def _extent(kind: IntegralType | DecimalType) -> tuple[Decimal, Decimal, Decimal]:
-    """Return the least and the greatest value of a type, and how far apart its values are."""
+    """Return the least and the greatest value of a type, and the step between its values."""
     if isinstance(kind, DecimalType):
         step = Decimal(1).scaleb(-kind.scale)
         greatest = Decimal("9" * kind.precision).scaleb(-kind.scale, _EXACT)
@@ -198,53 +192,43 @@ def _extent(kind: IntegralType | DecimalType) -> tuple[Decimal, Decimal, Decimal
     return Decimal(-(1 << (bits - 1))), Decimal((1 << (bits - 1)) - 1), Decimal(1)
 
 
-def _rounded(value: Decimal, step: Decimal, way: str) -> Decimal:
-    return value.quantize(step, rounding=way, context=_EXACT)
-
-
 def _decimal(value: object, name: str) -> Decimal:
     try:
-        found = Decimal(str(value))
+        number = Decimal(str(value))
     except InvalidOperation:
-        found = Decimal("nan")
-    if found.is_nan():
-        raise JobRefused(f"rule {name}: {value!r} is no number, as the column is; correct the rule, or give the column a type")
-    return found
+        number = Decimal("nan")
+    if number.is_nan():
+        raise JobRefused(f"rule {name}: {value!r} is not a number like the column; correct the rule, or give the column a type")
+    return number
 
 
-def _not_null(one: ColumnRules, kind: DataType) -> Iterator[Broken]:
-    if one.not_null:
-        column, name = named(one.name), f"{one.name}.not_null"
+def _not_null(rules: ColumnRules, kind: DataType) -> Iterator[RuleViolation]:
+    if rules.not_null:
+        column, name = named(rules.name), f"{rules.name}.not_null"
         where = column.isNull()
-        yield Broken(name, one.name, where, column, _mended(one.not_null.otherwise, where, column, kind, name))
-
-
-def _mended(otherwise: Otherwise, where: Column, column: Column, kind: DataType, name: str) -> Column | None:
-    if otherwise.severity is not Severity.FILL:
-        return None
-    return filled(otherwise, where, column, kind, name)
+        yield RuleViolation(name, rules.name, where, column, filled(rules.not_null.otherwise, where, column, kind, name))
 
 
 def filled(otherwise: Otherwise, where: Column, column: Column, kind: DataType | str, name: str) -> Column:
-    """Return the column with the fill value where it is broken, if the severity is fill.
+    """Return the column with the fill value where the rule is broken, if the severity is fill.
 
     Raises:
-        JobRefused: a fill value that is none of the column's type.
+        JobRefused: the fill value is not of the column's type.
     """
     if otherwise.severity is not Severity.FILL:
         return column
-    fill = F.lit(None) if otherwise.fill is None else _literal(otherwise.fill, kind, name)
+    fill = F.lit(None) if otherwise.fill is None else _checked_literal(otherwise.fill, kind, name)
     return F.when(where, fill).otherwise(column)
 
 
-def _literal(value: object, kind: DataType | str, name: str) -> Column:
+def _checked_literal(value: object, kind: DataType | str, name: str) -> Column:
     text = kind if isinstance(kind, str) else kind.simpleString()
-    if not _is(str(value), text):
-        raise JobRefused(f"rule {name}: {value!r} is no {text}, as the column is; correct the rule, or give the column a type")
+    if not _fits(str(value), text):
+        raise JobRefused(f"rule {name}: {value!r} is not {text} like the column; correct the rule, or give the column a type")
     return F.lit(str(value).lower() if isinstance(value, bool) else str(value)).cast(kind)
 
 
-def _is(text: str, kind: str) -> bool:
+def _fits(text: str, kind: str) -> bool:
     try:
         if kind in _BITS:
             return -(1 << (_BITS[kind] - 1)) <= int(text) < 1 << (_BITS[kind] - 1)
@@ -264,4 +248,4 @@ def _is(text: str, kind: str) -> bool:
 
 def _text_only(name: str, rule: str, kind: DataType) -> None:
     if not isinstance(kind, StringType):
-        raise JobRefused(f"rule {name}.{rule}: it goes with text, the column is {kind.simpleString()}; give it `type: text`")
+        raise JobRefused(f"rule {name}.{rule}: needs text, the column is {kind.simpleString()}; give it `type: text`")

@@ -1,6 +1,6 @@
-"""Broken rules are noted in the rows themselves, and counted from them: so the counts are right under retries.
+"""Violations are noted in the rows themselves and counted from there, so the counts stay right when tasks are retried.
 
-A row's `__broken` holds, for each rule it breaks, the rule's number and the value found.
+`__violations` of a row holds, for each rule that the row breaks, the number of the rule and the offending value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,19 +13,29 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session.columns import named
 from bigdata_ml.prepare.tables.rules.model import Severity, TableRules
 
-__all__ = ["TORN", "Broken", "RuleTally", "Rulebook", "Stated", "note", "rulebook", "settle", "tally_rules", "with_broken"]
+__all__ = [
+    "MALFORMED_ROWS",
+    "RuleEntry",
+    "RuleTally",
+    "RuleViolation",
+    "Rulebook",
+    "note",
+    "settle",
+    "tally_rules",
+    "with_violations",
+]
 
 _LONGEST_VALUE = 200
-# Reasons of rows of text files that have no values, which break no rule of values.
-TORN = {
-    "ragged_row": "a row has a value for each name of the header",
-    "torn_row": "a row of a text file is whole",
+# Reasons for rows of text files that could not be split into values, and what they break.
+MALFORMED_ROWS = {
+    "ragged_row": "a row has one value per column of the header",
+    "torn_row": "a row of a text file is complete",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
-    """A rule's name (`COLUMN.RULE`), what becomes of what breaks it, and its words."""
+class RuleEntry:
+    """A rule's name (`COLUMN.RULE`), what happens to rows that break it, and its description."""
 
     name: str
     severity: Severity
@@ -34,39 +44,62 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """The rules by number, in the order in which they are applied."""
+    """The rules, numbered in the order in which they are applied."""
 
-    rules: tuple[Stated, ...] = ()
+    rules: tuple[RuleEntry, ...] = ()
+
+    @classmethod
+    def of(cls, rules: TableRules) -> "Rulebook":
+        """Return the numbered rules."""
+        entries: list[RuleEntry] = []
+        for column in rules.columns:
+            if column.null_values:
+                entries.append(RuleEntry(f"{column.name}.null_values", Severity.FILL, str(column.null_values)))
+            if column.type:
+                severity = column.type.otherwise.severity
+                entries.append(RuleEntry(f"{column.name}.type", severity, f"of type {column.type}"))
+                if column.type.kind in ("date", "timestamp"):
+                    entries.append(RuleEntry(f"{column.name}.ambiguous", column.type.ambiguous, "the same date in all formats"))
+                if column.type.kind == "timestamp":
+                    entries.append(RuleEntry(f"{column.name}.zone", severity, "has a time zone"))
+            if column.normalise:
+                entries.append(RuleEntry(f"{column.name}.normalise", Severity.FILL, str(column.normalise)))
+            for kind in ("set", "regex", "range", "not_null", "outliers", "unique", "references"):
+                if rule := getattr(column, kind):
+                    entries.append(RuleEntry(f"{column.name}.{kind}", rule.otherwise.severity, str(rule)))
+        if rules.duplicates:
+            entries.append(RuleEntry("duplicates", rules.duplicates.otherwise.severity, str(rules.duplicates)))
+        return cls(tuple(entries))
 
     def number(self, name: str) -> int:
         """Return the number of the rule of that name."""
-        return next(number for number, one in enumerate(self.rules) if one.name == name)
+        return next(number for number, rule in enumerate(self.rules) if rule.name == name)
 
     def numbers(self, *severities: Severity) -> list[int]:
         """Return the numbers of the rules of those severities."""
-        return [number for number, one in enumerate(self.rules) if one.severity in severities]
+        return [number for number, rule in enumerate(self.rules) if rule.severity in severities]
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """Where a rule is broken, the value found, the column, and what it becomes in every row (None: it stays)."""
+class RuleViolation:
+    """Where a rule is broken, the offending value, the column and its new value in every row (None: unchanged)."""
 
     rule: str
     column: str
     where: Column
-    found: Column
-    becomes: Column | None = None
+    value: Column
+    replacement: Column | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RuleTally:
-    """What became of the rows.
+    """What happened to the rows.
 
     Attributes:
         found: all rows.
         kept: rows that are not refused.
         refused: rows by reason.
-        noted: by rule, the kept rows in which it was broken and the value was filled or let pass.
+        noted: by rule, the kept rows that break it and whose value was filled or accepted.
     """
 
     found: int
@@ -75,68 +108,45 @@ class RuleTally:
     noted: Mapping[str, int]
 
 
-def rulebook(rules: TableRules) -> Rulebook:
-    """Return the numbered rules."""
-    found: list[Stated] = []
-    for one in rules.columns:
-        if one.null_values:
-            found.append(Stated(f"{one.name}.null_values", Severity.FILL, str(one.null_values)))
-        if one.type:
-            severity = one.type.otherwise.severity
-            found.append(Stated(f"{one.name}.type", severity, f"of type {one.type}"))
-            if one.type.kind in ("date", "timestamp"):
-                found.append(Stated(f"{one.name}.ambiguous", one.type.ambiguous, "read the same in all its forms"))
-            if one.type.kind == "timestamp":
-                found.append(Stated(f"{one.name}.zone", severity, "of a known time zone"))
-        if one.normalise:
-            found.append(Stated(f"{one.name}.normalise", Severity.FILL, str(one.normalise)))
-        for rule in (one.set, one.regex, one.range, one.not_null, one.outliers, one.unique, one.references):
-            if rule is not None:
-                kind = next(name for name in one.__dataclass_fields__ if getattr(one, name) is rule)
-                found.append(Stated(f"{one.name}.{kind}", rule.otherwise.severity, str(rule)))
-    if rules.duplicates:
-        found.append(Stated("duplicates", rules.duplicates.otherwise.severity, str(rules.duplicates)))
-    return Rulebook(tuple(found))
+def with_violations(rows: DataFrame) -> DataFrame:
+    """Add an empty `__violations`."""
+    return rows.withColumn("__violations", F.array().cast("array<struct<rule:int,value:string>>"))
 
 
-def with_broken(rows: DataFrame) -> DataFrame:
-    """Add an empty `__broken`."""
-    return rows.withColumn("__broken", F.array().cast("array<struct<rule:int,value:string>>"))
-
-
-def note(rows: DataFrame, broken: Sequence[Broken], book: Rulebook) -> DataFrame:
-    """Note where rules are broken, and put what the columns become; all conditions see the columns as they were."""
-    if not broken:
+def note(rows: DataFrame, violations: Sequence[RuleViolation], book: Rulebook) -> DataFrame:
+    """Note the violations and replace values; all conditions see the columns as they were."""
+    if not violations:
         return rows
     notes = [
         F.when(
-            one.where,
+            violation.where,
             F.struct(
-                F.lit(book.number(one.rule)).alias("rule"),
-                F.substring(one.found.cast("string"), 1, _LONGEST_VALUE).alias("value"),
+                F.lit(book.number(violation.rule)).alias("rule"),
+                F.substring(violation.value.cast("string"), 1, _LONGEST_VALUE).alias("value"),
             ),
         )
-        for one in broken
+        for violation in violations
     ]
-    # Rows that break nothing, nearly all, keep their array.
-    any_broken = F.coalesce(*(F.when(one.where, F.lit(True)) for one in broken), F.lit(False))
-    any_broken = any_broken & ~F.coalesce(F.col("__reason").isin(*TORN), F.lit(False))
-    added = F.when(any_broken, F.concat("__broken", F.array_compact(F.array(*notes)))).otherwise(F.col("__broken"))
-    becomes = {one.column: one.becomes for one in broken if one.becomes is not None}
-    columns = [becomes[name].alias(name) if name in becomes else named(name) for name in rows.columns if name != "__broken"]
-    return rows.select(*columns, added.alias("__broken"))
+    # Nearly all rows break no rule and keep their array.
+    any_broken = F.coalesce(*(F.when(violation.where, F.lit(True)) for violation in violations), F.lit(False))
+    any_broken = any_broken & ~F.coalesce(F.col("__reason").isin(*MALFORMED_ROWS), F.lit(False))
+    noted = F.concat("__violations", F.array_compact(F.array(*notes)))
+    replaced = {violation.column: violation.replacement for violation in violations if violation.replacement is not None}
+    replaced["__violations"] = F.when(any_broken, noted).otherwise(F.col("__violations"))
+    return rows.select(*(replaced[name].alias(name) if name in replaced else named(name) for name in rows.columns))
 
 
 def settle(rows: DataFrame, book: Rulebook) -> DataFrame:
-    """Refuse the rows that break a rule of severity refuse_row, the first of them being the reason; others keep their reason."""
+    """Refuse rows that break a rule of severity refuse_row. The reason is the first such rule; earlier reasons stay."""
     refusing = book.numbers(Severity.REFUSE_ROW)
     if not refusing:
         return rows
-    broken = F.array_sort(F.filter("__broken", lambda one: one["rule"].isin(refusing)))
+    broken = F.array_sort(F.filter("__violations", lambda violation: violation["rule"].isin(refusing)))
     first = F.get(broken, F.lit(0))
-    names = F.array(*(F.lit(one.name) for one in book.rules))
-    words = F.array(*(F.lit(one.words) for one in book.rules))
-    others = F.array_distinct(F.transform(F.slice(broken, 2, len(book.rules)), lambda one: F.get(names, one["rule"])))
+    names = F.array(*(F.lit(rule.name) for rule in book.rules))
+    words = F.array(*(F.lit(rule.words) for rule in book.rules))
+    others = F.transform(F.slice(broken, 2, len(book.rules)), lambda violation: F.get(names, violation["rule"]))
+    others = F.array_distinct(others)
     also = F.when(F.size(others) > 0, F.concat(F.lit("; also broken: "), F.array_join(others, ", "))).otherwise(F.lit(""))
     value = F.coalesce(F.concat(F.lit("'"), first["value"], F.lit("'")), F.lit("null"))
     column = F.regexp_replace(F.get(names, first["rule"]), r"\.\w+$", "")
@@ -151,12 +161,13 @@ def settle(rows: DataFrame, book: Rulebook) -> DataFrame:
 
 
 def tally_rules(rows: DataFrame, book: Rulebook) -> RuleTally:
-    """Count rows by reason and broken rules, in one pass.
+    """Count rows by reason and by broken rule, in one pass.
 
     Raises:
-        JobRefused: a rule of severity refuse_job is broken, be it in a row that is refused.
+        JobRefused: a row, refused or not, breaks a rule of severity refuse_job.
     """
-    rule = F.explode(F.concat(F.array(F.lit(-1)), F.array_distinct(F.transform("__broken", lambda one: one["rule"]))))
+    broken = F.array_distinct(F.transform("__violations", lambda violation: violation["rule"]))
+    rule = F.explode(F.concat(F.array(F.lit(-1)), broken))
     counted = rows.select("__reason", rule.alias("rule")).groupBy("__reason", "rule").count().collect()
     by_reason = {row["__reason"]: row["count"] for row in counted if row["rule"] == -1}
     _refuse_job(rows, book, [(row["rule"], row["count"]) for row in counted if row["rule"] != -1])
@@ -180,12 +191,10 @@ def _refuse_job(rows: DataFrame, book: Rulebook, counts: Sequence[tuple[int, int
         return
     number = min(broken)
     rule = book.rules[number]
-    values = rows.select("__source", F.explode("__broken").alias("one")).where(F.col("one.rule") == number)
-    first = values.agg(
-        F.min(F.struct(F.col("__source").alias("source"), F.col("one.value").alias("value"))).alias("one")
-    ).collect()
-    found = first[0]["one"]
+    violations = rows.select(F.col("__source").alias("source"), F.explode("__violations").alias("violation"))
+    first = F.min(F.struct("source", F.col("violation.value").alias("value"))).alias("first")
+    example = violations.where(F.col("violation.rule") == number).agg(first).collect()[0]["first"]
     raise JobRefused(
-        f"rule {rule.name} ({rule.words}) is broken in {broken[number]} rows and refuses the job, by {found['value']!r} in "
-        f"{found['source']}; mend the source, or give the rule another severity"
+        f"rule {rule.name} ({rule.words}): {broken[number]} rows break it and it refuses the job; an example is "
+        f"{example['value']!r} in {example['source']}; correct the source, or give the rule another severity"
     )

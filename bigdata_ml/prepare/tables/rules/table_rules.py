@@ -1,6 +1,6 @@
 """Rules that need other rows: outliers, unique values, references to other tables, duplicates by key.
 
-Outliers cost one pass over the train rows, two where a rule uses MAD; each unique, reference and duplicate rule one shuffle.
+Outliers cost one pass over the train rows, two if a rule uses MAD. Each unique, references and duplicates rule costs a shuffle.
 """
 
 import math
@@ -17,7 +17,7 @@ from bigdata_ml.prepare.session.columns import named
 from bigdata_ml.prepare.tables.key_types import comparable
 from bigdata_ml.prepare.tables.rules.model import ColumnRules, DuplicateRule, Severity
 from bigdata_ml.prepare.tables.rules.row_rules import filled
-from bigdata_ml.prepare.tables.rules.rulebook import Broken, Rulebook, note, settle
+from bigdata_ml.prepare.tables.rules.rulebook import Rulebook, RuleViolation, note, settle
 
 __all__ = [
     "Bounds", "Read", "apply_outliers", "outlier_bounds", "refuse_duplicates_by_key", "refuse_shared_values",
@@ -26,57 +26,57 @@ __all__ = [
 
 Read = Callable[[str], DataFrame]
 
-# A normal deviate's standard deviation is so many times its median absolute deviation.
+# The standard deviation of a normal distribution divided by its median absolute deviation.
 _NORMAL = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The least and the greatest value of a column that are no outliers."""
+    """The least and the greatest value of a column that are not outliers."""
 
     least: float
     greatest: float
 
 
 def outlier_bounds(train: DataFrame, rules: Sequence[ColumnRules]) -> dict[str, Bounds]:
-    """Return the bounds that the outlier rules find in the train rows, by column; none for a column without a known value.
+    """Compute the bounds of the outlier rules from the train rows, by column; columns without known values have none.
 
     Raises:
-        JobRefused: a column that is no number.
+        JobRefused: a column is not numeric.
     """
-    asked = {one.name: one.outliers for one in rules if one.outliers}
-    for name in asked:
+    outliers = {rule.name: rule.outliers for rule in rules if rule.outliers}
+    for name in outliers:
         kind = train.schema[name].dataType
         if not isinstance(kind, NumericType):
-            raise JobRefused(f"rule {name}.outliers: it goes with numbers, the column is {kind.simpleString()}; give it a type")
+            raise JobRefused(f"rule {name}.outliers: needs numbers, the column is {kind.simpleString()}; give it a type")
     shares = sorted(
-        {share for rule in asked.values() for share in ((rule.low, rule.high) if rule.method == "quantile" else (0.5,))}
+        {share for rule in outliers.values() for share in ((rule.low, rule.high) if rule.method == "quantile" else (0.5,))}
     )
-    found = quantiles(train, {name: named(name) for name in asked}, shares)
-    medians = {name: found[name][0.5] for name, rule in asked.items() if rule.method == "mad" and name in found}
-    apart = quantiles(train, {name: F.abs(named(name).cast("double") - medians[name]) for name in medians}, (0.5,))
+    exact = quantiles(train, {name: named(name) for name in outliers}, shares)
+    medians = {name: exact[name][0.5] for name, rule in outliers.items() if rule.method == "mad" and name in exact}
+    deviations = quantiles(train, {name: F.abs(named(name).cast("double") - medians[name]) for name in medians}, (0.5,))
     bounds = {}
-    for name, rule in asked.items():
+    for name, rule in outliers.items():
         if name in medians:
-            reach = rule.times * _NORMAL * apart[name][0.5]
+            reach = rule.times * _NORMAL * deviations[name][0.5]
             bounds[name] = Bounds(medians[name] - reach, medians[name] + reach)
-        elif name in found:
-            bounds[name] = Bounds(found[name][rule.low], found[name][rule.high])
+        elif name in exact:
+            bounds[name] = Bounds(exact[name][rule.low], exact[name][rule.high])
     return bounds
 
 
 def apply_outliers(rows: DataFrame, rules: Sequence[ColumnRules], bounds: Mapping[str, Bounds], book: Rulebook) -> DataFrame:
-    """Note the values outside the bounds; `fill` puts the nearer bound."""
-    broken = []
-    for one in rules:
-        if one.outliers and one.name in bounds:
-            column, limit = named(one.name), bounds[one.name]
+    """Note the values outside the bounds; `fill` sets the nearer bound."""
+    violations = []
+    for rule in rules:
+        if rule.outliers and rule.name in bounds:
+            column, limit = named(rule.name), bounds[rule.name]
             where = F.coalesce(~column.cast("double").between(limit.least, limit.greatest), F.lit(False))
-            becomes = None
-            if one.outliers.otherwise.severity is Severity.FILL:
-                becomes = _clipped(column, where, limit, rows.schema[one.name].dataType)
-            broken.append(Broken(f"{one.name}.outliers", one.name, where, column, becomes))
-    return note(rows, broken, book)
+            replacement = None
+            if rule.outliers.otherwise.severity is Severity.FILL:
+                replacement = _clipped(column, where, limit, rows.schema[rule.name].dataType)
+            violations.append(RuleViolation(f"{rule.name}.outliers", rule.name, where, column, replacement))
+    return note(rows, violations, book)
 
 
 def _clipped(column: Column, where: Column, limit: Bounds, kind: DataType) -> Column:
@@ -88,38 +88,37 @@ def _clipped(column: Column, where: Column, limit: Bounds, kind: DataType) -> Co
 
 
 def refuse_unreferenced(rows: DataFrame, rules: Sequence[ColumnRules], book: Rulebook, *, read: Read) -> DataFrame:
-    """Note the values that the tables referred to do not hold.
+    """Note the values that do not occur in the tables that the rules refer to.
 
     Raises:
-        JobRefused: a column that the other table has not, or of a type that is not compared with this one's.
+        JobRefused: the other table lacks the column, or the types of the two columns cannot be compared.
     """
-    for one in rules:
-        if one.references:
-            other = read(one.references.table)
-            if one.references.column not in other.columns:
-                raise JobRefused(
-                    f"rule {one.name}.references: {one.references.table} has no column {one.references.column!r}; "
-                    f"it has {', '.join(other.columns)}"
-                )
-            kind, found = rows.schema[one.name].dataType, other.schema[one.references.column].dataType
-            pair = comparable(named(one.name), kind, named(one.references.column), found)
-            if pair is None:
-                raise JobRefused(
-                    f"rule {one.name}.references: the column is {kind.simpleString()}, {one.references.column} of "
-                    f"{one.references.table} is {found.simpleString()}, and these are not compared; give it a type by the rules"
-                )
-            there = other.select(pair[1].alias("__there")).where("__there is not null").distinct()
-            joined = rows.join(there, on=pair[0] == there["__there"], how="left")
-            where = named(one.name).isNotNull() & F.col("__there").isNull()
-            name = f"{one.name}.references"
-            mended = filled(one.references.otherwise, where, named(one.name), kind, name)
-            rows = note(joined, [Broken(name, one.name, where, named(one.name), mended)], book)
-            rows = settle(rows.drop("__there"), book)
+    for rule in rules:
+        if not rule.references:
+            continue
+        name, table, key = f"{rule.name}.references", rule.references.table, rule.references.column
+        referenced = read(table)
+        if key not in referenced.columns:
+            raise JobRefused(f"rule {name}: {table} has no column {key!r}; it has {', '.join(referenced.columns)}")
+        kind, key_kind = rows.schema[rule.name].dataType, referenced.schema[key].dataType
+        pair = comparable(named(rule.name), kind, named(key), key_kind)
+        if pair is None:
+            raise JobRefused(
+                f"rule {name}: the column is {kind.simpleString()}, {key} of {table} is {key_kind.simpleString()}, and these "
+                "cannot be compared; give the column a type by a rule"
+            )
+        keys = referenced.select(pair[1].alias("__key")).where("__key is not null").distinct()
+        joined = rows.join(keys, on=pair[0] == keys["__key"], how="left")
+        column = named(rule.name)
+        where = column.isNotNull() & F.col("__key").isNull()
+        replacement = filled(rule.references.otherwise, where, column, kind, name)
+        rows = note(joined, [RuleViolation(name, rule.name, where, column, replacement)], book)
+        rows = settle(rows.drop("__key"), book)
     return rows
 
 
 def refuse_duplicates_by_key(rows: DataFrame, rule: DuplicateRule, book: Rulebook) -> DataFrame:
-    """Note all rows but one of those that share a key; rows refused before neither win nor lose."""
+    """Note all rows of a key except the one that is kept; rows refused before are ignored."""
     keys = [named(name) for name in rule.key]
     order = {
         "newest": [named(rule.by).desc_nulls_last()] if rule.by else [],
@@ -127,30 +126,31 @@ def refuse_duplicates_by_key(rows: DataFrame, rule: DuplicateRule, book: Ruleboo
         "most_complete": [],
     }[rule.keep]
     visible = [name for name in rows.columns if not name.startswith("__")]
-    nulls = F.size(F.filter(F.array(*(named(name).isNull() for name in visible)), lambda one: one))
+    nulls = F.size(F.filter(F.array(*(named(name).isNull() for name in visible)), lambda null: null))
     candidate = F.col("__reason").isNull()
     for key in keys:
         candidate = candidate & key.isNotNull()
-    by_key = _same(candidate, keys).orderBy(*order, nulls.asc(), F.col("__row").asc(), F.col("__source").asc())
-    found = F.concat_ws(", ", *(F.coalesce(key.cast("string"), F.lit("null")) for key in keys))
-    placed = rows.withColumn("__rank", F.row_number().over(by_key))
+    by_key = _by_key(candidate, keys).orderBy(*order, nulls.asc(), F.col("__row").asc(), F.col("__source").asc())
+    value = F.concat_ws(", ", *(F.coalesce(key.cast("string"), F.lit("null")) for key in keys))
+    ranked = rows.withColumn("__rank", F.row_number().over(by_key))
     where = candidate & (F.col("__rank") > 1)
-    return settle(note(placed, [Broken("duplicates", "", where, found)], book).drop("__rank"), book)
+    return settle(note(ranked, [RuleViolation("duplicates", "", where, value)], book).drop("__rank"), book)
 
 
 def refuse_shared_values(rows: DataFrame, rules: Sequence[ColumnRules], book: Rulebook) -> DataFrame:
-    """Note the values that stand in several rows, among those not refused before."""
-    for one in rules:
-        if one.unique:
-            column = named(one.name)
+    """Note the values that occur in several rows; rows refused before are ignored."""
+    for rule in rules:
+        if rule.unique:
+            column = named(rule.name)
             candidate = F.col("__reason").isNull() & column.isNotNull()
-            counted = rows.withColumn("__sharing", F.count(F.lit(1)).over(_same(candidate, [column])))
+            counted = rows.withColumn("__sharing", F.count(F.lit(1)).over(_by_key(candidate, [column])))
             where = candidate & (F.col("__sharing") > 1)
-            rows = settle(note(counted, [Broken(f"{one.name}.unique", one.name, where, column)], book).drop("__sharing"), book)
+            noted = note(counted, [RuleViolation(f"{rule.name}.unique", rule.name, where, column)], book)
+            rows = settle(noted.drop("__sharing"), book)
     return rows
 
 
-def _same(candidate: Column, keys: Sequence[Column]) -> WindowSpec:
-    # Rows that are no candidates are spread by a hash instead of all meeting in one task.
+def _by_key(candidate: Column, keys: Sequence[Column]) -> WindowSpec:
+    # Rows that are not candidates are spread by a hash, so that they do not all go to one task.
     alone = F.when(~candidate, F.xxhash64("__row", "__source"))
     return Window.partitionBy(candidate, *(F.when(candidate, key) for key in keys), alone)

@@ -1,4 +1,4 @@
-"""Rules from a YAML file; whatever it does not understand is refused with its line."""
+"""Reads rules from YAML; unknown keys and wrong values are refused with their line."""
 
 import difflib
 import re
@@ -38,21 +38,21 @@ def read_rules(url: str) -> TableRules:
     """Return the rules of the YAML file at `url`.
 
     Raises:
-        JobRefused: no such file, or one that holds something else than rules; the text names the line.
+        JobRefused: the file does not exist or is not a valid rules file; the text names the line.
     """
     place = locate(url)
     if not place.exists():
-        raise JobRefused(f"{place.url}: there is no such file of rules; check --rules")
+        raise JobRefused(f"{place.url}: the rules file does not exist; check --rules")
     try:
         with reading(place):
             text = place.read_bytes().decode()
     except UnicodeDecodeError as error:
-        raise JobRefused(f"{place.url}: a file of rules is UTF-8 text: {error}") from error
+        raise JobRefused(f"{place.url}: a rules file must be UTF-8 text: {error}") from error
     return parse_rules(text, place=place.url)
 
 
 def parse_rules(text: str, *, place: str = "rules") -> TableRules:
-    """Return the rules that YAML text holds; `place` names it in errors.
+    """Return the rules in YAML text; errors name `place`.
 
     >>> parse_rules("columns: {price: {range: {min: 0}}}").columns[0].range.least
     0
@@ -61,28 +61,28 @@ def parse_rules(text: str, *, place: str = "rules") -> TableRules:
         JobRefused: as `read_rules`.
     """
     try:
-        node = _composed(text, place)
+        node = _compose(text, place)
         if node is None:
             return TableRules()
-        return _built(TableRules, node, {"columns": _columns, "duplicates": _duplicates})  # type: ignore[no-any-return]
-    except _Wrong as error:
+        return _build(TableRules, node, {"columns": _columns, "duplicates": _duplicates})  # type: ignore[no-any-return]
+    except _RuleError as error:
         raise JobRefused(f"{place}, line {error.line}: {error}") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise JobRefused(f"{place}, line {line}: no YAML: {error.problem}") from error
+        raise JobRefused(f"{place}, line {line}: not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise JobRefused(f"{place}: no YAML: {' '.join(str(error).split())}") from error
+        raise JobRefused(f"{place}: not YAML: {' '.join(str(error).split())}") from error
 
 
-def _composed(text: str, place: str) -> yaml.Node | None:
+def _compose(text: str, place: str) -> yaml.Node | None:
     try:
         return compose_yaml(text)
     except ValueError as error:
-        raise JobRefused(f"{place}: no YAML of rules: {error}") from error
+        raise JobRefused(f"{place}: not valid YAML rules: {error}") from error
 
 
-class _Wrong(Exception):
-    """A place in the file that is not understood."""
+class _RuleError(Exception):
+    """A part of the file that is not a valid rule."""
 
     def __init__(self, node: yaml.Node, text: str) -> None:
         super().__init__(text)
@@ -93,7 +93,7 @@ def _columns(node: yaml.Node) -> tuple[ColumnRules, ...]:
     columns = []
     for key, value in _pairs(node):
         rules = {"name": _text(key), **_values(value, _RULES)}
-        columns.append(_made(ColumnRules, value, rules))
+        columns.append(_construct(ColumnRules, value, rules))
     return tuple(columns)
 
 
@@ -102,7 +102,7 @@ def _duplicates(node: yaml.Node) -> DuplicateRule:
 
 
 def _rule(kind: type, reads: Mapping[str, _Read], short: str, *, names: Mapping[str, str] | None = None) -> _Read:
-    """Return what reads a rule: a mapping of its keys, or the value of the key `short` alone."""
+    """Return a function that reads a rule: a mapping of its keys, or only the value of the key `short`."""
     judged = "otherwise" in kind.__dataclass_fields__  # type: ignore[attr-defined]
     known: dict[str, _Read] = {**reads, **({"otherwise": _severity, "fill": _scalar} if judged else {})}
 
@@ -113,14 +113,14 @@ def _rule(kind: type, reads: Mapping[str, _Read], short: str, *, names: Mapping[
             values = {} if _scalar(node) is True else {"otherwise": _severity(node)}
         elif not short:
             if _scalar(node) is not True:
-                raise _Wrong(node, f"this is `true` or a mapping of {', '.join(known)}, got {_shown(node)}")
+                raise _RuleError(node, f"expected `true` or a mapping of {', '.join(known)}, got {_described(node)}")
             values = {}
         else:
             values = {short: known[short](node)}
         values = {(names or {}).get(name, name): value for name, value in values.items()}
         if judged:
             values = _with_otherwise(node, values)
-        return _made(kind, node, values)
+        return _construct(kind, node, values)
 
     return read
 
@@ -128,34 +128,34 @@ def _rule(kind: type, reads: Mapping[str, _Read], short: str, *, names: Mapping[
 def _with_otherwise(node: yaml.Node, values: dict[str, Any]) -> dict[str, Any]:
     fill = {"fill": values.pop("fill")} if "fill" in values else {}
     if fill and "otherwise" not in values:
-        raise _Wrong(node, "a fill value goes with `otherwise: fill`; add it")
+        raise _RuleError(node, "a fill value needs `otherwise: fill`; add it")
     if "otherwise" in values:
-        values["otherwise"] = _made(Otherwise, node, {"severity": values["otherwise"], **fill})
+        values["otherwise"] = _construct(Otherwise, node, {"severity": values["otherwise"], **fill})
     return values
 
 
 def _range(node: yaml.Node) -> RangeRule:
     if isinstance(node, yaml.SequenceNode) and len(node.value) == 2:
         least, greatest = map(_scalar, node.value)
-        return _made(RangeRule, node, {"least": least, "greatest": greatest})  # type: ignore[no-any-return]
+        return _construct(RangeRule, node, {"least": least, "greatest": greatest})  # type: ignore[no-any-return]
     if not isinstance(node, yaml.MappingNode):
-        raise _Wrong(node, f"a range is [min, max] or a mapping of min and max, got {_shown(node)}")
+        raise _RuleError(node, f"range must be [min, max] or a mapping of min and max, got {_described(node)}")
     names = {"min": "least", "max": "greatest"}
     return _rule(RangeRule, {"min": _scalar, "max": _scalar}, "", names=names)(node)  # type: ignore[no-any-return]
 
 
-def _built(kind: type, node: yaml.Node, reads: Mapping[str, _Read]) -> Any:
-    return _made(kind, node, _values(node, reads))
+def _build(kind: type, node: yaml.Node, reads: Mapping[str, _Read]) -> Any:
+    return _construct(kind, node, _values(node, reads))
 
 
-def _made(kind: type, node: yaml.Node, values: Mapping[str, Any]) -> Any:
+def _construct(kind: type, node: yaml.Node, values: Mapping[str, Any]) -> Any:
     try:
         return kind(**values)
     except TypeError as error:
         missing = re.findall(r"'(\w+)'", str(error))
-        raise _Wrong(node, f"{', '.join(missing)} must be given here") from error
+        raise _RuleError(node, f"{', '.join(missing)} must be given") from error
     except ValueError as error:
-        raise _Wrong(node, str(error)) from error
+        raise _RuleError(node, str(error)) from error
 
 
 def _values(node: yaml.Node, reads: Mapping[str, _Read]) -> dict[str, Any]:
@@ -165,18 +165,18 @@ def _values(node: yaml.Node, reads: Mapping[str, _Read]) -> dict[str, Any]:
         if name not in reads:
             near = difflib.get_close_matches(name, reads, n=1, cutoff=0.5)
             meant = f"did you mean {near[0]!r}? " if near else ""
-            raise _Wrong(key, f"unknown key {name!r}; {meant}the keys here are {', '.join(reads)}")
+            raise _RuleError(key, f"unknown key {name!r}; {meant}the known keys are {', '.join(reads)}")
         values[name] = reads[name](value)
     return values
 
 
 def _pairs(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
     if not isinstance(node, yaml.MappingNode):
-        raise _Wrong(node, f"keys and values must stand here, got {_shown(node)}")
+        raise _RuleError(node, f"expected keys and values, got {_described(node)}")
     seen: set[str] = set()
     for key, _ in node.value:
         if _text(key) in seen:
-            raise _Wrong(key, f"the key {_text(key)!r} stands here twice; leave one")
+            raise _RuleError(key, f"the key {_text(key)!r} occurs twice; remove one")
         seen.add(_text(key))
     return list(node.value)
 
@@ -186,15 +186,15 @@ def _severity(node: yaml.Node) -> Severity:
     try:
         return Severity(text)
     except ValueError as error:
-        known = [one.value for one in Severity]
+        known = [severity.value for severity in Severity]
         near = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
         meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise _Wrong(node, f"a severity is one of {', '.join(known)}, got {text!r}{meant}") from error
+        raise _RuleError(node, f"severity must be one of {', '.join(known)}, got {text!r}{meant}") from error
 
 
 def _text(node: yaml.Node) -> str:
     if not isinstance(node, yaml.ScalarNode):
-        raise _Wrong(node, f"a text must stand here, got {_shown(node)}")
+        raise _RuleError(node, f"expected a text, got {_described(node)}")
     return str(node.value)
 
 
@@ -203,7 +203,7 @@ def _texts(node: yaml.Node) -> tuple[str, ...]:
 
 
 def _scalar(node: yaml.Node) -> Scalar | None:
-    """Return a number only for text that is exactly how the number is written: 007, 1.50, NO and 2024-01-31 stay text."""
+    """Return a number only if printing it gives the same text: 007, 1.50, NO and 2024-01-31 stay text."""
     text = _text(node)
     if not isinstance(node, yaml.ScalarNode) or node.style in ("'", '"'):
         return text
@@ -221,31 +221,31 @@ def _scalar(node: yaml.Node) -> Scalar | None:
 
 def _scalars(node: yaml.Node) -> tuple[Scalar, ...]:
     if not isinstance(node, yaml.SequenceNode):
-        raise _Wrong(node, f"a list [a, b, …] must stand here, got {_shown(node)}")
-    found = []
-    for one in node.value:
-        value = _scalar(one)
+        raise _RuleError(node, f"expected a list [a, b, …], got {_described(node)}")
+    values = []
+    for item in node.value:
+        value = _scalar(item)
         if value is None:
-            raise _Wrong(one, "null is no value; say not_null where it may not stand, and nothing where it may")
-        found.append(value)
-    return tuple(found)
+            raise _RuleError(item, "null cannot be listed; use not_null to forbid it, and nothing to allow it")
+        values.append(value)
+    return tuple(values)
 
 
 def _number(node: yaml.Node) -> float:
     try:
         return float(_text(node))
     except ValueError as error:
-        raise _Wrong(node, f"a number must stand here, got {_shown(node)}") from error
+        raise _RuleError(node, f"expected a number, got {_described(node)}") from error
 
 
 def _flag(node: yaml.Node) -> bool:
     value = _scalar(node)
     if not isinstance(value, bool):
-        raise _Wrong(node, f"true or false must stand here, got {_shown(node)}")
+        raise _RuleError(node, f"expected true or false, got {_described(node)}")
     return value
 
 
-def _shown(node: yaml.Node) -> str:
+def _described(node: yaml.Node) -> str:
     if isinstance(node, yaml.ScalarNode):
         return repr(node.value)
     return "a mapping" if isinstance(node, yaml.MappingNode) else "a list"
