@@ -12,7 +12,7 @@ from bigdata_ml.dataset.layout import QUALITY_NUMBERS
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import TableJob, TextFormat, prepare_table, profile_table
 from bigdata_ml.prepare.sources import table
-from bigdata_ml.prepare.sources.text import table as text_table
+from bigdata_ml.prepare.sources.text_files import table as text_table
 
 pytestmark = pytest.mark.spark
 
