@@ -63,7 +63,7 @@ def by_steps(folder: str, dataset: str) -> dict[str, float]:
     from bigdata_ml.prepare.images.inspect import Inspection, inspect_images
     from bigdata_ml.prepare.images.steps import bring_together
     from bigdata_ml.prepare.publish.sink import partitions_for
-    from bigdata_ml.prepare.sources.image_files.folders import folders as images
+    from bigdata_ml.prepare.sources import images
 
     spark = spark_session()
     found = images(spark, folder)

@@ -17,11 +17,8 @@ from bigdata_ml.dataset import Dataset, validate
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import TableJob, parse_rules, prepare_table, profile_table
 from bigdata_ml.prepare.session.failures import refused_by_spark
-from bigdata_ml.prepare.sources import JdbcParts
-from bigdata_ml.prepare.sources.image_files.folders import archives
-from bigdata_ml.prepare.sources.image_files.folders import folders as images
-from bigdata_ml.prepare.sources.tables.files import hive as hive_table
-from bigdata_ml.prepare.sources.tables.files import jdbc
+from bigdata_ml.prepare.sources import JdbcParts, archives, images, jdbc
+from bigdata_ml.prepare.sources import hive as hive_table
 from bigdata_ml.storage import locate
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]

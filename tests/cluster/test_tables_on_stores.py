@@ -12,9 +12,7 @@ from pyspark.sql import SparkSession
 from bigdata_ml.dataset import Dataset, validate
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import TableJob, prepare_table, profile_table
-from bigdata_ml.prepare.sources import table
-from bigdata_ml.prepare.sources.image_files.folders import folders as images
-from bigdata_ml.prepare.sources.image_files.folders import sequence_files
+from bigdata_ml.prepare.sources import images, sequence_files, table
 from bigdata_ml.storage import locate
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]

@@ -9,7 +9,7 @@ from native import Cluster
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from bigdata_ml.prepare.sources.image_files.folders import folders as images
+from bigdata_ml.prepare.sources import images
 from bigdata_ml.storage import locate
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]

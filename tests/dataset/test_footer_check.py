@@ -100,6 +100,18 @@ def test_no_changed_bit_of_a_footer_ends_the_interpreter(tmp_path: Path) -> None
     assert ended.returncode == 0, f"seed {ended.stdout.split()[-1:]}: {ended.stderr[-1000:]}"
 
 
+def test_a_columns_path_that_is_not_utf8_is_refused_naming_the_file(tmp_path: Path) -> None:
+    path = Path(write_plain(tmp_path, {"a.parquet": pa.table({"values": [[1], [2]]})})) / "a.parquet"
+    good, name = path.read_bytes(), b"element"
+    places = [place for place in range(len(good)) if good.startswith(name, place)]
+    # The schema's element, and the path of its only column chunk; Arrow's own schema comes last and is no part of it.
+    for place in places[:2]:
+        path.write_bytes(good[:place] + b"\xec" + good[place + 1 :])
+        with pytest.raises(DatasetInvalid, match=r"a\.parquet"):
+            Dataset.open(tmp_path)
+    assert len(places) >= 2
+
+
 def test_a_row_group_without_rows_lies_beside_others(tmp_path: Path) -> None:
     with pq.ParquetWriter(tmp_path / "a.parquet", pa.schema([("x", pa.int64())])) as writer:
         for rows in (3, 0, 2):

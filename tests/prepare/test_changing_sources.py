@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import ImageJob, TableJob, prepare_images, prepare_table
-from bigdata_ml.prepare.images.inspect import job as image_job
+from bigdata_ml.prepare.images import job as image_job
 from bigdata_ml.prepare.tables import job as table_job
 from prepare.pictures import save
 

@@ -10,7 +10,7 @@ import pytest
 FAULTS = """
 import ctypes, resource, sys
 import numpy as np
-from bigdata_ml.prepare.images.inspect import inspect as images
+from bigdata_ml.prepare.images import inspect as images
 
 # PR_SET_THP_DISABLE of prctl(2): where the kernel makes huge pages by itself, one fault would make 512 of these.
 assert ctypes.CDLL(None).prctl(41, 1, 0, 0, 0) == 0

@@ -18,7 +18,7 @@ from bigdata_ml.prepare import ImageJob, prepare_images
 from bigdata_ml.prepare.images.checks import ImageChecks
 from bigdata_ml.prepare.images.inspect import inspect_images
 from bigdata_ml.prepare.images.steps import bring_together, with_verdicts
-from bigdata_ml.prepare.sources.image_files.folders import folders as images
+from bigdata_ml.prepare.sources import images
 from bigdata_ml.schema import Codec
 from prepare.pictures import picture
 

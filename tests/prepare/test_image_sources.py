@@ -16,9 +16,7 @@ from PIL import Image
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session.failures import refused_by_spark
-from bigdata_ml.prepare.sources import cifar, idx, packed
-from bigdata_ml.prepare.sources.image_files.folders import archives, sequence_files
-from bigdata_ml.prepare.sources.image_files.folders import folders as images
+from bigdata_ml.prepare.sources import archives, cifar, idx, images, packed, sequence_files
 from bigdata_ml.prepare.sources.packed import Stretch, packs
 
 if TYPE_CHECKING:

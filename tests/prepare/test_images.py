@@ -20,8 +20,7 @@ from bigdata_ml.dataset.layout import QUALITY, QUALITY_NUMBERS
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import ImageJob, prepare_images
 from bigdata_ml.prepare.images.checks import ImageChecks
-from bigdata_ml.prepare.sources import packed
-from bigdata_ml.prepare.sources.image_files.folders import folders as images
+from bigdata_ml.prepare.sources import images, packed
 from bigdata_ml.schema import Codec
 from bigdata_ml.storage import list_tree
 from prepare.pictures import save

@@ -21,7 +21,7 @@ from bigdata_ml.prepare.images.checks import ImageChecks
 from bigdata_ml.prepare.images.incremental.stored_bytes import stored_bytes
 from bigdata_ml.prepare.images.inspect import Inspection, inspect_images
 from bigdata_ml.prepare.images.steps import bring_together, with_stored
-from bigdata_ml.prepare.sources.image_files.folders import folders as images
+from bigdata_ml.prepare.sources import images
 from prepare.histories import History
 from prepare.pictures import save
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from pyspark.sql import SparkSession
 
+from bigdata_ml.prepare.session import progress
 from bigdata_ml.prepare.session.progress import stage_progress
-from bigdata_ml.prepare.session.spark import progress
 
 pytestmark = pytest.mark.spark
 

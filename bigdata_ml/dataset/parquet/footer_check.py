@@ -169,6 +169,8 @@ def _wrong(chunk: Fields, leaf: _Leaf) -> str | None:
         return f"its chunk is of type {chunk.get(_KIND)}, its schema of type {leaf.kind}"
     if chunk.get(_PATH, [])[:1] != [leaf.column]:
         return "its chunk is another column's"
+    for name in chunk[_PATH]:
+        _name(name)
     if chunk.get(_CODEC) not in _CODECS:
         return f"it is compressed by the unknown codec {chunk.get(_CODEC)}"
     counts = (chunk.get(_VALUES), chunk.get(_UNPACKED), chunk.get(_PACKED), chunk.get(_PAGES), chunk.get(_DICTIONARY, 0))
