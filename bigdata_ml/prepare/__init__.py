@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from bigdata_ml.prepare.session.spark import spark_session
     from bigdata_ml.prepare.sources.text_files.format import TextFormat
     from bigdata_ml.prepare.split.by_hash import SplitRule, assign_split
-    from bigdata_ml.prepare.tables.job import TableJob, prepare_table
+    from bigdata_ml.prepare.tables.job import prepare_table
+    from bigdata_ml.prepare.tables.options import TableJob
     from bigdata_ml.prepare.tables.profile.profile import TableProfile, profile_table
     from bigdata_ml.prepare.tables.rules.model import TableRules
     from bigdata_ml.prepare.tables.rules.yaml_file import parse_rules, read_rules
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "ImageJob": "images.options",
     "SplitRule": "split.by_hash",
-    "TableJob": "tables.job",
+    "TableJob": "tables.options",
     "TableProfile": "tables.profile.profile",
     "TableRules": "tables.rules.model",
     "TextFormat": "sources.text_files.format",

@@ -1,4 +1,4 @@
-"""A million images in a heap of 1 GiB: what is held of them while they are brought together and kept is bounded."""
+"""A million images in a heap of 1 GiB: the memory for grouping and storing them is bounded."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ known = {{
     "squares": F.array(number, number, number),
     "looks_like": F.xxhash64(number),
 }}
-columns = [known.get(one.name, F.lit(None)).cast(one.dataType).alias(one.name) for one in INSPECTED]
+columns = [known.get(field.name, F.lit(None)).cast(field.dataType).alias(field.name) for field in INSPECTED]
 rows = spark.range(0, {ROWS}, 1, 100).select(*columns)
 together = bring_together(rows, seed=0, partitions=4)
 together.persist(StorageLevel.DISK_ONLY)
@@ -44,7 +44,7 @@ print("judged", judged.where("reason is null").select(F.sum(F.length("content"))
 """
 
 
-def test_a_million_images_are_brought_together_in_a_heap_of_one_gibibyte(tmp_path: Path) -> None:
+def test_a_million_images_are_grouped_in_a_heap_of_one_gibibyte(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     submit = [Path(sys.executable).with_name("spark-submit"), "--master", "local[2]", "--driver-memory", "1g"]
     confs = ["--conf", "spark.ui.enabled=false", "--conf", f"spark.local.dir={tmp_path / 'spark'}"]

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import ImageJob, TableJob, prepare_images, prepare_table
 from bigdata_ml.prepare.images import job as image_job
-from bigdata_ml.prepare.tables import job as table_job
+from bigdata_ml.prepare.tables import read as table_read
 from prepare.pictures import save
 
 pytestmark = pytest.mark.spark
@@ -81,7 +81,7 @@ def test_a_table_that_changes_ends_the_job(
     for part in range(3):
         (tmp_path / f"in/{part}.csv").write_text("a,y\n" + "".join(f"{part * 100 + row},{row % 2}\n" for row in range(40)))
     file = tmp_path / "in/1.csv"
-    change_before(monkeypatch, table_job, "with_source", lambda: change(file))
+    change_before(monkeypatch, table_read, "with_source", lambda: change(file))
     job = TableJob(source=str(tmp_path / "in"), dataset=out, label="y")
     refused(lambda: prepare_table(spark, job), out, file, said)
 
@@ -92,7 +92,7 @@ def test_a_table_that_is_joined_and_changes_ends_the_job(
     (tmp_path / "a.csv").write_text("k,y\n" + "".join(f"{row},{row % 2}\n" for row in range(40)))
     other = tmp_path / "b.csv"
     other.write_text("k,b\n" + "".join(f"{row},{row * row}\n" for row in range(40)))
-    change_before(monkeypatch, table_job, "refuse_shared_keys", lambda: _shrink(other))
+    change_before(monkeypatch, table_read, "refuse_shared_keys", lambda: _shrink(other))
     job = TableJob(source=str(tmp_path / "a.csv"), dataset=out, label="y", join=(f"{other}:k=k",))
     refused(lambda: prepare_table(spark, job), out, other, SIZE)
 

@@ -1,4 +1,4 @@
-"""Faults put into real tables are found: precision and recall of each, by the example that prints them."""
+"""Precision and recall of rules on faults injected into real tables, as the example prints them."""
 
 import hashlib
 import sys
@@ -26,15 +26,15 @@ def movies() -> Path:
     return path
 
 
-def check(found: list[Measured], name: str, *, imprecise: tuple[str, ...] = ()) -> None:
-    print_table(found)
-    assert len(found) == len(FAULTS[name]) + bool(COPIES[name])
-    assert all(one.injected > EACH[name] / 2 for one in found)
-    assert {one.fault for one in found if one.recall < 1} == set()
-    assert {one.fault for one in found if one.precision < 1} == set(imprecise)
+def check(measured: list[Measured], name: str, *, imprecise: tuple[str, ...] = ()) -> None:
+    print_table(measured)
+    assert len(measured) == len(FAULTS[name]) + bool(COPIES[name])
+    assert all(fault.injected > EACH[name] / 2 for fault in measured)
+    assert {fault.fault for fault in measured if fault.recall < 1} == set()
+    assert {fault.fault for fault in measured if fault.precision < 1} == set(imprecise)
 
 
-def test_what_is_injected_is_wrong() -> None:
+def test_injected_values_are_wrong() -> None:
     columns = {"n": [0, 1, None, 2]}
     (hundredfold, _) = inject(
         columns, [Fault("hundredfold", "n", lambda value: str(100 * value), "n.range")], each=9, copies=0, seed=1
@@ -55,8 +55,7 @@ def test_every_fault_of_the_whole_flights_is_found_and_nothing_else(spark: Spark
 
 @pytest.mark.long
 def test_every_fault_of_a_table_of_1503_columns_is_found(spark: SparkSession, tmp_path: Path) -> None:
-    found = measure(spark, "grants", tmp_path)
-    check(found, "grants", imprecise=("total a hundred times too large",))
+    check(measure(spark, "grants", tmp_path), "grants", imprecise=("total a hundred times too large",))
 
 
 @pytest.mark.long

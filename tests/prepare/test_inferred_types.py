@@ -86,7 +86,7 @@ def test_declared_types_are_rules() -> None:
     assert [(one.name, one.type) for one in found.columns] == [
         ("a", TypeRule(kind="integer")), ("b", TypeRule(kind="text")), ("c", TypeRule(kind="date")),
     ]  # fmt: skip
-    with pytest.raises(ValueError, match="the rules give a a type already"):
+    with pytest.raises(ValueError, match=r"a a type.*integer"):
         with_types(found, {"a": "text"})
     for wrong in ("a", "a=thing", "a=text,a=date", "=text"):
         with pytest.raises(ValueError, match="types"):

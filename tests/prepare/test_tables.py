@@ -1,4 +1,4 @@
-"""The table job: labels, joins, vocabularies, statistics and what becomes of each type."""
+"""The table job: labels, joins, vocabularies, statistics and types."""
 
 import datetime
 import json
@@ -57,7 +57,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(place: Path, name: str, **changes: Any) -> TableJob:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "source": f"{place}/orders",
         "dataset": f"{place}/{name}",
         "label": "late=delay > 5",
@@ -69,7 +69,7 @@ def job(place: Path, name: str, **changes: Any) -> TableJob:
         "min_count": 2,
         "max_vocabulary": 5,
     }
-    return TableJob(**{**given, **changes})
+    return TableJob(**{**defaults, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_every_row_is_kept_or_refused(manifest: Manifest, rows: list[dict[str, A
     assert len(rows) == manifest.rows == ORDERS - UNKNOWN_DELAY
 
 
-def test_a_refused_row_lies_in_quarantine_as_json_with_its_file(published: Dataset, place: Path) -> None:
+def test_quarantine_holds_refused_rows_as_json_with_their_file(published: Dataset, place: Path) -> None:
     refused = published.quarantine().to_pylist()
     assert sorted(json.loads(row["row"])["id"] for row in refused) == list(range(UNKNOWN_DELAY))
     assert {(row["reason"], row["detail"]) for row in refused} == {("label_missing", "late is null")}
@@ -119,13 +119,13 @@ def test_the_label_is_the_expressions_value(manifest: Manifest, rows: list[dict[
     assert sum(manifest.vocabularies["late"].counts) == len(train(rows, "late"))
 
 
-def test_dropped_columns_are_gone_and_their_rules_are_named(published: Dataset, manifest: Manifest) -> None:
+def test_columns_are_dropped_and_the_manifest_names_the_rules(published: Dataset, manifest: Manifest) -> None:
     assert not {"delay", "id"} & set(published.schema.names)
     assert manifest.cleaning is not None
     assert manifest.cleaning.rules["drop known_later"] == "delay"
 
 
-def test_text_with_quotes_and_commas_is_read_as_it_was_meant(rows: list[dict[str, Any]]) -> None:
+def test_text_with_quotes_and_commas_is_read_correctly(rows: list[dict[str, Any]]) -> None:
     assert {row["note"] for row in rows} == {'say "0", so', 'say "1", so'}
 
 
@@ -137,14 +137,14 @@ def test_a_join_is_counted_and_null_keys_match_nothing(manifest: Manifest) -> No
     ]
 
 
-def test_joined_columns_bear_the_tables_name(rows: list[dict[str, Any]]) -> None:
+def test_joined_columns_have_the_tables_name_as_prefix(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         known = row["shop"] in {"s0", "s1", "s2", "s3", "s4"}
         assert row["shops_staff"] == (int(row["shop"][1:]) * 10 if known else None)
         assert row["shops_colour"] == (COLOURS[int(row["shop"][1:]) % 3] if known else None)
 
 
-def test_a_vocabulary_counts_the_train_split_and_leaves_rare_values_out(manifest: Manifest, rows: list[dict[str, Any]]) -> None:
+def test_a_vocabulary_counts_the_train_split_without_rare_values(manifest: Manifest, rows: list[dict[str, Any]]) -> None:
     found = manifest.vocabularies["colour"]
     values = train(rows, "colour")
     assert found.values == tuple(sorted(value for value in set(values) if values.count(value) >= 2))
@@ -175,7 +175,7 @@ def test_statistics_are_those_of_the_known_train_values(manifest: Manifest, rows
     assert not {"size", "late", "colour"} & manifest.statistics.keys()
 
 
-def test_a_column_called_place_is_a_column_like_any_other(rows: list[dict[str, Any]]) -> None:
+def test_a_column_called_place_is_an_ordinary_column(rows: list[dict[str, Any]]) -> None:
     assert {row["place"] for row in rows} == {"p0", "p1", "p2"}
 
 
@@ -204,7 +204,7 @@ def test_the_quality_numbers_agree_with_the_manifest(published: Dataset, manifes
     numbers = json.loads((published.location / QUALITY_NUMBERS).read_bytes())
     assert (numbers["found"], numbers["kept"], numbers["refused"]) == (ORDERS, manifest.rows, {"label_missing": UNKNOWN_DELAY})
     assert numbers["joins"] == manifest.provenance["joins"]
-    assert numbers["splits"] == {name: one.rows for name, one in manifest.splits.items()}
+    assert numbers["splits"] == {name: split.rows for name, split in manifest.splits.items()}
 
 
 def test_spark_reads_what_pyarrow_reads(spark: SparkSession, published: Dataset, rows: list[dict[str, Any]]) -> None:
@@ -252,7 +252,7 @@ def test_parquet_types_keep_their_values(spark: SparkSession, place: Path) -> No
     assert dataset.vocabularies["y"].values == ("02", "2", "10")
 
 
-def test_json_lines_and_directories_of_keys_are_tables_too(spark: SparkSession, place: Path) -> None:
+def test_json_lines_and_key_directories_are_tables(spark: SparkSession, place: Path) -> None:
     for year in (2013, 2014):
         path = place / "json" / f"year={year}" / "a.jsonl"
         path.parent.mkdir(parents=True)
@@ -274,7 +274,7 @@ def test_larger_numbers_in_the_table_move_no_row_between_splits(spark: SparkSess
     assert found[0] == found[1]
 
 
-def test_a_column_of_lists_is_held_and_decoded(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_column_of_lists_is_stored_and_decoded(spark: SparkSession, tmp_path: Path) -> None:
     lines = [json.dumps({"tags": [index, index + 1] if index % 4 else None, "late": index % 2 == 0}) for index in range(60)]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n")
     prepare_table(spark, TableJob(source=f"{tmp_path}/rows.jsonl", dataset=f"{tmp_path}/lists", label="late"))
@@ -315,39 +315,39 @@ def test_nested_columns_are_flattened_and_named_keys_of_maps_are_columns(spark: 
 def test_a_job_that_refuses_too_many_rows_publishes_nothing(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{row},{'' if row % 4 == 0 else row % 2}\n" for row in range(40)))
     gated = TableJob(source=f"{tmp_path}/t.csv", dataset=f"{tmp_path}/out", label="y", max_refused=("label_missing=20%",))
-    with pytest.raises(JobRefused, match=r"10 of 40 rows were refused as label_missing \(25\.00%\), and 20 % may be"):
+    with pytest.raises(JobRefused, match=r"10 of 40 rows .*label_missing .*25\.00.*20 %"):
         prepare_table(spark, gated)
     assert not (tmp_path / "out").exists()
     prepare_table(spark, replace(gated, max_refused=("label_missing=25%", "10")))
 
 
-def test_a_limit_on_a_rule_counts_what_it_fills_and_warns_of(
+def test_a_limit_on_a_rule_counts_filled_and_warned_rows(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{row},{row},{2 if row == 39 else row % 2}\n" for row in range(40)))
     ranges = "columns: {a: {range: {max: 29, otherwise: fill, fill: 0}}, b: {range: {max: 35, otherwise: warn}}}"
     (tmp_path / "rules.yaml").write_text(ranges)
     gated = TableJob(source=f"{tmp_path}/t.csv", dataset=f"{tmp_path}/out", label="y", rules=f"{tmp_path}/rules.yaml")
-    for limit, said in (("a.range=20%", "10 of 40 rows were noticed as a.range"), ("b.range=3", "4 of 40 rows were noticed")):
-        with pytest.raises(JobRefused, match=said):
+    for limit, counted in (("a.range=20%", r"10 of 40 rows .*a\.range"), ("b.range=3", r"4 of 40 rows .*b\.range")):
+        with pytest.raises(JobRefused, match=counted):
             prepare_table(spark, replace(gated, max_refused=(limit,)))
-    with pytest.raises(ValueError, match=r"counts nothing as 'a\.rang'; its reasons are a\.range, b\.range, label_missing"):
+    with pytest.raises(ValueError, match=r"'a\.rang'.* a\.range, b\.range, label_missing"):
         prepare_table(spark, replace(gated, max_refused=("a.rang=1%",)))
     assert not (tmp_path / "out").exists()
     prepare_table(spark, replace(gated, max_refused=("a.range=25%", "b.range=4", "0")))
-    said_of: dict[str, set[int]] = {}
+    classes_of: dict[str, set[int]] = {}
     for row in pads.dataset(f"{tmp_path}/out", format="parquet", partitioning="hive").to_table().to_pylist():
-        said_of.setdefault(row["split"], set()).add(row["y"])
+        classes_of.setdefault(row["split"], set()).add(row["y"])
     log = " ".join(capsys.readouterr().err.split())
-    for name, classes in said_of.items():
+    for name, classes in classes_of.items():
         warning = f"the split {name} has no rows of {3 - len(classes)} of 3 classes of y: "
         assert (warning in log) == (len(classes) < 3)
-    assert sum(2 in classes for classes in said_of.values()) == 1
+    assert sum(2 in classes for classes in classes_of.values()) == 1
 
 
-def test_a_password_in_a_url_is_refused_before_it_is_written_anywhere() -> None:
+def test_a_password_in_a_url_is_refused_and_not_shown() -> None:
     source = "jdbc:postgresql://host/db?user=me&Password=secret#t"
-    with pytest.raises(ValueError, match="set JDBC_USER and JDBC_PASSWORD") as error:
+    with pytest.raises(ValueError, match="JDBC_USER") as error:
         TableJob(source=source, dataset="out", label="y")
     assert "secret" not in str(error.value)
 
@@ -363,5 +363,5 @@ def test_a_new_version_replaces_the_old_one(spark: SparkSession, tmp_path: Path)
     collect_garbage(f"{tmp_path}/out")
     assert sorted(row["a"] for row in rows_of(Dataset.open(f"{tmp_path}/out"))) == list(range(20))
     numbers = json.loads((tmp_path / "out" / QUALITY_NUMBERS).read_bytes())
-    assert [one["what"] for one in numbers["drift"]] == ["a"]
+    assert [shift["what"] for shift in numbers["drift"]] == ["a"]
     assert len(json.loads((tmp_path / "out/_bigdata_ml/history.json").read_bytes())) == 2

@@ -1,1 +1,1 @@
-"""What is learned from train rows: vocabularies, statistics, quantiles, leakage."""
+"""What a job learns from train rows: vocabularies, statistics, quantiles, label leaks and selected features."""

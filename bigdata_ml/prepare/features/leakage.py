@@ -1,4 +1,4 @@
-"""Columns that tell the label: what is nearly perfect alone is more often a leak than a feature."""
+"""Finds columns that alone predict the label nearly perfectly; these are more often leaks than features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from bigdata_ml.prepare.features.train_sample import sampled_columns
 
-__all__ = ["LEAK", "Leak", "label_leaks", "told"]
+__all__ = ["LEAK", "Leak", "errors_avoided", "label_leaks"]
 
 LEAK = 0.95
 _MOST_BINS = 4096
@@ -21,42 +21,44 @@ _MOST_CLASSES = 100
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A column that tells the label, and the share of the errors of a guess that it saves."""
+    """A column that predicts the label, and the share of a guess's errors that it avoids."""
 
     column: str
-    told: float
+    errors_avoided: float
 
 
 def label_leaks(sample: DataFrame, label: str, columns: Sequence[str], *, threshold: float = LEAK) -> list[Leak]:
-    """Return the columns that alone tell the label nearly perfectly, the worst first.
+    """Return the columns that alone predict the label nearly perfectly, the worst first.
 
-    The measure (`told`) is that of Goodman and Kruskal's lambda, on rows not learned from.
+    The measure is `errors_avoided`, Goodman and Kruskal's lambda on held-out rows.
 
     Args:
         sample: persisted train rows.
-        label: the label; of more than 100 numbers, 20 classes of equal size are made.
-        columns: to be asked.
-        threshold: from which on a column is a leak, 0 … 1.
+        label: the label; more than 100 distinct numbers become 20 classes of equal size.
+        columns: the candidates.
+        threshold: the least measure of a leak, 0 … 1.
     """
     (_, labels), (_, places) = sampled_columns(sample, [label, "__place"])
     many = _is_number(labels) and pc.count_distinct(labels).as_py() > _MOST_CLASSES
     classes = _codes(labels, _LABEL_BINS if many else None)
-    # By the rows' hash: equal rows are all learned from or all judged by.
+    # By the rows' hash, so that equal rows are all in the same half.
     learn = np.asarray(places.to_numpy()) >> 7 & 1 == 0
-    leaks = [Leak(name, told(column, classes, learn)) for name, column in sampled_columns(sample, columns)]
-    return sorted((one for one in leaks if one.told >= threshold), key=lambda one: (-one.told, one.column))
+    leaks = [Leak(name, errors_avoided(column, classes, learn)) for name, column in sampled_columns(sample, columns)]
+    return sorted(
+        (leak for leak in leaks if leak.errors_avoided >= threshold), key=lambda leak: (-leak.errors_avoided, leak.column)
+    )
 
 
-def told(column: pa.Array, classes: np.ndarray, learn: np.ndarray) -> float:
-    """Return the share of a guess's errors that are saved by knowing the column, 0 … 1, on the rows that were not learned from.
+def errors_avoided(column: pa.Array, classes: np.ndarray, learn: np.ndarray) -> float:
+    """Return the share of a guess's errors that the column avoids, 0 … 1, on the held-out rows.
 
-    The guess is the commonest class; with the column it is the commonest class of the rows that share its value. Numbers are
-    cut into bins of equal size, of 20 rows at least.
+    The guess is the commonest class; with the column it is the commonest class of rows with the same value. Numbers are cut
+    into bins of equal size, of at least 20 rows.
 
     Args:
         column: values, null included.
-        classes: whole numbers from 0 on, [rows].
-        learn: whether to learn from a row, [rows].
+        classes: whole numbers from 0, [rows].
+        learn: whether to learn from a row, [rows]; the others are held out.
     """
     codes = _codes(column, int(np.clip(learn.sum() // _ROWS_A_BIN, 2, _MOST_BINS)))
     commonest = np.bincount(classes[learn]).argmax() if learn.any() else 0
@@ -64,7 +66,7 @@ def told(column: pa.Array, classes: np.ndarray, learn: np.ndarray) -> float:
     if not errors:
         return 0.0
     pairs, counts = np.unique(np.stack([codes[learn], classes[learn]]), axis=1, return_counts=True)
-    # Of each code the class with the greatest count stands last, and so remains.
+    # The last class of each code has the greatest count, and the assignment below keeps it.
     order = np.lexsort((-pairs[1], counts, pairs[0]))
     guess = np.full(codes.max() + 1, commonest)
     guess[pairs[0][order]] = pairs[1][order]
@@ -72,7 +74,7 @@ def told(column: pa.Array, classes: np.ndarray, learn: np.ndarray) -> float:
 
 
 def _codes(column: pa.Array, bins: int | None) -> np.ndarray:
-    """Return whole numbers from 0 on, equal for equal values, or for values of one bin."""
+    """Return whole numbers from 0, equal for equal values or for values of one bin."""
     if bins is None or not _is_number(column):
         encoded = pc.dictionary_encode(column.cast(pa.string()) if not pa.types.is_string(column.type) else column)
         return np.asarray(pc.fill_null(encoded.indices, len(encoded.dictionary)).to_numpy(zero_copy_only=False), np.int64)

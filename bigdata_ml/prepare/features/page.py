@@ -1,10 +1,10 @@
-"""The sections of the quality page that speak of columns: which were selected, which tell the label."""
+"""The quality page's sections on selected features and label leaks."""
 
 from collections.abc import Sequence
 
 from bigdata_ml.pages import Block, Section, Table, Text
 from bigdata_ml.prepare.features.leakage import Leak
-from bigdata_ml.prepare.features.selection.select import FeatureTable, FeatureVerdict
+from bigdata_ml.prepare.features.selection.verdicts import FeatureTable, FeatureVerdict
 
 __all__ = ["feature_section", "leak_section"]
 
@@ -12,23 +12,38 @@ _MOST_SHOWN = 200
 
 
 def feature_section(table: FeatureTable) -> Section:
-    """Return what became of the columns, by reason and column by column."""
-    shown = table.verdicts[:_MOST_SHOWN]
+    """Return the verdicts on all columns, counted by reason and listed by column."""
+    listed = table.verdicts[:_MOST_SHOWN]
     columns = ("rank", "column", "kept", "reason", "importance", "test", "statistic", "p", "nulls", "commonest value")
     blocks: list[Block] = [
         Table(("reason", "columns"), list(table.reasons().items()), f"{len(table.verdicts)} columns, {len(table.kept)} kept"),
-        Table(columns, [_cells(one) for one in shown], f"{len(shown)} of {len(table.verdicts)} columns; all are in quality.json"),
+        Table(
+            columns,
+            [_cells(verdict) for verdict in listed],
+            f"{len(listed)} of {len(table.verdicts)} columns; all are in quality.json",
+        ),
     ]
-    return Section("Features", "Which columns were selected, judged on the train rows alone, and why the others went.", blocks)
+    return Section("Features", "Columns selected on the train rows only, and the reasons for dropping the others.", blocks)
 
 
 def leak_section(leaks: Sequence[Leak]) -> Section:
-    """Return the columns that tell the label."""
-    text = "Each of these columns alone tells the label nearly perfectly: it may be known only after what is to be predicted."
-    table = Table(("column", "share of the errors of a guess that it saves"), [(one.column, one.told) for one in leaks])
-    return Section("Columns that tell the label", "Found on train rows not learned from.", [Text(text, warning=True), table])
+    """Return the columns that alone predict the label."""
+    text = "Each of these columns alone predicts the label nearly perfectly: it may be known only after the event to predict."
+    table = Table(("column", "share of a guess's errors that it avoids"), [(leak.column, leak.errors_avoided) for leak in leaks])
+    return Section("Columns that tell the label", "Measured on held-out train rows.", [Text(text, warning=True), table])
 
 
-def _cells(one: FeatureVerdict) -> tuple[str | int | float | None, ...]:
-    kept = "yes" if one.kept else "no"
-    return one.rank, one.column, kept, one.reason, one.importance, one.test, one.statistic, one.p, one.nulls, one.commonest
+def _cells(verdict: FeatureVerdict) -> tuple[str | int | float | None, ...]:
+    kept = "yes" if verdict.kept else "no"
+    return (
+        verdict.rank,
+        verdict.column,
+        kept,
+        verdict.reason,
+        verdict.importance,
+        verdict.test,
+        verdict.statistic,
+        verdict.p,
+        verdict.nulls,
+        verdict.commonest,
+    )

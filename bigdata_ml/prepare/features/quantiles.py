@@ -1,8 +1,8 @@
-"""Quantiles that do not depend on partitions or order: values are counted in bins of their leading bits.
+"""Quantiles that are independent of partitions and order, from counts in bins of the values' leading bits.
 
-A bin holds the doubles that agree in sign, exponent and the first 12 bits of the mantissa, so whole numbers up to 8,192 have
-bins of their own. A quantile is the least value of the bin in which its rank falls: a value of the column, at most 1/4096
-(0.025 %) below the exact one in size, and exact for such whole numbers.
+A bin holds doubles with the same sign, exponent and first 12 bits of the mantissa, so each whole number up to 8,192 has its
+own bin. A quantile is the least value of the bin that contains its rank. It is a value of the column, with a relative error
+of at most 1/4096 (0.025 %), and exact for such whole numbers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +23,9 @@ _ARROW = pa.schema([("place", pa.int32()), ("bin", pa.int64()), ("count", pa.int
 
 
 def quantiles(rows: DataFrame, columns: Mapping[str, Column], shares: Sequence[float]) -> dict[str, dict[float, float]]:
-    """Return the quantiles of numeric columns, in one pass: by name, by share; a column without a finite value is left out.
+    """Return the quantiles of numeric columns by name and share, in one pass; columns without finite values are omitted.
 
-    The quantile of the share p is the value of rank ceil(p · n) of the n finite ones, from 1 on.
+    The quantile of the share p is the value of rank ceil(p · n) among the n finite values, counted from 1.
 
     Args:
         rows: the rows.
@@ -45,9 +45,9 @@ def quantiles(rows: DataFrame, columns: Mapping[str, Column], shares: Sequence[f
     )
     ranks = [F.greatest(F.ceil(F.lit(share) * F.col("all")), F.lit(1)) for share in shares]
     held = F.array(*((rank > F.col("upto") - F.col("count")) & (rank <= F.col("upto")) for rank in ranks))
-    found = ranked.select("place", "least", held.alias("held")).where(F.exists("held", lambda one: one)).collect()
+    holding = ranked.select("place", "least", held.alias("held")).where(F.exists("held", lambda holds: holds)).collect()
     result: dict[str, dict[float, float]] = {}
-    for row in sorted(found, key=lambda one: (one["place"], one["least"])):
+    for row in sorted(holding, key=lambda row: (row["place"], row["least"])):
         values = result.setdefault(names[row["place"]], {})
         values.update({share: row["least"] for share, here in zip(shares, row["held"], strict=True) if here})
     return result
@@ -55,7 +55,7 @@ def quantiles(rows: DataFrame, columns: Mapping[str, Column], shares: Sequence[f
 
 @dataclass(slots=True)
 class _Bins:
-    """The bins of one column so far: their numbers, sorted; how many values; the least. Values wait until a merge is worth it."""
+    """The bins of one column so far: sorted numbers, counts and least values. New values are merged in large groups."""
 
     bins: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -64,7 +64,7 @@ class _Bins:
     waiting_values: int = 0
 
     def add(self, values: np.ndarray) -> None:
-        # -0.0 is 0.0.
+        # Turns -0.0 into 0.0.
         self.waiting.append(values + 0.0)
         self.waiting_values += len(values)
         if self.waiting_values > max(_MOST_WAITING, len(self.bins)):
@@ -73,7 +73,7 @@ class _Bins:
     def merge(self) -> None:
         values = np.concatenate(self.waiting)
         words = values.view(np.int64)
-        # Negative doubles are ordered backwards by their bits.
+        # The bits of negative doubles are in reverse order.
         ordered = np.where(words < 0, words ^ np.int64(0x7FFFFFFFFFFFFFFF), words) >> np.int64(_DROPPED_BITS)
         counts = np.concatenate([self.counts, np.ones(len(values), np.int64)])
         least = np.concatenate([self.least, values])
@@ -93,8 +93,8 @@ def _count_bins(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             values = values[np.isfinite(values)]
             if len(values):
                 columns.setdefault(place, _Bins()).add(values)
-    for place, one in columns.items():
-        if one.waiting:
-            one.merge()
-        places = np.full(len(one.bins), place, np.int32)
-        yield pa.RecordBatch.from_arrays([pa.array(each) for each in (places, one.bins, one.counts, one.least)], schema=_ARROW)
+    for place, bins in columns.items():
+        if bins.waiting:
+            bins.merge()
+        arrays = (np.full(len(bins.bins), place, np.int32), bins.bins, bins.counts, bins.least)
+        yield pa.RecordBatch.from_arrays([pa.array(values) for values in arrays], schema=_ARROW)

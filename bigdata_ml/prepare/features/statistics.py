@@ -1,4 +1,4 @@
-"""Mean, deviation and extremes, mergeable over files."""
+"""Mean, standard deviation and extremes, mergeable over files."""
 
 import math
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from bigdata_ml.schema.converting import nearest_doubles
 
 __all__ = ["Moments", "image_statistics", "is_numeric"]
 
-# Sums of floats depend on their order in the last digits: what is published is rounded to digits that do not. What counts is
-# the size of the values, since the mean of values around zero, or the deviation of equal ones, is nothing but such digits.
+# The last digits of float sums depend on the order, so published numbers are rounded. Digits are counted from the size of the
+# values, because a mean around zero or a deviation of equal values consists only of such digits.
 _DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Count, nulls, mean, sum of squared deviations and extremes of one column so far."""
+    """Count, nulls, mean, sum of squared deviations and extremes of a column."""
 
     count: int = 0
     nulls: int = 0
@@ -33,7 +33,7 @@ class Moments:
 
     @staticmethod
     def of(column: pa.Array) -> "Moments":
-        """Return the moments of a numeric or boolean column; what is null or not finite counts as null."""
+        """Return the moments of a numeric or boolean column; values that are not finite count as null."""
         decimal = pa.types.is_decimal(column.type)
         floats = nearest_doubles(column) if decimal else column.cast(pa.float64(), safe=False)
         values = np.asarray(pc.fill_null(floats, float("nan")).to_numpy(zero_copy_only=False))
@@ -44,7 +44,7 @@ class Moments:
         squares = float(((known - mean) ** 2).sum())
         least, greatest = float(known.min()), float(known.max())
         if pa.types.is_integer(column.type):
-            # A double does not hold every whole number beyond 2^53.
+            # Doubles beyond 2^53 are not exact.
             least, greatest = pc.min(column).as_py(), pc.max(column).as_py()
         return Moments(len(known), len(values) - len(known), mean, squares, least, greatest)
 
@@ -54,18 +54,18 @@ class Moments:
             more, less = (self, other) if self.count else (other, self)
             return Moments(more.count, self.nulls + less.nulls if more is self else other.nulls + self.nulls, *more._rest())
         count = self.count + other.count
-        apart = other.mean - self.mean
+        difference = other.mean - self.mean
         return Moments(
             count,
             self.nulls + other.nulls,
-            self.mean + apart * other.count / count,
-            self.squares + other.squares + apart * apart * self.count * other.count / count,
+            self.mean + difference * other.count / count,
+            self.squares + other.squares + difference * difference * self.count * other.count / count,
             min(self.least, other.least),
             max(self.greatest, other.greatest),
         )
 
     def to_statistics(self) -> Statistics | None:
-        """Return the statistics as the manifest holds them, or None if no value is known."""
+        """Return the statistics as the manifest stores them, or None without known values."""
         if not self.count:
             return None
         std = (self.squares / self.count) ** 0.5
@@ -84,18 +84,18 @@ class Moments:
 
 
 def is_numeric(kind: pa.DataType) -> bool:
-    """Whether a column of that type has moments."""
+    """Whether columns of that type have moments."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_boolean(kind))
 
 
 def image_statistics(inspected: DataFrame, *, channels: int) -> Statistics | None:
-    """Return the pixels' statistics over the rows of `inspected`, from whole numbers and so exact in any order.
+    """Return the statistics of the pixels of all rows of `inspected`, summed as whole numbers and so exact in any order.
 
-    Grey images among coloured ones count in all three channels.
+    Grey images among colour images count in all three channels.
     """
     pixels = F.col("height").cast("long") * F.col("width")
     grey = F.col("channels") == 1
-    found = inspected.agg(
+    sums = inspected.agg(
         F.sum(pixels).alias("pixels"),
         *(F.sum(F.when(grey, F.col("sums")[0]).otherwise(F.get("sums", F.lit(i)))).alias(f"sum{i}") for i in range(channels)),
         *(
@@ -105,23 +105,23 @@ def image_statistics(inspected: DataFrame, *, channels: int) -> Statistics | Non
         F.min("least").alias("least"),
         F.max("greatest").alias("greatest"),
     ).collect()[0]
-    count = found["pixels"]
+    count = sums["pixels"]
     if not count:
         return None
-    means = [found[f"sum{i}"] / count for i in range(channels)]
-    deviations = [(found[f"square{i}"] * count - found[f"sum{i}"] ** 2) ** 0.5 / count for i in range(channels)]
+    means = [sums[f"sum{i}"] / count for i in range(channels)]
+    deviations = [(sums[f"square{i}"] * count - sums[f"sum{i}"] ** 2) ** 0.5 / count for i in range(channels)]
     return Statistics(
         count=count,
         nulls=0,
         mean=tuple(_rounded(mean, 255.0) for mean in means),
         std=tuple(_rounded(std, 255.0) for std in deviations),
-        least=found["least"],
-        greatest=found["greatest"],
+        least=sums["least"],
+        greatest=sums["greatest"],
     )
 
 
 def merged(parts: Sequence[Moments]) -> Moments:
-    """Return the moments of all parts, merged in their order."""
+    """Merge the moments of all parts in their order."""
     total = Moments()
     for part in parts:
         total = total.merge(part)
@@ -129,5 +129,5 @@ def merged(parts: Sequence[Moments]) -> Moments:
 
 
 def _rounded(value: float, size: float) -> float:
-    """Round to the digit that is the last of `_DIGITS` in a number of that size."""
+    """Round to the last of `_DIGITS` digits of a number of that size."""
     return round(value, _DIGITS - 1 - math.floor(math.log10(size))) if size else 0.0

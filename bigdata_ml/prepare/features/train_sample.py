@@ -1,4 +1,4 @@
-"""A sample of train rows for questions that need no more: the same rows on every cluster, of bounded size, on the driver."""
+"""A sample of train rows of bounded size, for statistics on the driver; the rows are the same on every cluster."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,14 +16,14 @@ _SCALE = 1 << 40
 
 
 def sample_rows(train: DataFrame, *, rows: int, columns: int) -> DataFrame:
-    """Return about as many rows as a question over so many columns may hold: 20,000 to 200,000, or all there are.
+    """Return a sample of 20,000 to 200,000 rows, depending on the number of columns, or all rows if there are fewer.
 
-    A row is in the sample or not by its `__place`, so by its values alone.
+    `__place`, and so only the row's values, decides whether a row is in the sample.
 
     Args:
         train: rows with `__place`.
-        rows: how many there are.
-        columns: how many will be asked for.
+        rows: their number.
+        columns: the number of columns that will be read.
     """
     wanted = min(_MOST_ROWS, max(_FEWEST_ROWS, _MOST_CELLS // max(columns, 1)))
     if rows <= wanted:
@@ -32,14 +32,14 @@ def sample_rows(train: DataFrame, *, rows: int, columns: int) -> DataFrame:
 
 
 def share_of(key: Column, share: float) -> Column:
-    """Return the condition that about `share` (0 … 1) of the rows meet, each by the value of `key` alone."""
+    """Return a condition that about `share` (0 … 1) of the rows meet, depending only on `key`."""
     return F.pmod(F.xxhash64(F.lit("sample"), key), F.lit(_SCALE)) < round(share * _SCALE)
 
 
 def sampled_columns(sample: DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, pa.Array]]:
-    """Yield each column's name and values; rows stand in the same order in all, as long as the sample is persisted."""
+    """Yield each column's name and values; all have the same order of rows while the sample is persisted."""
     for begin in range(0, len(columns), _COLUMNS_A_PASS):
         chunk = columns[begin : begin + _COLUMNS_A_PASS]
-        found = sample.select(*(named(name).alias(str(place)) for place, name in enumerate(chunk))).toArrow()
+        table = sample.select(*(named(name).alias(str(place)) for place, name in enumerate(chunk))).toArrow()
         for place, name in enumerate(chunk):
-            yield name, found.column(place).combine_chunks()
+            yield name, table.column(place).combine_chunks()

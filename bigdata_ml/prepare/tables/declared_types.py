@@ -1,4 +1,4 @@
-"""Types that `--types COLUMN=TYPE` declares: the same as a rule's `type`."""
+"""Types declared by `--types COLUMN=TYPE`, which are the same as a rule's `type`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,39 +16,39 @@ _KINDS: Mapping[str, ValueKind] = {
 
 
 def parse_types(texts: Sequence[str]) -> dict[str, ValueKind]:
-    """Return the types by column of texts `COLUMN=TYPE[,COLUMN=TYPE…]`.
+    """Parse texts `COLUMN=TYPE[,COLUMN=TYPE…]` to types by column.
 
     Raises:
-        ValueError: another form, a type that is none, or a column that is there twice.
+        ValueError: another form, an unknown type, or a repeated column.
 
     >>> parse_types(["zip=text,price=double"])
     {'zip': 'text', 'price': 'number'}
     """
-    found: dict[str, ValueKind] = {}
+    types: dict[str, ValueKind] = {}
     for pair in (pair for text in texts for pair in text.split(",")):
         name, equals, kind = (part.strip() for part in pair.rpartition("="))
         if not name or not equals:
-            raise ValueError(f"types is COLUMN=TYPE[,COLUMN=TYPE…], got {pair!r}")
+            raise ValueError(f"types must be COLUMN=TYPE[,COLUMN=TYPE…], got {pair!r}")
         if kind.lower() not in _KINDS:
             raise ValueError(f"types: {name} must be one of {', '.join(_KINDS)}, got {kind!r}")
-        if name in found:
+        if name in types:
             raise ValueError(f"types: {name} is declared twice")
-        found[name] = _KINDS[kind.lower()]
-    return found
+        types[name] = _KINDS[kind.lower()]
+    return types
 
 
 def with_types(rules: TableRules, types: Mapping[str, ValueKind]) -> TableRules:
-    """Return the rules with these types.
+    """Add the types to the rules.
 
     Raises:
-        ValueError: a column of which the rules give the type already.
+        ValueError: the rules already give a column a type.
     """
     left = dict(types)
     columns = []
-    for one in rules.columns:
-        kind = left.pop(one.name, None)
-        if kind is not None and one.type is not None:
-            raise ValueError(f"types: the rules give {one.name} a type already ({one.type}); give it in one place")
-        columns.append(one if kind is None else replace(one, type=TypeRule(kind=kind)))
+    for column in rules.columns:
+        kind = left.pop(column.name, None)
+        if kind is not None and column.type is not None:
+            raise ValueError(f"types: the rules already give {column.name} a type ({column.type}); give it in one place")
+        columns.append(column if kind is None else replace(column, type=TypeRule(kind=kind)))
     columns += [ColumnRules(name=name, type=TypeRule(kind=kind)) for name, kind in left.items()]
     return replace(rules, columns=tuple(columns))

@@ -1,4 +1,4 @@
-"""Keys of two tables whose types differ: compared exactly, as text, or not at all."""
+"""Compares keys of two tables whose types differ: exactly, as text, or not at all."""
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -7,24 +7,24 @@ from pyspark.sql.types import DataType, DateType, DecimalType, FractionalType, I
 __all__ = ["comparable"]
 
 
-def comparable(here: Column, kind: DataType, there: Column, other: DataType) -> tuple[Column, Column] | None:
-    """Return the two keys as columns that are equal where the keys are the same; None if their types do not say what is the same.
+def comparable(here: Column, kind: DataType, there: Column, there_kind: DataType) -> tuple[Column, Column] | None:
+    """Return both keys converted so that equal keys are equal values; None if their types cannot be compared.
 
-    Whole numbers and dates beside text are compared as text, floating numbers beside whole ones as whole numbers of 64 bits.
+    Whole numbers and dates are compared with text as text, floating with whole numbers as whole numbers of 64 bits.
 
     Args:
         here, there: the keys.
-        kind, other: their types.
+        kind, there_kind: their types.
     """
-    if kind == other or (_is_exact(kind) and _is_exact(other)) or (_is_floating(kind) and _is_floating(other)):
+    if kind == there_kind or (_is_exact(kind) and _is_exact(there_kind)) or (_is_floating(kind) and _is_floating(there_kind)):
         return here, there
-    if isinstance(kind, StringType) and isinstance(other, IntegralType | DateType):
+    if isinstance(kind, StringType) and isinstance(there_kind, IntegralType | DateType):
         return here, there.cast("string")
-    if isinstance(other, StringType) and isinstance(kind, IntegralType | DateType):
+    if isinstance(there_kind, StringType) and isinstance(kind, IntegralType | DateType):
         return here.cast("string"), there
-    if _is_floating(kind) and isinstance(other, IntegralType):
+    if _is_floating(kind) and isinstance(there_kind, IntegralType):
         return _whole(here), there
-    if _is_floating(other) and isinstance(kind, IntegralType):
+    if _is_floating(there_kind) and isinstance(kind, IntegralType):
         return here, _whole(there)
     return None
 

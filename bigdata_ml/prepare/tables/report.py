@@ -1,4 +1,4 @@
-"""What the table job says of its cleaning: the contract, the refused rows, and the quality page."""
+"""Reports the cleaning of a table: the contract, the refused rows and the quality page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,38 +18,39 @@ from bigdata_ml.prepare.publish.sink import Written, quarantine_batch
 from bigdata_ml.prepare.sources.text_files.inferred_types import ColumnType
 from bigdata_ml.prepare.split.by_hash import SplitRule
 from bigdata_ml.prepare.tables.columns import LearnedColumns
+from bigdata_ml.prepare.tables.joins import JoinReport
 from bigdata_ml.prepare.tables.rules.rulebook import MALFORMED_ROWS, RuleTally
-from bigdata_ml.prepare.tables.steps import DropRule, JoinReport
+from bigdata_ml.prepare.tables.steps import DropRule
 from bigdata_ml.prepare.tables.type_report import types_section
 from bigdata_ml.storage import locate
 
 __all__ = ["CleanedTable", "refused_table_rows", "table_contract", "table_quality"]
 
 _SAMPLES = 24
-# Rules that are named where they refused rows.
-_FOUND = {"not_utf8": "text is UTF-8", "no_split": "the path of the row's file names a split"}
+# Rules that are listed only if they refused rows.
+_LISTED_IF_BROKEN = {"not_utf8": "text is UTF-8", "no_split": "the path of the row's file names a split"}
 
 
 @dataclass(frozen=True, slots=True)
 class CleanedTable:
-    """A table's rows with their verdicts, and what was done to them.
+    """A table's rows with their verdicts, and a record of the cleaning.
 
     Attributes:
-        rows: all of them; `__reason` is null for those that are kept.
+        rows: all rows; `__reason` is null for kept rows.
         label: the column to predict.
-        split: how rows are divided.
-        drops: columns that are left out.
-        joins: what each join did.
+        split: how rows are split.
+        drops: rules that drop columns.
+        joins: the counts of each join.
         tally: rows by rule.
-        words: what each rule says, by name.
-        types: of the columns of text files, by source.
+        words: descriptions of the rules by name.
+        types: types of the columns of text files, by source.
     """
 
     rows: DataFrame
     label: str
     split: SplitRule
-    drops: list[DropRule]
-    joins: list[JoinReport]
+    drops: Sequence[DropRule]
+    joins: Sequence[JoinReport]
     tally: RuleTally
     words: Mapping[str, str]
     types: Mapping[str, Sequence[ColumnType]]
@@ -64,26 +65,26 @@ def table_contract(
     cleaned: CleanedTable,
     learned: LearnedColumns,
     vocabularies: dict[str, Vocabulary],
-    shares: Mapping[str, Mapping[str, float]],
+    quantiles: Mapping[str, Mapping[str, float]],
     written: Written,
     provenance: Mapping[str, Any],
 ) -> Contract:
-    """Return what the job knows of its dataset besides the files.
+    """Return the dataset's contract: everything the manifest records besides the files.
 
     Args:
         cleaned: the rows.
         learned: their columns.
-        vocabularies, shares: ids and quantiles by column.
+        vocabularies, quantiles: ids and quantiles by column.
         written: what the sink wrote.
-        provenance: where the rows came from, and what made them.
+        provenance: the origin of the rows, and the job's arguments and versions.
     """
     schema, tally = learned.schema, cleaned.tally
-    moments = {name: one.to_statistics() for name, one in written.moments.items() if not schema[name].vocabulary}
+    statistics = {name: moments.to_statistics() for name, moments in written.moments.items() if not schema[name].vocabulary}
     return Contract(
         schema=schema,
         label=cleaned.label,
         vocabularies=vocabularies,
-        statistics={name: replace(one, quantiles=shares.get(name, {})) for name, one in moments.items() if one is not None},
+        statistics={name: replace(known, quantiles=quantiles.get(name, {})) for name, known in statistics.items() if known},
         split_rule=cleaned.split.to_json(),
         cleaning=Cleaning(
             found=tally.found,
@@ -92,10 +93,10 @@ def table_contract(
             warned={**tally.noted, **({"columns that tell the label": len(learned.leaks)} if learned.leaks else {})},
             rules={
                 "label_missing": f"{cleaned.label} is null",
-                **{name: words for name, words in _FOUND.items() if name in tally.refused},
-                "not a number": "NaN is taken for null",
+                **{name: words for name, words in _LISTED_IF_BROKEN.items() if name in tally.refused},
+                "not a number": "NaN is read as null",
                 **{reason: words for reason, words in MALFORMED_ROWS.items() if reason in tally.refused},
-                **{f"drop {one.name}": ", ".join(one.columns) for one in cleaned.drops},
+                **{f"drop {rule.name}": ", ".join(rule.columns) for rule in cleaned.drops},
                 **cleaned.words,
                 **learned.words,
             },
@@ -105,7 +106,7 @@ def table_contract(
 
 
 def refused_table_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return refused rows with the quarantine's columns."""
+    """Return refused rows in the columns of the quarantine."""
     return quarantine_batch(
         source=batch.column("__source"),
         reason=batch.column("__reason"),
@@ -118,7 +119,7 @@ def refused_table_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
 def table_quality(
     dataset_url: str, contract: Contract, cleaned: CleanedTable, learned: LearnedColumns, written: Written
 ) -> dict[str, bytes]:
-    """Return the quality page, its numbers and the history by path; runs Spark jobs."""
+    """Return the quality page, its numbers and the history, by path; runs Spark jobs."""
     refused = cleaned.rows.where(F.col("__reason").isNotNull()).limit(_SAMPLES).toArrow()
     samples = [refused_table_rows(batch) for batch in refused.to_batches()]
     destination = locate(dataset_url)
@@ -144,7 +145,7 @@ def table_quality(
             *([drift_section(before, shifts)] if before else []),
         ],
         more_numbers={
-            "types": {url: [one.to_json() for one in found] for url, found in cleaned.types.items()},
+            "types": {url: [column.to_json() for column in columns] for url, columns in cleaned.types.items()},
             "changes": change_numbers(changes),
             **({"features": learned.features.to_json()} if learned.features else {}),
             **({"drift": as_numbers(shifts)} if before else {}),

@@ -1,5 +1,6 @@
-"""Which types were chosen for the columns of text files, and why: in the log, on the quality page, in a profile."""
+"""Reports the types of text file columns and the reasons, in the log and on the quality page."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,43 +14,42 @@ _MOST_LINES = 60
 
 
 def chosen_types(types: Sequence[ColumnType], rules: TableRules, *, prefix: str = "") -> tuple[ColumnType, ...]:
-    """Return the types of a table's columns, those that rules give them instead of those that were found.
+    """Return the types of a table's columns; types declared by rules replace inferred ones.
 
     Args:
-        types: as they were found.
-        rules: of the table into which it goes.
-        prefix: of the columns' names there.
+        types: the inferred types.
+        rules: of the resulting table.
+        prefix: of the columns' names in the resulting table.
     """
-    given = {one.name: one.type for one in rules.columns if one.type}
+    declared = {column.name: column.type for column in rules.columns if column.type}
     chosen = []
-    for one in types:
-        rule = given.get(f"{prefix}{one.name}")
-        name = f"{prefix}{one.name}"
-        why = one.why.replace(f"--types {one.name}=", f"--types {name}=")
+    for column in types:
+        name = f"{prefix}{column.name}"
+        rule = declared.get(name)
+        why = column.why.replace(f"--types {column.name}=", f"--types {name}=")
         chosen.append(
-            replace(one, name=name, why=why) if rule is None else ColumnType(name, rule.kind, "declared by --types or a rule")
+            replace(column, name=name, why=why) if rule is None else ColumnType(name, rule.kind, "declared by --types or a rule")
         )
     return tuple(chosen)
 
 
 def type_lines(source: str, types: Sequence[ColumnType]) -> list[str]:
-    """Return what the log says of them: a line a column; of many columns those that are nearly of another type, and counts."""
+    """Return the log's lines, one per column; for many columns, counts and the doubtful columns."""
     if len(types) <= _MOST_LINES:
-        return [f"types of {source}:", *(f"  {one}" for one in types)] if types else []
-    doubtful = [one for one in types if "prints back" in one.why and one.type == "string"] + [
-        one for one in types if "--types" in one.why and one.type == "string"
-    ]
-    counts = ", ".join(f"{sum(one.type == kind for one in types):,} {kind}" for kind in sorted({one.type for one in types}))
+        return [f"types of {source}:", *(f"  {column}" for column in types)] if types else []
+    texts = [column for column in types if column.type == "string"]
+    doubtful = [column for reason in ("prints back", "--types") for column in texts if reason in column.why]
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(Counter(column.type for column in types).items()))
     more = f"  and {len(doubtful) - _MOST_LINES} more: see the quality page" if len(doubtful) > _MOST_LINES else ""
-    lines = [f"types of {source}: {counts}", *(f"  {one}" for one in doubtful[:_MOST_LINES]), more]
+    lines = [f"types of {source}: {counts}", *(f"  {column}" for column in doubtful[:_MOST_LINES]), more]
     return [line for line in lines if line]
 
 
 def types_section(types: Mapping[str, Sequence[ColumnType]]) -> Section:
-    """Return the quality page's section, of types by source."""
+    """Return the section of the quality page, with types by source."""
     tables = [
-        Table(("column", "type", "why"), [(one.name, one.word, one.why) for one in found], source)
-        for source, found in types.items()
+        Table(("column", "type", "why"), [(column.name, column.word, column.why) for column in chosen], source)
+        for source, chosen in types.items()
     ]
-    lead = "How columns of text files were read: a number, date or time only where every value prints back the same."
+    lead = "Types of text file columns. A column is a number, date or time only if every value prints back the same."
     return Section("Types", lead, tables)

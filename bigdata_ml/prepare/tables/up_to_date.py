@@ -1,4 +1,4 @@
-"""Whether a table's dataset is what its job would make again: rules and duplicates look at all rows, so it is all or nothing."""
+"""Checks whether a table job would publish the same dataset again; it runs as a whole or not, because rules compare rows."""
 
 import hashlib
 import json
@@ -12,46 +12,46 @@ from bigdata_ml.storage import Location
 
 __all__ = ["MADE_OF", "made_of", "up_to_date"]
 
-# In the manifest's provenance.
+# Key in the manifest's provenance.
 MADE_OF = "made_of"
-# Stores tell the time of change to the second at worst, and machines' clocks differ.
+# Some stores round modification times to seconds, and clocks of machines differ.
 _RACY_NS = 2_000_000_000
 
 
 def made_of(listings: Sequence[Listing], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tells a job from another one, as JSON values.
+    """Return a summary of all inputs of a job, as JSON values.
 
     Args:
         listings: of all files that are read.
-        options: all else on which the dataset depends, as JSON values.
+        options: everything else on which the dataset depends, as JSON values.
     """
-    files = [(one.root.url, *one.files.select(LISTED.names).to_pydict().values()) for one in listings]
-    times = [time for one in listings for time in one.files.column("modified").to_pylist()]
+    files = [(listing.root.url, *listing.files.select(LISTED.names).to_pydict().values()) for listing in listings]
+    times = [time for listing in listings for time in listing.files.column("modified").to_pylist()]
     return {
         "files": _digest(files),
         "options": _digest(options),
-        "listed": min(one.when for one in listings) if listings else 0,
+        "listed": min(listing.when for listing in listings) if listings else 0,
         "newest": max(times, default=0) if None not in times else None,
     }
 
 
-def up_to_date(destination: Location, now: Mapping[str, Any]) -> Manifest | str:
-    """Return the manifest of the version that is there if it was made of the same, else in words why it must be made anew."""
-    place = destination / MANIFEST
-    if not place.exists():
-        return f"no dataset is at {destination.url} yet"
-    manifest = Manifest.from_bytes(place.read_bytes(), url=place.url)
+def up_to_date(destination: Location, inputs: Mapping[str, Any]) -> Manifest | str:
+    """Return the manifest of the current version if it has the same inputs, else the reason to run the job, in words."""
+    path = destination / MANIFEST
+    if not path.exists():
+        return f"{destination.url} has no dataset yet"
+    manifest = Manifest.from_bytes(path.read_bytes(), url=path.url)
     before = manifest.provenance.get(MADE_OF)
     if not isinstance(before, Mapping):
-        return "the version that is there does not say of which files it was made"
-    if before["options"] != now["options"]:
-        return "options, rules or versions of libraries have changed since"
-    if before["files"] != now["files"]:
-        return "files have come, gone or changed since"
-    if now["newest"] is None:
-        return "the store does not tell when files were changed"
-    if now["newest"] >= before["listed"] - _RACY_NS:
-        return "a file was changed within two seconds of the last job's look at it, and may have been once more"
+        return "the current version does not record its files"
+    if before["options"] != inputs["options"]:
+        return "options, rules or versions of libraries have changed"
+    if before["files"] != inputs["files"]:
+        return "files were added, removed or changed"
+    if inputs["newest"] is None:
+        return "the store does not report modification times"
+    if inputs["newest"] >= before["listed"] - _RACY_NS:
+        return "a file was changed less than two seconds before the last job listed it, and may have changed again"
     return manifest
 
 

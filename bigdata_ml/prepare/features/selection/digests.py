@@ -1,4 +1,4 @@
-"""One pass over all columns of the train rows, however many: nulls, whether all values are one, a digest of the whole column."""
+"""Nulls, constancy and a digest of every column of the train rows, in one pass."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ _REPORT = "place int, rows long, nulls long, digest string, least decimal(20,0),
 
 @dataclass(slots=True)
 class ColumnDigest:
-    """A column's values in short; columns of one type whose digests are equal hold the same values in the same rows.
+    """A summary of a column's values; columns of one type with equal digests have the same values in the same rows.
 
     Attributes:
         rows, nulls: counts.
-        digest: 128 bits, the sum over the rows of a hash of value and row.
-        least, greatest: of the known values' hashes; equal if there is one value.
+        digest: 128 bits, the sum over all rows of a hash of value and row.
+        least, greatest: of the hashes of known values; equal if there is only one value.
     """
 
     rows: int = 0
@@ -51,8 +51,8 @@ def column_digests(rows: DataFrame, columns: Sequence[str]) -> dict[str, ColumnD
     """Return the digest of each column.
 
     Args:
-        rows: rows with `__place`, by which a value is tied to its row.
-        columns: of any type that a field may have.
+        rows: rows with `__place`, which identifies a value's row.
+        columns: of any type that fields support.
     """
     wanted = rows.select(named("__place").alias("place"), *(named(name).alias(str(place)) for place, name in enumerate(columns)))
     digests = {name: ColumnDigest() for name in columns}
@@ -63,21 +63,21 @@ def column_digests(rows: DataFrame, columns: Sequence[str]) -> dict[str, ColumnD
 
 
 def _digest_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    found: dict[int, ColumnDigest] = {}
+    digests: dict[int, ColumnDigest] = {}
     for batch in batches:
         place = batch.column(0)
         for number, column in enumerate(batch.columns[1:]):
-            found[number] = found.get(number, ColumnDigest()).merge(_digest(column, place))
+            digests[number] = digests.get(number, ColumnDigest()).merge(_digest(column, place))
     rows = [
         {
             "place": number,
-            "rows": one.rows,
-            "nulls": one.nulls,
-            "digest": f"{one.digest:032x}",
-            "least": one.least,
-            "greatest": one.greatest,
+            "rows": digest.rows,
+            "nulls": digest.nulls,
+            "digest": f"{digest.digest:032x}",
+            "least": digest.least,
+            "greatest": digest.greatest,
         }
-        for number, one in found.items()
+        for number, digest in digests.items()
     ]
     yield pa.RecordBatch.from_pylist(rows, schema=_ARROW)
 

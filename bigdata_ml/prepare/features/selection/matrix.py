@@ -1,4 +1,4 @@
-"""Columns of every type as numbers for Spark ML: nulls filled, categories by their frequency; fitted on train rows."""
+"""Encodes columns of every type as numbers for Spark ML, fitted on train rows: nulls filled, categories by frequency."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from bigdata_ml.prepare.session.columns import named
 
 __all__ = ["Encoder", "feature_matrix", "fit_encoder"]
 
-# The trees' bins: a category beyond the commonest ones is one of the rest.
+# Limited by the bins of the trees; all rarer categories share one number.
 MOST_CATEGORIES = 31
 
 
@@ -22,9 +22,9 @@ class Encoder:
     """How a column becomes a number.
 
     Attributes:
-        categories: of a categorical column, the values as text, the commonest first, by which they are numbered; others get the
-            next number, null the one after. None for numbers.
-        fill: of a number, what a null becomes: the median.
+        categories: the values of a categorical column as text, numbered from the commonest. Other values get the next number,
+            null the one after. None for numbers.
+        fill: the number for nulls, the median.
     """
 
     categories: tuple[str, ...] | None = None
@@ -41,12 +41,12 @@ class Encoder:
 
 
 def fit_encoder(column: pa.Array) -> Encoder:
-    """Return the encoder that a sample of the column asks for."""
+    """Fit an encoder to a sample of the column."""
     kind = column.type
     if pa.types.is_string(kind):
         counts = pc.value_counts(column.drop_null()).to_pylist()
-        ranked = sorted(counts, key=lambda one: (-one["counts"], one["values"]))
-        return Encoder(categories=tuple(one["values"] for one in ranked[:MOST_CATEGORIES]))
+        ranked = sorted(counts, key=lambda count: (-count["counts"], count["values"]))
+        return Encoder(categories=tuple(count["values"] for count in ranked[:MOST_CATEGORIES]))
     values = np.asarray(_doubles(column).drop_null().to_numpy(zero_copy_only=False))
     values = values[np.isfinite(values)]
     return Encoder(fill=float(np.quantile(values, 0.5, method="inverted_cdf")) if len(values) else 0.0)
@@ -60,16 +60,16 @@ def feature_matrix(
     Args:
         rows: the rows.
         encoders: by column.
-        label: a number, or with `classes` one of them.
+        label: a number, or one of `classes`.
         classes: the label's values in the order of their numbers.
     """
     from pyspark.ml.functions import array_to_vector
 
     wanted = rows.select(named(label).alias("label"), *(named(name).alias(str(place)) for place, name in enumerate(encoders)))
-    numbers = Encoder(categories=tuple(_as_text(one) for one in classes)) if classes is not None else Encoder()
+    numbers = Encoder(categories=tuple(_as_text(value) for value in classes)) if classes is not None else Encoder()
     encode = _Encode(numbers, tuple(encoders.values()))
-    found = wanted.mapInArrow(encode, "label double, features array<double>")
-    return found.select("label", array_to_vector(F.col("features")).alias("features"))
+    encoded = wanted.mapInArrow(encode, "label double, features array<double>")
+    return encoded.select("label", array_to_vector(F.col("features")).alias("features"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class _Encode:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             columns = zip(self.features, batch.columns[1:], strict=True)
-            matrix = np.column_stack([one.encode(column) for one, column in columns])
+            matrix = np.column_stack([encoder.encode(column) for encoder, column in columns])
             offsets = np.arange(batch.num_rows + 1, dtype=np.int32) * len(self.features)
             lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.reshape(-1)))
             yield pa.RecordBatch.from_arrays([pa.array(self.label.encode(batch.column(0))), lists], ["label", "features"])

@@ -1,4 +1,4 @@
-"""What Spark ML says of features: univariate tests, and the importances of a forest."""
+"""Spark ML's univariate tests of features, and their importances in a forest."""
 
 import math
 import sys
@@ -21,34 +21,34 @@ class TestResult:
 
 
 def univariate_tests(matrix: DataFrame, *, categorical: bool, classes: bool) -> list[TestResult]:
-    """Return each feature's test against the label.
+    """Test each feature against the label.
 
-    Numbers against classes: ANOVA's F; categories against classes: chi-square; against a number: the F of a regression.
+    ANOVA's F for numbers and classes, chi-square for categories and classes, a regression's F for a label that is a number.
 
     Args:
-        matrix: `features` and `label`; it is read once.
+        matrix: `features` and `label`; read once.
         categorical: whether the features are categories.
-        classes: whether the label is one.
+        classes: whether the label is a class.
     """
     test = "chi-square" if categorical and classes else "anova" if classes else "f-value"
     name, statistic = _TESTS[test]
     spark = matrix.sparkSession
-    # PySpark hands out the last of the three only; all are Spark ML's public Scala objects, with one signature.
+    # PySpark offers only the last of the three; all are public Scala objects of Spark ML with one signature.
     tester = getattr(spark.sparkContext._jvm.org.apache.spark.ml.stat, name)  # type: ignore[union-attr]
-    found = DataFrame(tester.test(matrix._jdf, "features", "label", True), spark)
-    rows = found.select("featureIndex", "pValue", statistic).orderBy("featureIndex").collect()
+    results = DataFrame(tester.test(matrix._jdf, "features", "label", True), spark)
+    rows = results.select("featureIndex", "pValue", statistic).orderBy("featureIndex").collect()
     return [TestResult(test, _finite(row[statistic]), _finite(row["pValue"], 1.0)) for row in rows]
 
 
 def forest_importances(matrix: DataFrame, *, classes: bool, trees: int, depth: int, seed: int) -> list[float]:
-    """Return each feature's importance in a random forest, 0 … 1, summing to 1 if a tree splits at all."""
-    # Imported here, since it warns of pandas and takes its time, and most jobs select no features.
+    """Return each feature's importance in a random forest, 0 … 1; they sum to 1 if any tree splits."""
+    # Imported here: it is slow and warns about pandas, and most jobs select no features.
     from pyspark.ml.classification import RandomForestClassifier
     from pyspark.ml.regression import RandomForestRegressor
 
     kind = RandomForestClassifier if classes else RandomForestRegressor
     forest = kind(numTrees=trees, maxDepth=depth, seed=seed, featuresCol="features", labelCol="label", subsamplingRate=0.8)
-    return [float(one) for one in forest.fit(matrix).featureImportances.toArray()]
+    return [float(share) for share in forest.fit(matrix).featureImportances.toArray()]
 
 
 def _finite(value: float, otherwise: float = 0.0) -> float:

@@ -1,1 +1,1 @@
-"""The profile of a table, and the rules it suggests."""
+"""Profiles a table and suggests rules for it."""

@@ -1,4 +1,4 @@
-"""A profile of a table: what each column holds and what is suspicious of it, and the rules that it suggests."""
+"""Profiles a table: values and suspicions of each column, and suggested rules."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,13 +23,13 @@ _NESTED = ("array", "struct", "map", "binary", "variant")
 
 @dataclass(frozen=True, slots=True)
 class TableProfile:
-    """What a table holds, column by column.
+    """The profile of a table.
 
     Attributes:
         source: its URL.
-        rows: how many.
-        columns: their profiles, in order.
-        refused: rows of text files that are none, and the first of them in words.
+        rows: their number.
+        columns: the profiles of the columns, in order.
+        refused: the number of malformed rows of text files, and a description of the first.
     """
 
     source: str
@@ -40,62 +40,61 @@ class TableProfile:
     def to_json(self) -> dict[str, Any]:
         """Return the profile as JSON values."""
         count, first = self.refused
-        columns = [one.to_json() for one in self.columns]
+        columns = [column.to_json() for column in self.columns]
         return {"source": self.source, "rows": self.rows, "refused": count, "first_refused": first, "columns": columns}
 
     def rules(self) -> str:
-        """Return rules as YAML that hold for these rows: to be read, and corrected where the data is not as it should be."""
+        """Return rules as YAML that all rows satisfy; review them, because the data may contain errors."""
         return suggested_yaml(self.source, self.rows, self.columns)
 
 
 def profile_table(spark: SparkSession, source: str, *, null_value: str = "", form: TextFormat | None = None) -> TableProfile:
-    """Return the profile of a table, in one pass over its values (CSV and JSON are read once more for their types).
+    """Profile a table in one pass over its values; CSV and JSON need another pass for the types.
 
     Args:
-        spark: the session; of Hive's tables one with Hive's catalogue.
-        source: as for `any_table`; in the profile without a database's user and password.
+        spark: the session, with Hive's catalogue for Hive tables.
+        source: as for `any_table`; the profile omits a database's user and password.
         null_value: the text that means null in CSV.
         form: how CSV and JSON files are written.
 
     Raises:
-        JobRefused: nothing to read there.
+        JobRefused: the source cannot be read.
     """
     with refused_by_spark(source):
         form = form or TextFormat()
         form = replace(form, null_value=null_value or form.null_value)
-        # What a job does not read is said, and the other columns are looked at.
-        read = source_table(spark, source, form=form, torn_column="__torn", lenient=True)
-        kinds = {one.name: one.dataType.simpleString() for one in read.rows.schema if one.name != "__torn"}
+        # Columns that a job cannot read are logged, and the others are profiled.
+        table = source_table(spark, source, form=form, torn_column="__torn", lenient=True)
+        kinds = {field.name: field.dataType.simpleString() for field in table.rows.schema if field.name != "__torn"}
         flat = [name for name, kind in kinds.items() if not kind.startswith(_NESTED)]
-        if read.text is not None:
-            rows = read.text.read(as_text=flat, torn_column="__torn")
+        if table.text is not None:
+            rows = table.text.read(as_text=flat, torn_column="__torn")
         else:
             rows = source_table(spark, source, form=form, as_text=flat, torn_column="__torn", lenient=True).rows
-        seen = _seen(rows.where("__torn is null"), flat)
-        count = next(iter(seen.values())).rows if seen else rows.count()
-    why = {one.name: one.why for one in read.types}
-    columns = tuple(ColumnProfile(name, kind, seen.get(name), why.get(name, "")) for name, kind in kinds.items())
-    refused = (0, "") if read.text is None else (read.text.torn, read.text.first_torn)
+        forms = _forms_by_column(rows.where("__torn is null"), flat)
+        count = next(iter(forms.values())).rows if forms else rows.count()
+    why = {column.name: column.why for column in table.types}
+    columns = tuple(ColumnProfile(name, kind, forms.get(name), why.get(name, "")) for name, kind in kinds.items())
+    refused = (0, "") if table.text is None else (table.text.torn, table.text.first_torn)
     return TableProfile(source if is_file_source(source) else source.partition("?")[0], count, columns, refused)
 
 
-def _seen(rows: DataFrame, columns: list[str]) -> Mapping[str, ColumnForms]:
+def _forms_by_column(rows: DataFrame, columns: list[str]) -> Mapping[str, ColumnForms]:
     if not columns:
         return {}
     texts = rows.select(*(named(name).cast("string").alias(str(place)) for place, name in enumerate(columns)))
-    seen = {name: ColumnForms() for name in columns}
+    forms = {name: ColumnForms() for name in columns}
     for row in texts.mapInArrow(_forms_of_batches, _REPORT).collect():
         name = columns[row["place"]]
-        seen[name] = seen[name].merge(ColumnForms.from_json(json.loads(row["forms"])))
-    return seen
+        forms[name] = forms[name].merge(ColumnForms.from_json(json.loads(row["forms"])))
+    return forms
 
 
 def _forms_of_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    seen: dict[int, ColumnForms] = {}
+    forms: dict[int, ColumnForms] = {}
     for batch in batches:
         for place, column in enumerate(batch.columns):
-            found = forms_of(column)
-            seen[place] = seen[place].merge(found) if place in seen else found
-    for place, one in seen.items():
-        written = json.dumps(one.to_json())
-        yield pa.RecordBatch.from_arrays([pa.array([place], pa.int32()), pa.array([written])], ["place", "forms"])
+            forms[place] = forms.get(place, ColumnForms()).merge(forms_of(column))
+    for place, merged in forms.items():
+        text = json.dumps(merged.to_json())
+        yield pa.RecordBatch.from_arrays([pa.array([place], pa.int32()), pa.array([text])], ["place", "forms"])

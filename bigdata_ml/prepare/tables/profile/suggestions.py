@@ -1,4 +1,4 @@
-"""What the forms of a column's values mean: its type, what is suspicious, and the rules that hold for it."""
+"""Derives a column's type, suspicions and rules from the forms of its values."""
 
 import json
 import unicodedata
@@ -6,20 +6,20 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from bigdata_ml.prepare.tables.profile.value_forms import DATE_FORMS, ColumnForms
+from bigdata_ml.prepare.tables.profile.value_forms import DATE_FORMS, NULL_WORDS, ColumnForms
 
 __all__ = ["ColumnProfile", "suggested_yaml"]
 
 _NUMBERS = ("integer", "number")
 _TIMES = ("time", "time with zone")
 _MOST_IN_SET = 30
-# Where so many of the known values are of a type, the others are strays.
+# If at least this share of the known values has one type, the other values are strays.
 _MOSTLY = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnProfile:
-    """A column: its name, the type a job reads it as and why, and what was seen of its values (None for nested columns)."""
+    """A column: its name, the type that a job infers and why, and the forms of its values (None for nested columns)."""
 
     name: str
     inferred: str
@@ -28,7 +28,7 @@ class ColumnProfile:
 
     @property
     def kind(self) -> str:
-        """The type that most values have: integer, number, boolean, date, timestamp, text; or the nested type."""
+        """The type of most values: integer, number, boolean, date, timestamp or text; or the nested type."""
         if self.seen is None:
             return self.inferred
         forms = self._known()
@@ -39,8 +39,8 @@ class ColumnProfile:
             "integer": forms["integer"],
             "number": forms["integer"] + forms["number"],
             "boolean": forms["boolean"],
-            "date": sum(forms[one] for one in DATE_FORMS),
-            "timestamp": sum(forms[one] for one in _TIMES),
+            "date": sum(forms[form] for form in DATE_FORMS),
+            "timestamp": sum(forms[form] for form in _TIMES),
         }
         whole = next((kind for kind, count in shares.items() if count == total), None)
         mostly = max(shares, key=lambda kind: (shares[kind], kind == "integer"))
@@ -48,7 +48,7 @@ class ColumnProfile:
 
     @property
     def strays(self) -> Counter[str]:
-        """Values by form that are not of the column's type."""
+        """Counts of values by form that are not of the column's type."""
         kind, forms = self.kind, self._known()
         fitting: dict[str, tuple[str, ...]] = {
             "integer": ("integer",), "number": _NUMBERS, "boolean": ("boolean",), "date": tuple(DATE_FORMS), "timestamp": _TIMES,
@@ -58,57 +58,59 @@ class ColumnProfile:
 
     @property
     def spellings(self) -> dict[str, list[str]]:
-        """Of texts that differ in case, spaces or Unicode form only: all spellings by the commonest one."""
+        """Texts that differ only in case, spaces or Unicode form: all spellings by the commonest."""
         if self.seen is None or self.seen.values is None or self.kind != "text":
             return {}
         groups: dict[str, list[str]] = {}
         for value in self.seen.values:
             groups.setdefault(_folded(value), []).append(value)
         counts = self.seen.values
-        several = (sorted(group, key=lambda one: (-counts[one], one)) for key, group in groups.items() if key and len(group) > 1)
+        several = (
+            sorted(group, key=lambda text: (-counts[text], text)) for key, group in groups.items() if key and len(group) > 1
+        )
         return {group[0]: group for group in several}
 
     @property
     def suspicions(self) -> list[str]:
-        """What should be looked at, in words."""
+        """What to check, in words."""
         seen = self.seen
         if seen is None:
-            return [f"nested ({self.inferred}): flatten it, or leave it out"]
-        found, known = [], seen.rows - seen.nulls - seen.forms["blank"]
+            return [f"nested ({self.inferred}): flatten or drop it"]
+        texts, known = [], seen.rows - seen.nulls - seen.forms["blank"]
         if seen.rows and not known:
-            found.append("nothing but null")
+            texts.append("only null")
         elif seen.values is not None and len(seen.values) == 1 and not seen.nulls:
-            found.append("constant")
+            texts.append("constant")
         elif seen.nulls > 0.95 * seen.rows:
-            found.append(f"mostly null: {seen.nulls / seen.rows:.1%}")
+            texts.append(f"mostly null: {seen.nulls / seen.rows:.1%}")
         if self.kind in _NUMBERS and self.inferred == "string":
-            found.append("numbers as text")
+            texts.append("numbers as text")
         if self.strays:
             strays = ", ".join(f"{count} {form} such as {seen.examples[form]!r}" for form, count in self.strays.most_common(3))
-            found.append(f"mixed types: {strays}")
+            texts.append(f"mixed types: {strays}")
         if seen.forms["null word"]:
-            found.append(f"null is also written {seen.examples['null word']!r} or the like: {seen.forms['null word']} times")
+            texts.append(f"words for null, such as {seen.examples['null word']!r}: {seen.forms['null word']} times")
         if seen.forms["code"]:
-            found.append(f"leading zeros, as in {seen.examples['code']!r}: kept as text")
-        found += self._suspicious_dates()
+            texts.append(f"leading zeros, such as {seen.examples['code']!r}: stays text")
+        texts += self._suspicious_dates()
         if self.spellings:
             most = next(iter(self.spellings.values()))
-            found.append(f"several spellings of {len(self.spellings)} values, as in {', '.join(map(repr, most[:3]))}")
-        return found
+            texts.append(f"several spellings of {len(self.spellings)} values, such as {', '.join(map(repr, most[:3]))}")
+        return texts
 
     def _suspicious_dates(self) -> list[str]:
         if self.seen is None or self.kind not in ("date", "timestamp"):
             return []
-        found, forms = [], [form for form in DATE_FORMS if self.seen.forms[form]]
+        texts, forms = [], [form for form in DATE_FORMS if self.seen.forms[form]]
         if len(forms) > 1:
-            found.append(f"several date forms: {', '.join(forms)}")
+            texts.append(f"several date forms: {', '.join(forms)}")
         if any(len(DATE_FORMS[form]) > 1 for form in forms):
             first, second = self.seen.over_12
             if bool(first) == bool(second):
-                found.append("day and month cannot be told apart" if not first else "days first and months first, mixed")
+                texts.append("ambiguous day and month" if not first else "days first and months first, mixed")
         if self.kind == "timestamp" and self.seen.forms["time"]:
-            found.append("times without a zone: UTC is a guess")
-        return found
+            texts.append("times without a time zone: UTC is a guess")
+        return texts
 
     def _known(self) -> Counter[str]:
         if self.seen is None:
@@ -118,15 +120,15 @@ class ColumnProfile:
     def to_json(self) -> dict[str, Any]:
         """Return the profile as JSON values."""
         seen = self.seen
-        written: dict[str, Any] = {"name": self.name, "type": self.kind, "inferred": self.inferred, "why": self.why}
-        written["suspicions"] = self.suspicions
+        values: dict[str, Any] = {"name": self.name, "type": self.kind, "inferred": self.inferred, "why": self.why}
+        values["suspicions"] = self.suspicions
         if seen is not None:
-            written |= {key: value for key, value in seen.to_json().items() if key not in ("values", "over_12", "rows")}
-            written["distinct"] = None if seen.values is None else len(seen.values)
-        return written
+            values |= {key: value for key, value in seen.to_json().items() if key not in ("values", "over_12", "rows")}
+            values["distinct"] = None if seen.values is None else len(seen.values)
+        return values
 
     def yaml(self) -> list[str]:
-        """Return the lines of the rules that hold for the values seen."""
+        """Return the lines of rules that all values satisfy."""
         if self.seen is None:
             return []
         lines = []
@@ -156,7 +158,7 @@ class ColumnProfile:
         more = []
         if kind == "date":
             forms = [form for form in DATE_FORMS if seen.forms[form]]
-            formats = [one for form in forms for one in self._readings(form)]
+            formats = [spark_format for form in forms for spark_format in self._readings(form)]
             more.append(f"formats: {_flow(formats)}")
             if len(formats) > len(forms):
                 more.append("ambiguous: warn")
@@ -180,7 +182,7 @@ class ColumnProfile:
             return []
         if self.seen.values is None:
             return [self.seen.examples["null word"].strip()]
-        return sorted({value.strip() for value in self.seen.values if _is_null_word(value)})
+        return sorted({value.strip() for value in self.seen.values if value.strip().lower() in NULL_WORDS})
 
     def _set(self) -> list[str]:
         seen = self.seen
@@ -194,14 +196,16 @@ class ColumnProfile:
 
 
 def suggested_yaml(source: str, rows: int, columns: tuple[ColumnProfile, ...]) -> str:
-    """Return rules as YAML text, each column's suspicions as comments above it."""
-    read = "read it, and correct what should be otherwise"
-    lines = [f"# Suggested by `bigdata-ml profile {' '.join(source.split())}` from {rows} rows: {read}.", "columns:"]
-    for one in columns:
-        lines += [f"  # {' '.join(text.split())}" for text in one.suspicions]
-        rules = one.yaml()
+    """Return rules as YAML text, with each column's suspicions as comments above it."""
+    lines = [
+        f"# Suggested by `bigdata-ml profile {' '.join(source.split())}` from {rows} rows: review and correct it.",
+        "columns:",
+    ]
+    for column in columns:
+        lines += [f"  # {' '.join(text.split())}" for text in column.suspicions]
+        rules = column.yaml()
         if rules:
-            lines += [f"  {json.dumps(one.name, ensure_ascii=False)}:", *(f"    {rule}" for rule in rules)]
+            lines += [f"  {json.dumps(column.name, ensure_ascii=False)}:", *(f"    {rule}" for rule in rules)]
     return "\n".join(lines if len(lines) > 2 else lines[:1]) + "\n"
 
 
@@ -211,10 +215,6 @@ def _folded(value: str) -> str:
 
 def _spaced(value: str) -> str:
     return " ".join(value.split())
-
-
-def _is_null_word(value: str) -> bool:
-    return value.strip().lower() in ("na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", "unknown", "#n/a")
 
 
 def _flow(values: list[str]) -> str:

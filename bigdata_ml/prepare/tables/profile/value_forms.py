@@ -1,5 +1,6 @@
-"""The forms in which values are written: whole numbers, numbers, codes, booleans, dates, times, words for null, text."""
+"""The forms of written values: whole numbers, numbers, codes, booleans, dates, times, words for null and text."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["DATE_FORMS", "ColumnForms", "forms_of"]
+__all__ = ["DATE_FORMS", "NULL_WORDS", "ColumnForms", "forms_of"]
 
-# Spark's letters by the form they read; one letter reads one digit or two. `a/b` may be a day and a month or the reverse.
+# Spark's formats by the form that they read; one letter reads one or two digits. `a/b` is day and month, or the reverse.
 DATE_FORMS: Mapping[str, tuple[str, ...]] = {
     "2024-12-31": ("yyyy-M-d",),
     "2024/12/31": ("yyyy/M/d",),
@@ -22,14 +23,15 @@ DATE_FORMS: Mapping[str, tuple[str, ...]] = {
     "Dec 31, 2024": ("MMM d, yyyy",),
     "31 Dec 2024": ("d MMM yyyy",),
 }
+NULL_WORDS = ("na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", "unknown", "#n/a")
 _MONTH = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-# In the order in which they are tried; the first that fits is the form.
+# Tried in this order; the first match is the form.
 _PATTERNS: Mapping[str, str] = {
     "blank": r"^\s*$",
     "code": r"^\s*[+-]?0\d+\s*$",
     "integer": r"^\s*[+-]?\d{1,18}\s*$",
     "number": r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$",
-    "null word": r"(?i)^\s*(na|n/a|nan|null|none|nil|-|--|\?|unknown|#n/a)\s*$",
+    "null word": rf"(?i)^\s*({'|'.join(map(re.escape, NULL_WORDS))})\s*$",
     "boolean": r"(?i)^\s*(true|false|yes|no|t|f|y|n)\s*$",
     "list of one": r'^\[\s*("[^"\[\]{},]*"|[^\[\]{},"]+)\s*\]$',
     "list": r"^\[.*\]$",
@@ -45,21 +47,21 @@ _PATTERNS: Mapping[str, str] = {
     "time": r"^\s*\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?\s*$",
     "text": r"",
 }
-# Beyond so many distinct values a column's are not kept.
+# Columns with more distinct values keep no values.
 MOST_VALUES = 1000
 
 
 @dataclass(slots=True)
 class ColumnForms:
-    """What was seen of a column.
+    """The forms and values of a column.
 
     Attributes:
         rows, nulls: counts.
-        forms: values by form.
-        examples: of each form the least value.
-        least, greatest: of whole numbers and numbers.
-        values: rows by value; None if there are more than 1,000.
-        over_12: of dates written a/b/year, how many have a first and how many a second part above 12.
+        forms: counts of values by form.
+        examples: the least value of each form.
+        least, greatest: of numbers.
+        values: counts of rows by value; None beyond 1,000 values.
+        over_12: how many dates written a/b/year have a first part above 12, and how many a second part.
     """
 
     rows: int = 0
@@ -72,7 +74,7 @@ class ColumnForms:
     over_12: tuple[int, int] = (0, 0)
 
     def merge(self, other: "ColumnForms") -> "ColumnForms":
-        """Return what both saw."""
+        """Return the forms of both parts."""
         examples = dict(self.examples)
         for form, value in other.examples.items():
             examples[form] = min(value, examples.get(form, value))
@@ -89,7 +91,7 @@ class ColumnForms:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what was seen as JSON values; extremes that are not known are null."""
+        """Return the forms as JSON values; unknown extremes are null."""
         known = self.least <= self.greatest
         return {
             "rows": self.rows,
@@ -104,7 +106,7 @@ class ColumnForms:
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "ColumnForms":
-        """Return what `to_json` wrote."""
+        """Return the forms that `to_json` wrote."""
         return cls(
             rows=written["rows"],
             nulls=written["nulls"],
@@ -118,8 +120,8 @@ class ColumnForms:
 
 
 def forms_of(column: pa.Array) -> ColumnForms:
-    """Return what is seen of a column of text."""
-    found = ColumnForms(rows=len(column), nulls=column.null_count)
+    """Return the forms of a column of text."""
+    forms = ColumnForms(rows=len(column), nulls=column.null_count)
     counted = pc.value_counts(column.drop_null())
     values, counts = counted.field("values"), np.asarray(counted.field("counts"))
     left = np.ones(len(values), bool)
@@ -128,26 +130,26 @@ def forms_of(column: pa.Array) -> ColumnForms:
             break
         here = left & np.asarray(pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False))
         if here.any():
-            found.forms[form] += int(counts[here].sum())
+            forms.forms[form] += int(counts[here].sum())
             written = values.filter(pa.array(here))
-            found.examples[form] = str(pc.min(written).as_py())
-            _measure(found, form, written, counts[here])
+            forms.examples[form] = str(pc.min(written).as_py())
+            _measure(forms, form, written, counts[here])
         left &= ~here
     if len(values) > MOST_VALUES:
-        found.values = None
+        forms.values = None
     else:
-        found.values = Counter(dict(zip(values.to_pylist(), counts.tolist(), strict=True)))
-    return found
+        forms.values = Counter(dict(zip(values.to_pylist(), counts.tolist(), strict=True)))
+    return forms
 
 
-def _measure(found: ColumnForms, form: str, values: pa.Array, counts: np.ndarray) -> None:
+def _measure(forms: ColumnForms, form: str, values: pa.Array, counts: np.ndarray) -> None:
     if form in ("integer", "number", "code"):
         numbers = np.asarray(pc.utf8_trim_whitespace(values).to_pylist(), dtype=np.float64)
         numbers = numbers[np.isfinite(numbers)]
         if len(numbers):
-            found.least = min(found.least, float(numbers.min()))
-            found.greatest = max(found.greatest, float(numbers.max()))
+            forms.least = min(forms.least, float(numbers.min()))
+            forms.greatest = max(forms.greatest, float(numbers.max()))
     if form in ("a/b/2024", "a-b-2024"):
         parts = pc.extract_regex(values, r"^\s*(?P<a>\d+)\D(?P<b>\d+)\D")
-        first, second = (np.asarray(parts.field(one).to_pylist(), dtype=np.int64) > 12 for one in ("a", "b"))
-        found.over_12 = (found.over_12[0] + int(counts[first].sum()), found.over_12[1] + int(counts[second].sum()))
+        first, second = (np.asarray(parts.field(part).to_pylist(), dtype=np.int64) > 12 for part in ("a", "b"))
+        forms.over_12 = (forms.over_12[0] + int(counts[first].sum()), forms.over_12[1] + int(counts[second].sum()))
