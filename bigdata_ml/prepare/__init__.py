@@ -1,4 +1,4 @@
-"""From raw stores to a published dataset, with Spark."""
+"""Prepares datasets with Spark: reads raw sources, cleans them and publishes the result."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bigdata_ml.prepare.tables.rules.model import TableRules
     from bigdata_ml.prepare.tables.rules.yaml_file import parse_rules, read_rules
 
-# Imported when they are asked for: each of Spark's Python workers imports this module, and none of the jobs, pages and charts.
+# Imported on first use: every Python worker of Spark imports this module, but needs no jobs, pages or charts.
 _MODULES = {
     "ImageJob": "images.options",
     "SplitRule": "split.by_hash",
@@ -33,20 +33,9 @@ _MODULES = {
 }
 
 __all__ = [
-    "ImageJob",
-    "SplitRule",
-    "TableJob",
-    "TableProfile",
-    "TableRules",
-    "TextFormat",
-    "assign_split",
-    "parse_rules",
-    "prepare_images",
-    "prepare_table",
-    "profile_table",
-    "read_rules",
-    "spark_session",
-]
+    "ImageJob", "SplitRule", "TableJob", "TableProfile", "TableRules", "TextFormat", "assign_split", "parse_rules",
+    "prepare_images", "prepare_table", "profile_table", "read_rules", "spark_session",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import ImageJob, TableJob, prepare_images, prepare_table
 from bigdata_ml.prepare.images import job as image_job
 from bigdata_ml.prepare.tables import read as table_read
+from bigdata_ml.prepare.tables import steps as table_steps
 from prepare.pictures import save
 
 pytestmark = pytest.mark.spark
@@ -81,7 +82,7 @@ def test_a_table_that_changes_ends_the_job(
     for part in range(3):
         (tmp_path / f"in/{part}.csv").write_text("a,y\n" + "".join(f"{part * 100 + row},{row % 2}\n" for row in range(40)))
     file = tmp_path / "in/1.csv"
-    change_before(monkeypatch, table_read, "with_source", lambda: change(file))
+    change_before(monkeypatch, table_steps, "with_source", lambda: change(file))
     job = TableJob(source=str(tmp_path / "in"), dataset=out, label="y")
     refused(lambda: prepare_table(spark, job), out, file, said)
 

@@ -93,9 +93,7 @@ def test_a_table_of_which_all_rows_are_refused(spark: SparkSession, tmp_path: Pa
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{index},{index % 2}\n" for index in range(10)))
     (tmp_path / "rules.yaml").write_text("columns: {a: {range: {min: 100}}}")
     job = TableJob(source=f"{tmp_path}/t.csv", dataset=f"{tmp_path}/out", label="y", rules=f"{tmp_path}/rules.yaml")
-    with pytest.raises(
-        JobRefused, match=r"no row is left, refused were 10 a.range; check the rules against `bigdata-ml profile`"
-    ):
+    with pytest.raises(JobRefused, match=r"10 a\.range.*`bigdata-ml profile`"):
         prepare_table(spark, job)
     assert not (tmp_path / "out").exists()
 

@@ -88,7 +88,7 @@ def test_the_next_run_publishes_every_row(killed: tuple[Path, list[Path]], again
 def test_the_next_run_names_the_debris_and_deletes_it(killed: tuple[Path, list[Path]], again: tuple[int, str]) -> None:
     dataset, debris = killed
     staging = next(place for place in debris if not place.name.endswith(".claim"))
-    assert f"deleted what a killed job left: {staging}" in again[1]
+    assert str(staging) in again[1]
     assert hidden_beside(dataset) == []
 
 
@@ -103,9 +103,9 @@ def test_a_refused_job_ends_with_two_and_one_line(tmp_path: Path) -> None:
     job = started("prepare_table.py", "--source", table, "--dataset", tmp_path / "out", "--label", "nope")
     said, _ = job.communicate(timeout=120)
     assert job.returncode == 2
-    assert [line for line in said.splitlines() if "nope" in line] == [
-        "JobRefused: no column 'nope' for the label, which is a column or NAME=EXPRESSION; the columns are a, y"
-    ]
+    (line,) = [line for line in said.splitlines() if "'nope'" in line]
+    assert line.startswith("JobRefused: ")
+    assert line.endswith("a, y")
     assert "Traceback" not in said
     assert "\tat " not in said
     assert not (tmp_path / "out").exists()

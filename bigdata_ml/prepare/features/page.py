@@ -1,6 +1,7 @@
 """The quality page's sections on selected features and label leaks."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from bigdata_ml.pages import Block, Section, Table, Text
 from bigdata_ml.prepare.features.leakage import Leak
@@ -9,16 +10,16 @@ from bigdata_ml.prepare.features.selection.verdicts import FeatureTable, Feature
 __all__ = ["feature_section", "leak_section"]
 
 _MOST_SHOWN = 200
+_FIELDS = ("rank", "column", "kept", "reason", "importance", "test", "statistic", "p", "nulls", "commonest")
 
 
 def feature_section(table: FeatureTable) -> Section:
     """Return the verdicts on all columns, counted by reason and listed by column."""
     listed = table.verdicts[:_MOST_SHOWN]
-    columns = ("rank", "column", "kept", "reason", "importance", "test", "statistic", "p", "nulls", "commonest value")
     blocks: list[Block] = [
         Table(("reason", "columns"), list(table.reasons().items()), f"{len(table.verdicts)} columns, {len(table.kept)} kept"),
         Table(
-            columns,
+            _FIELDS,
             [_cells(verdict) for verdict in listed],
             f"{len(listed)} of {len(table.verdicts)} columns; all are in quality.json",
         ),
@@ -34,16 +35,5 @@ def leak_section(leaks: Sequence[Leak]) -> Section:
 
 
 def _cells(verdict: FeatureVerdict) -> tuple[str | int | float | None, ...]:
-    kept = "yes" if verdict.kept else "no"
-    return (
-        verdict.rank,
-        verdict.column,
-        kept,
-        verdict.reason,
-        verdict.importance,
-        verdict.test,
-        verdict.statistic,
-        verdict.p,
-        verdict.nulls,
-        verdict.commonest,
-    )
+    values = {**asdict(verdict), "kept": "yes" if verdict.kept else "no"}
+    return tuple(values[name] for name in _FIELDS)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -51,8 +51,7 @@ class Moments:
     def merge(self, other: "Moments") -> "Moments":
         """Return the moments of both (Chan, Golub, LeVeque 1979)."""
         if not self.count or not other.count:
-            more, less = (self, other) if self.count else (other, self)
-            return Moments(more.count, self.nulls + less.nulls if more is self else other.nulls + self.nulls, *more._rest())
+            return replace(self if self.count else other, nulls=self.nulls + other.nulls)
         count = self.count + other.count
         difference = other.mean - self.mean
         return Moments(
@@ -78,9 +77,6 @@ class Moments:
             least=self.least,
             greatest=self.greatest,
         )
-
-    def _rest(self) -> tuple[float, float, float, float]:
-        return self.mean, self.squares, self.least, self.greatest
 
 
 def is_numeric(kind: pa.DataType) -> bool:

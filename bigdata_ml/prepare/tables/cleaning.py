@@ -1,6 +1,5 @@
 """Cleans a table by its rules: rules on single rows, rules across rows, and outliers found from the train rows."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,18 +8,12 @@ from pyspark.sql import functions as F
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.sources.text_files.format import TextFormat
+from bigdata_ml.prepare.tables.rules import table_rules
 from bigdata_ml.prepare.tables.rules.model import TableRules
 from bigdata_ml.prepare.tables.rules.row_rules import apply_row_rules
 from bigdata_ml.prepare.tables.rules.rulebook import Rulebook, settle
-from bigdata_ml.prepare.tables.rules.table_rules import (
-    Bounds,
-    Read,
-    apply_outliers,
-    outlier_bounds,
-    refuse_duplicates_by_key,
-    refuse_shared_values,
-    refuse_unreferenced,
-)
+from bigdata_ml.prepare.tables.rules.table_rules import Bounds, Read
+from bigdata_ml.prepare.tables.rules.yaml_file import nearest
 
 __all__ = ["TableCleaner"]
 
@@ -65,18 +58,15 @@ class TableCleaner:
         keys = [("duplicates", name) for name in (*duplicates.key, duplicates.by) if name] if duplicates else []
         for rule, name in [*((f"of column {rules.name!r}", rules.name) for rules in self.rules.columns), *keys]:
             if name not in columns:
-                near = difflib.get_close_matches(name, columns, n=1)
-                meant = f"did you mean {near[0]!r}? " if near else ""
-                raise JobRefused(
-                    f"--rules: the rules {rule} name the unknown column {name!r}; {meant}the columns are {', '.join(columns)}"
-                )
+                meant, known = nearest(name, columns), ", ".join(columns)
+                raise JobRefused(f"--rules: the rules {rule} name the unknown column {name!r}; {meant}the columns are {known}")
 
     def among_rows(self, rows: DataFrame, *, read: Read) -> DataFrame:
         """Apply the rules that compare rows, in this order: references, duplicates, unique values."""
-        rows = refuse_unreferenced(rows, self.rules.columns, self.book, read=read)
+        rows = table_rules.refuse_unreferenced(rows, self.rules.columns, self.book, read=read)
         if self.rules.duplicates:
-            rows = refuse_duplicates_by_key(rows, self.rules.duplicates, self.book)
-        return refuse_shared_values(rows, self.rules.columns, self.book)
+            rows = table_rules.refuse_duplicates_by_key(rows, self.rules.duplicates, self.book)
+        return table_rules.refuse_shared_values(rows, self.rules.columns, self.book)
 
     @property
     def bounded(self) -> tuple[str, ...]:
@@ -87,8 +77,10 @@ class TableCleaner:
         """Apply the outlier rules; also return their bounds, computed from the train rows that no rule refused."""
         if not self.bounded:
             return rows, {}
-        bounds = outlier_bounds(rows.where(F.col("__reason").isNull() & (F.col("split") == "train")), self.rules.columns)
-        return settle(apply_outliers(rows, self.rules.columns, bounds, self.book), self.book), bounds
+        bounds = table_rules.outlier_bounds(
+            rows.where(F.col("__reason").isNull() & (F.col("split") == "train")), self.rules.columns
+        )
+        return settle(table_rules.apply_outliers(rows, self.rules.columns, bounds, self.book), self.book), bounds
 
     def words(self, bounds: Mapping[str, Bounds]) -> dict[str, str]:
         """Return the description of each rule by name, for the manifest."""

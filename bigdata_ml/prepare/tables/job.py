@@ -1,7 +1,8 @@
 """The table job from end to end: reads, joins, cleans, learns and publishes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -150,7 +151,7 @@ def _write(
     sink = Sink(
         schema=schema,
         options=WriteOptions(row_group_bytes=job.row_group_bytes),
-        encode=_Encode(schema),
+        encode=partial(_encode, schema=schema),
         refuse=refused_table_rows,
         reason="__reason",
     )
@@ -162,7 +163,7 @@ def _write(
         "job": "prepare_table",
         "arguments": asdict(job),
         "source": locate(job.source).url if is_file_source(job.source) else job.source.partition("?")[0],
-        "joins": [report.to_json() for report in cleaned.joins],
+        "joins": [asdict(report) for report in cleaned.joins],
         "tells_the_label": {leak.column: leak.errors_avoided for leak in learned.leaks},
         "debris_deleted": list(staging.debris),
         "versions": _VERSIONS,
@@ -201,11 +202,5 @@ def _check_label(job: TableJob, cleaned: CleanedTable) -> None:
         refuse_many_classes(job.source, label, classes, most=job.max_classes, way_out=way_out)
 
 
-@dataclass(frozen=True, slots=True)
-class _Encode:
-    """Runs on the executors."""
-
-    schema: Schema
-
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        return batch.select(list(self.schema.names)).cast(self.schema.to_arrow())
+def _encode(batch: pa.RecordBatch, *, schema: Schema) -> pa.RecordBatch:
+    return batch.select(list(schema.names)).cast(schema.to_arrow())

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -56,10 +55,6 @@ class JoinReport:
     matched: int
     unmatched: int
     multiplied: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as the manifest's provenance stores it."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def join_table(rows: DataFrame, right: DataFrame, join: Join) -> DataFrame:

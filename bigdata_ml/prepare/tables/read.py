@@ -17,22 +17,12 @@ from bigdata_ml.prepare.sources.tables.source_table import SourceTable
 from bigdata_ml.prepare.sources.text_files.inferred_types import ColumnType
 from bigdata_ml.prepare.split.by_hash import SplitRule, assign_split
 from bigdata_ml.prepare.split.from_paths import SplitFrom, refuse_no_split, warn_of_given_splits
+from bigdata_ml.prepare.tables import steps
 from bigdata_ml.prepare.tables.cleaning import TableCleaner
 from bigdata_ml.prepare.tables.joins import Join, join_table, refuse_shared_keys
 from bigdata_ml.prepare.tables.options import TableJob
 from bigdata_ml.prepare.tables.rules.rulebook import with_violations
-from bigdata_ml.prepare.tables.steps import (
-    DropRule,
-    add_label,
-    drop_columns,
-    nan_to_null,
-    parse_names,
-    parse_rename,
-    refuse_broken_text,
-    refuse_missing_label,
-    visible_columns,
-    with_source,
-)
+from bigdata_ml.prepare.tables.steps import DropRule, nan_to_null, parse_names, visible_columns
 from bigdata_ml.prepare.tables.type_report import chosen_types, type_lines
 
 __all__ = ["JoinedTable", "read_joined"]
@@ -89,14 +79,14 @@ def read_joined(
         file_column="__source",
         torn_column="__torn",
         drop=unread,
-        rename=parse_rename(job.rename),
+        rename=steps.parse_rename(job.rename),
     )
     left_out = dict(source.left_out)
     types = {job.source: chosen_types(source.types, cleaner.rules)} if source.types else {}
     flat = flatten(source.rows, map_keys=parse_map_keys(job.map_keys), keep=dropped)
-    rows = flat.transform(with_source).transform(with_violations).transform(nan_to_null)
+    rows = flat.transform(steps.with_source).transform(with_violations).transform(nan_to_null)
     own = visible_columns(rows)
-    rows = _with_given_split(refuse_broken_text(rows, own), job, listings)
+    rows = _with_given_split(steps.refuse_broken_text(rows, own), job, listings)
     rows = cleaner.by_row(rows, own)
     hashable = tuple(name for name in own if "map<" not in rows.schema[name].dataType.simpleString())
     split = SplitRule.parse(job.split, key=parse_names(job.split_key) or hashable, seed=job.seed)
@@ -112,22 +102,22 @@ def read_joined(
             types[join.url] = chosen_types(table.types, cleaner.rules, prefix=prefix)
         right = flatten(_with_keys_as_text(table, rows, join, typed))
         rows = rows.transform(join_table, right, join)
-        rows = refuse_broken_text(rows, [name for name in visible_columns(rows) if name not in known])
+        rows = steps.refuse_broken_text(rows, [name for name in visible_columns(rows) if name not in known])
         refuse_shared_keys(right, join)
     for url, chosen in types.items():
         for line in type_lines(url.partition("?")[0], chosen):
             say(line)
     cleaner.check_columns(visible_columns(rows))
     rows = cleaner.by_row(rows.transform(nan_to_null), [name for name in visible_columns(rows) if name not in own])
-    rows, label = add_label(rows, job.label)
+    rows, label = steps.add_label(rows, job.label)
     for rule in drops:
         if label in rule.columns:
             raise JobRefused(f"rule {rule.name!r} drops the label {label!r}; remove it from --drop")
-    rows = rows.transform(refuse_missing_label, label=label).transform(assign_split, split, mix_by=hashable)
+    rows = rows.transform(steps.refuse_missing_label, label=label).transform(assign_split, split, mix_by=hashable)
     if job.split_from:
         rows = rows.withColumn("split", F.coalesce("__given", "split")).drop("__given")
     rows = cleaner.among_rows(rows, read=lambda url: source_table(spark, url, form=job.form, lenient=True).rows)
-    remaining = rows.transform(drop_columns, drops, left_out=left_out)
+    remaining = rows.transform(steps.drop_columns, drops, left_out=left_out)
     _check_columns(visible_columns(remaining), parse_names(job.categorical), "--categorical")
     columns = remaining.columns
     rows = rows.select(*(named(name) for name in rows.columns if name in columns or name in cleaner.bounded))

@@ -1,7 +1,7 @@
 """Reports the cleaning of a table: the contract, the refused rows and the quality page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -133,7 +133,7 @@ def table_quality(
         label=contract.label,
         vocabularies=contract.vocabularies,
         statistics=contract.statistics,
-        joins=[report.to_json() for report in cleaned.joins],
+        joins=[asdict(report) for report in cleaned.joins],
         refused_samples=pa.Table.from_batches(samples, QUARANTINE_SCHEMA),
         kept_samples=[],
         provenance=contract.provenance,

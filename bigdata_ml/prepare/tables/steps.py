@@ -13,6 +13,7 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session.columns import named
 from bigdata_ml.prepare.session.failures import cause_of
 from bigdata_ml.prepare.sources.any_source import is_reserved
+from bigdata_ml.prepare.tables.rules.rulebook import refuse_rows
 
 __all__ = [
     "DropRule", "add_label", "drop_columns", "nan_to_null", "parse_names", "parse_rename", "refuse_broken_text",
@@ -108,14 +109,9 @@ def refuse_broken_text(rows: DataFrame, columns: Collection[str]) -> DataFrame:
     if not invalid:
         return rows
     details = [F.when(where, F.lit(f"text in column {name!r} is not UTF-8")) for name, where in invalid.items()]
-    detail = F.when(F.col("__reason").isNull(), F.coalesce(*details, F.lit(None)))
-    return rows.withColumns(
-        {
-            "__detail": F.coalesce(detail, F.col("__detail")),
-            "__reason": F.when(detail.isNotNull(), F.lit("not_utf8")).otherwise(F.col("__reason")),
-            **{name: F.when(~where, named(name)) for name, where in invalid.items()},
-        }
-    )
+    detail = F.coalesce(*details, F.lit(None))
+    rows = refuse_rows(rows, detail.isNotNull(), reason=F.lit("not_utf8"), detail=detail)
+    return rows.withColumns({name: F.when(~where, named(name)) for name, where in invalid.items()})
 
 
 def add_label(rows: DataFrame, label: str) -> tuple[DataFrame, str]:
@@ -147,13 +143,7 @@ def add_label(rows: DataFrame, label: str) -> tuple[DataFrame, str]:
 
 def refuse_missing_label(rows: DataFrame, *, label: str) -> DataFrame:
     """Refuse rows without a label as `label_missing`."""
-    missing = F.col("__reason").isNull() & named(label).isNull()
-    return rows.withColumns(
-        {
-            "__detail": F.when(missing, F.lit(f"{label} is null")).otherwise(F.col("__detail")),
-            "__reason": F.when(missing, F.lit("label_missing")).otherwise(F.col("__reason")),
-        }
-    )
+    return refuse_rows(rows, named(label).isNull(), reason=F.lit("label_missing"), detail=F.lit(f"{label} is null"))
 
 
 def drop_columns(rows: DataFrame, rules: Sequence[DropRule], *, left_out: Collection[str] = ()) -> DataFrame:

@@ -1,7 +1,7 @@
 """Nulls, constancy and a digest of every column of the train rows, in one pass."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -68,29 +68,13 @@ def _digest_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatc
         place = batch.column(0)
         for number, column in enumerate(batch.columns[1:]):
             digests[number] = digests.get(number, ColumnDigest()).merge(_digest(column, place))
-    rows = [
-        {
-            "place": number,
-            "rows": digest.rows,
-            "nulls": digest.nulls,
-            "digest": f"{digest.digest:032x}",
-            "least": digest.least,
-            "greatest": digest.greatest,
-        }
-        for number, digest in digests.items()
-    ]
+    rows = [{"place": number, **asdict(digest), "digest": f"{digest.digest:032x}"} for number, digest in digests.items()]
     yield pa.RecordBatch.from_pylist(rows, schema=_ARROW)
 
 
 _ARROW = pa.schema(
-    [
-        ("place", pa.int32()),
-        ("rows", pa.int64()),
-        ("nulls", pa.int64()),
-        ("digest", pa.string()),
-        ("least", pa.decimal128(20, 0)),
-        ("greatest", pa.decimal128(20, 0)),
-    ]
+    [("place", pa.int32()), ("rows", pa.int64()), ("nulls", pa.int64()), ("digest", pa.string())]
+    + [(name, pa.decimal128(20, 0)) for name in ("least", "greatest")]
 )
 
 

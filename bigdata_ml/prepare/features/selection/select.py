@@ -20,6 +20,7 @@ from bigdata_ml.prepare.features.train_sample import sample_rows, sampled_column
 __all__ = ["FeatureSelection", "FeatureTable", "select_features"]
 
 _MOST_CLASSES = 1000
+_JUDGED = (NumericType, StringType, BooleanType, DateType, TimestampType, TimestampNTZType)
 
 
 def select_features(
@@ -48,7 +49,7 @@ def select_features(
         JobRefused: the label has more than 1,000 classes, or no column is informative.
     """
     kinds = {name: train.schema[name].dataType for name in columns}
-    judged = [name for name in columns if _judgeable(kinds[name])]
+    judged = [name for name in columns if isinstance(kinds[name], _JUDGED)]
     verdicts = {name: FeatureVerdict(column=name, kept=True, reason="not judged: no test supports its type") for name in columns}
     digests = column_digests(train, judged)
     rows = next((digest.rows for digest in digests.values()), 0)
@@ -59,17 +60,13 @@ def select_features(
     try:
         left = _without_near_constants(sample, left, verdicts, selection)
         if not left:
-            raise JobRefused(
-                f"--select-features: none of {len(columns)} columns is informative: {_counted(verdicts)}; remove the option"
-            )
+            counts = FeatureTable(tuple(verdicts.values())).reasons()
+            reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+            raise JobRefused(f"--select-features: none of {len(columns)} columns is informative: {reasons}; remove the option")
         categories = {name for name in left if isinstance(kinds[name], StringType) or name in categorical}
         return _ranked(sample, train, left, categories, verdicts, selection, label, classes)
     finally:
         sample.unpersist()
-
-
-def _judgeable(kind: DataType) -> bool:
-    return isinstance(kind, NumericType | StringType | BooleanType | DateType | TimestampType | TimestampNTZType)
 
 
 def _without_copies(
@@ -191,8 +188,3 @@ def _classes(train: DataFrame, label: str) -> list[object]:
     if len(values) > _MOST_CLASSES:
         raise JobRefused(f"--select-features: the label {label!r} has more than {_MOST_CLASSES} classes, which no test supports")
     return sorted(values, key=str)
-
-
-def _counted(verdicts: Mapping[str, FeatureVerdict]) -> str:
-    counts = FeatureTable(tuple(verdicts.values())).reasons()
-    return ", ".join(f"{count} {reason}" for reason, count in counts.items())

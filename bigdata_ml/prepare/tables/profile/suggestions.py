@@ -143,13 +143,10 @@ class ColumnProfile:
             lines.append(f"set: {_flow(values)}")
         if kind in _NUMBERS and self.seen.least <= self.seen.greatest:
             lines.append(f"range: [{_number(self.seen.least)}, {_number(self.seen.greatest)}]")
-        if self.seen.rows and not self.seen.nulls and not self.strays and self._never_blank():
+        blank = self.seen.nulls or self.seen.forms["blank"] or self.seen.forms["null word"]
+        if self.seen.rows and not blank and not self.strays:
             lines.append("not_null: true")
         return lines
-
-    def _never_blank(self) -> bool:
-        seen = self.seen
-        return seen is not None and not seen.forms["blank"] and not seen.forms["null word"]
 
     def _type(self, kind: str) -> str:
         seen = self.seen

@@ -7,23 +7,8 @@ from bigdata_ml.prepare.tables.rules.consequences import REFUSE_ROW, Otherwise, 
 from bigdata_ml.prepare.tables.rules.cross_row_model import DuplicateRule, OutlierRule, ReferenceRule, UniqueRule
 
 __all__ = [
-    "ColumnRules",
-    "DuplicateRule",
-    "Normalise",
-    "NotNullRule",
-    "NullValues",
-    "Otherwise",
-    "OutlierRule",
-    "RangeRule",
-    "ReferenceRule",
-    "RegexRule",
-    "Scalar",
-    "SetRule",
-    "Severity",
-    "TableRules",
-    "TypeRule",
-    "UniqueRule",
-    "ValueKind",
+    "ColumnRules", "DuplicateRule", "Normalise", "NotNullRule", "NullValues", "Otherwise", "OutlierRule", "RangeRule",
+    "ReferenceRule", "RegexRule", "Scalar", "SetRule", "Severity", "TableRules", "TypeRule", "UniqueRule", "ValueKind",
 ]  # fmt: skip
 
 ValueKind = Literal["integer", "number", "text", "boolean", "date", "timestamp"]

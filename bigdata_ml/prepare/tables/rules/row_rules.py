@@ -10,17 +10,9 @@ import pyarrow.compute as pc
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 from pyspark.sql.pandas.functions import arrow_udf
-from pyspark.sql.types import (
-    DataType,
-    DateType,
-    DecimalType,
-    IntegralType,
-    NumericType,
-    StringType,
-    TimestampNTZType,
-    TimestampType,
-)  # fmt: skip
+from pyspark.sql.types import DataType
 
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session.columns import named
@@ -151,7 +143,7 @@ def _range(rules: ColumnRules, kind: DataType) -> Iterator[RuleViolation]:
     if not rules.range:
         return
     column, name = named(rules.name), f"{rules.name}.range"
-    if not isinstance(kind, NumericType | DateType | TimestampType | TimestampNTZType):
+    if not isinstance(kind, T.NumericType | T.DateType | T.TimestampType | T.TimestampNTZType):
         raise JobRefused(
             f"rule {name}: range needs numbers, dates or timestamps, the column is {kind.simpleString()}; give it a type"
         )
@@ -166,7 +158,7 @@ def _range(rules: ColumnRules, kind: DataType) -> Iterator[RuleViolation]:
 
 def _outside(column: Column, bound: object, kind: DataType, name: str, *, below: bool) -> Column:
     """Whether values are less (`below`) or greater than a bound; exact for whole numbers and decimals."""
-    if isinstance(kind, IntegralType | DecimalType):
+    if isinstance(kind, T.IntegralType | T.DecimalType):
         least, greatest, step = _extent(kind)
         limit = _decimal(bound, name)
         if limit > greatest if below else limit < least:
@@ -176,15 +168,15 @@ def _outside(column: Column, bound: object, kind: DataType, name: str, *, below:
         limit = min(max(limit, least), greatest).quantize(step, rounding=rounding, context=_EXACT)
         value = F.lit(str(limit)).cast(kind)
     else:
-        number = isinstance(kind, NumericType)
+        number = isinstance(kind, T.NumericType)
         column = column.cast("double") if number else column
         value = _checked_literal(bound, "double" if number else kind, name)
     return column < value if below else column > value
 
 
-def _extent(kind: IntegralType | DecimalType) -> tuple[Decimal, Decimal, Decimal]:
+def _extent(kind: T.IntegralType | T.DecimalType) -> tuple[Decimal, Decimal, Decimal]:
     """Return the least and the greatest value of a type, and the step between its values."""
-    if isinstance(kind, DecimalType):
+    if isinstance(kind, T.DecimalType):
         step = Decimal(1).scaleb(-kind.scale)
         greatest = Decimal("9" * kind.precision).scaleb(-kind.scale, _EXACT)
         return -greatest, greatest, step
@@ -247,5 +239,5 @@ def _fits(text: str, kind: str) -> bool:
 
 
 def _text_only(name: str, rule: str, kind: DataType) -> None:
-    if not isinstance(kind, StringType):
+    if not isinstance(kind, T.StringType):
         raise JobRefused(f"rule {name}.{rule}: needs text, the column is {kind.simpleString()}; give it `type: text`")

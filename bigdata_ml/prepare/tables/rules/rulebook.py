@@ -14,16 +14,9 @@ from bigdata_ml.prepare.session.columns import named
 from bigdata_ml.prepare.tables.rules.model import Severity, TableRules
 
 __all__ = [
-    "MALFORMED_ROWS",
-    "RuleEntry",
-    "RuleTally",
-    "RuleViolation",
-    "Rulebook",
-    "note",
-    "settle",
-    "tally_rules",
+    "MALFORMED_ROWS", "RuleEntry", "RuleTally", "RuleViolation", "Rulebook", "note", "refuse_rows", "settle", "tally_rules",
     "with_violations",
-]
+]  # fmt: skip
 
 _LONGEST_VALUE = 200
 # Reasons for rows of text files that could not be split into values, and what they break.
@@ -151,13 +144,14 @@ def settle(rows: DataFrame, book: Rulebook) -> DataFrame:
     value = F.coalesce(F.concat(F.lit("'"), first["value"], F.lit("'")), F.lit("null"))
     column = F.regexp_replace(F.get(names, first["rule"]), r"\.\w+$", "")
     detail = F.concat(column, F.lit(": "), value, F.lit(" breaks the rule: "), F.get(words, first["rule"]), also)
-    refused = F.col("__reason").isNull() & first.isNotNull()
-    return rows.withColumns(
-        {
-            "__detail": F.when(refused, detail).otherwise(F.col("__detail")),
-            "__reason": F.when(refused, F.get(names, first["rule"])).otherwise(F.col("__reason")),
-        }
-    )
+    return refuse_rows(rows, first.isNotNull(), reason=F.get(names, first["rule"]), detail=detail)
+
+
+def refuse_rows(rows: DataFrame, where: Column, *, reason: Column, detail: Column) -> DataFrame:
+    """Set `__reason` and `__detail` of the rows that meet a condition and were not refused before."""
+    refused = F.col("__reason").isNull() & where
+    values = {"__detail": detail, "__reason": reason}
+    return rows.withColumns({name: F.when(refused, value).otherwise(F.col(name)) for name, value in values.items()})
 
 
 def tally_rules(rows: DataFrame, book: Rulebook) -> RuleTally:

@@ -2,34 +2,18 @@
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.tables.rules.model import (
-    ColumnRules,
-    DuplicateRule,
-    Normalise,
-    NotNullRule,
-    NullValues,
-    Otherwise,
-    OutlierRule,
-    RangeRule,
-    ReferenceRule,
-    RegexRule,
-    Scalar,
-    SetRule,
-    Severity,
-    TableRules,
-    TypeRule,
-    UniqueRule,
-)
+from bigdata_ml.prepare.tables.rules import model
+from bigdata_ml.prepare.tables.rules.model import Scalar, Severity, TableRules
 from bigdata_ml.storage import locate, reading
 from bigdata_ml.storage.yaml_nodes import compose_yaml
 
-__all__ = ["parse_rules", "read_rules"]
+__all__ = ["nearest", "parse_rules", "read_rules"]
 
 _Read = Callable[[yaml.Node], Any]
 
@@ -61,24 +45,18 @@ def parse_rules(text: str, *, place: str = "rules") -> TableRules:
         JobRefused: as `read_rules`.
     """
     try:
-        node = _compose(text, place)
+        node = compose_yaml(text)
         if node is None:
             return TableRules()
-        return _build(TableRules, node, {"columns": _columns, "duplicates": _duplicates})  # type: ignore[no-any-return]
+        values = _values(node, {"columns": _columns, "duplicates": _duplicates})
+        return _construct(TableRules, node, values)  # type: ignore[no-any-return]
     except _RuleError as error:
         raise JobRefused(f"{place}, line {error.line}: {error}") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise JobRefused(f"{place}, line {line}: not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise JobRefused(f"{place}: not YAML: {' '.join(str(error).split())}") from error
-
-
-def _compose(text: str, place: str) -> yaml.Node | None:
-    try:
-        return compose_yaml(text)
-    except ValueError as error:
-        raise JobRefused(f"{place}: not valid YAML rules: {error}") from error
+        raise JobRefused(f"{place}, line {line}: not valid YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise JobRefused(f"{place}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
 class _RuleError(Exception):
@@ -89,16 +67,22 @@ class _RuleError(Exception):
         self.line = node.start_mark.line + 1
 
 
-def _columns(node: yaml.Node) -> tuple[ColumnRules, ...]:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a question that suggests the known name nearest to a mistyped one; empty if none is similar."""
+    similar = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {similar[0]!r}? " if similar else ""
+
+
+def _columns(node: yaml.Node) -> tuple[model.ColumnRules, ...]:
     columns = []
     for key, value in _pairs(node):
         rules = {"name": _text(key), **_values(value, _RULES)}
-        columns.append(_construct(ColumnRules, value, rules))
+        columns.append(_construct(model.ColumnRules, value, rules))
     return tuple(columns)
 
 
-def _duplicates(node: yaml.Node) -> DuplicateRule:
-    return _rule(DuplicateRule, {"key": _texts, "keep": _text, "by": _text}, "key")(node)  # type: ignore[no-any-return]
+def _duplicates(node: yaml.Node) -> model.DuplicateRule:
+    return _rule(model.DuplicateRule, {"key": _texts, "keep": _text, "by": _text}, "key")(node)  # type: ignore[no-any-return]
 
 
 def _rule(kind: type, reads: Mapping[str, _Read], short: str, *, names: Mapping[str, str] | None = None) -> _Read:
@@ -130,22 +114,18 @@ def _with_otherwise(node: yaml.Node, values: dict[str, Any]) -> dict[str, Any]:
     if fill and "otherwise" not in values:
         raise _RuleError(node, "a fill value needs `otherwise: fill`; add it")
     if "otherwise" in values:
-        values["otherwise"] = _construct(Otherwise, node, {"severity": values["otherwise"], **fill})
+        values["otherwise"] = _construct(model.Otherwise, node, {"severity": values["otherwise"], **fill})
     return values
 
 
-def _range(node: yaml.Node) -> RangeRule:
+def _range(node: yaml.Node) -> model.RangeRule:
     if isinstance(node, yaml.SequenceNode) and len(node.value) == 2:
         least, greatest = map(_scalar, node.value)
-        return _construct(RangeRule, node, {"least": least, "greatest": greatest})  # type: ignore[no-any-return]
+        return _construct(model.RangeRule, node, {"least": least, "greatest": greatest})  # type: ignore[no-any-return]
     if not isinstance(node, yaml.MappingNode):
         raise _RuleError(node, f"range must be [min, max] or a mapping of min and max, got {_described(node)}")
     names = {"min": "least", "max": "greatest"}
-    return _rule(RangeRule, {"min": _scalar, "max": _scalar}, "", names=names)(node)  # type: ignore[no-any-return]
-
-
-def _build(kind: type, node: yaml.Node, reads: Mapping[str, _Read]) -> Any:
-    return _construct(kind, node, _values(node, reads))
+    return _rule(model.RangeRule, {"min": _scalar, "max": _scalar}, "", names=names)(node)  # type: ignore[no-any-return]
 
 
 def _construct(kind: type, node: yaml.Node, values: Mapping[str, Any]) -> Any:
@@ -163,9 +143,7 @@ def _values(node: yaml.Node, reads: Mapping[str, _Read]) -> dict[str, Any]:
     for key, value in _pairs(node):
         name = _text(key)
         if name not in reads:
-            near = difflib.get_close_matches(name, reads, n=1, cutoff=0.5)
-            meant = f"did you mean {near[0]!r}? " if near else ""
-            raise _RuleError(key, f"unknown key {name!r}; {meant}the known keys are {', '.join(reads)}")
+            raise _RuleError(key, f"unknown key {name!r}; {nearest(name, reads)}the known keys are {', '.join(reads)}")
         values[name] = reads[name](value)
     return values
 
@@ -187,9 +165,7 @@ def _severity(node: yaml.Node) -> Severity:
         return Severity(text)
     except ValueError as error:
         known = [severity.value for severity in Severity]
-        near = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise _RuleError(node, f"severity must be one of {', '.join(known)}, got {text!r}{meant}") from error
+        raise _RuleError(node, f"got severity {text!r}; {nearest(text, known)}it must be one of {', '.join(known)}") from error
 
 
 def _text(node: yaml.Node) -> str:
@@ -252,19 +228,19 @@ def _described(node: yaml.Node) -> str:
 
 
 _RULES: dict[str, _Read] = {
-    "null_values": _rule(NullValues, {"values": _texts}, "values"),
+    "null_values": _rule(model.NullValues, {"values": _texts}, "values"),
     "type": _rule(
-        TypeRule,
+        model.TypeRule,
         {"is": _text, "formats": _texts, "day_first": _flag, "ambiguous": _severity, "zone": _text, "unwrap": _flag},
         "is",
         names={"is": "kind"},
     ),
-    "normalise": _rule(Normalise, {"spaces": _flag, "case": _text, "unicode": _text}, ""),
-    "set": _rule(SetRule, {"values": _scalars}, "values"),
-    "regex": _rule(RegexRule, {"pattern": _text}, "pattern"),
+    "normalise": _rule(model.Normalise, {"spaces": _flag, "case": _text, "unicode": _text}, ""),
+    "set": _rule(model.SetRule, {"values": _scalars}, "values"),
+    "regex": _rule(model.RegexRule, {"pattern": _text}, "pattern"),
     "range": _range,
-    "not_null": _rule(NotNullRule, {}, "otherwise"),
-    "outliers": _rule(OutlierRule, {"method": _text, "low": _number, "high": _number, "times": _number}, "method"),
-    "unique": _rule(UniqueRule, {}, "otherwise"),
-    "references": _rule(ReferenceRule, {"table": _text, "column": _text}, ""),
+    "not_null": _rule(model.NotNullRule, {}, "otherwise"),
+    "outliers": _rule(model.OutlierRule, {"method": _text, "low": _number, "high": _number, "times": _number}, "method"),
+    "unique": _rule(model.UniqueRule, {}, "otherwise"),
+    "references": _rule(model.ReferenceRule, {"table": _text, "column": _text}, ""),
 }
