@@ -25,10 +25,10 @@ BIG = 2**53
 @pytest.mark.parametrize("value", [BIG, BIG + 1, 2**63 - 1, 10**17, -(2**63), 1_700_000_000_000_000_000])
 def test_a_column_of_large_numbers_that_hardly_differ_is_drawn(value: int) -> None:
     for column in ([value] * 20, [value, value, value - 5 if value > 0 else value + 5], [Decimal(value)] * 3):
-        found = compare_columns({"a": column}, {"a": column})
-        assert bool((np.diff(found[0].marks) > 0).all())
-        assert sum(found[0].after) == len(column)
-        assert b"<svg" in render_page(title="", subtitle="", cards=[], sections=[change_section(found)], footer="")
+        changes = compare_columns({"a": column}, {"a": column})
+        assert bool((np.diff(changes[0].marks) > 0).all())
+        assert sum(changes[0].after) == len(column)
+        assert b"<svg" in render_page(title="", subtitle="", cards=[], sections=[change_section(changes)], footer="")
 
 
 def test_extremes_of_whole_numbers_are_exact_and_decimals_the_nearest_doubles() -> None:
@@ -70,7 +70,7 @@ def test_types_given_by_rules_lose_no_digit_in_silence(spark: SparkSession) -> N
     whole, number = (
         typed(F.col("a"), rows.schema["a"].dataType, TypeRule(kind=kind), name="a") for kind in ("integer", "number")
     )
-    found = rows.select(whole.value, whole.wrong, number.value, number.wrong).collect()
-    assert [row[0] for row in found] == [BIG + 1, BIG + 1, BIG + 1, BIG, None, None, None]
-    assert [row[3] for row in found] == [False, False, True, False, False, False, True]
-    assert [row[2] for row in found][2:6] == [None, float(BIG), 0.1, 1e300]
+    results = rows.select(whole.value, whole.wrong, number.value, number.wrong).collect()
+    assert [row[0] for row in results] == [BIG + 1, BIG + 1, BIG + 1, BIG, None, None, None]
+    assert [row[3] for row in results] == [False, False, True, False, False, False, True]
+    assert [row[2] for row in results][2:6] == [None, float(BIG), 0.1, 1e300]

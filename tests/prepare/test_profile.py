@@ -89,21 +89,21 @@ def test_suspicions_are_listed(column: Callable[[str], ColumnProfile], name: str
 
 
 def test_suggested_rules_refuse_no_row_and_repair_values(spark: SparkSession, profile: TableProfile, tmp_path: Path) -> None:
-    found = RuledTable(spark, tmp_path, MESSY, profile.rules())
-    assert (found.tally.found, found.tally.kept) == (100, 100)
-    assert found.values("count") == list(range(100))
-    assert set(found.values("city")) == {"New York", "Oslo"}
-    assert found.values("list") == list(range(100))
-    assert found.values("price")[:2] == [None, 1.5]
-    assert found.values("zip")[0] == "00000"
+    cleaned = RuledTable(spark, tmp_path, MESSY, profile.rules())
+    assert (cleaned.tally.found, cleaned.tally.kept) == (100, 100)
+    assert cleaned.values("count") == list(range(100))
+    assert set(cleaned.values("city")) == {"New York", "Oslo"}
+    assert cleaned.values("list") == list(range(100))
+    assert cleaned.values("price")[:2] == [None, 1.5]
+    assert cleaned.values("zip")[0] == "00000"
 
 
 def test_a_typed_table_is_profiled(spark: SparkSession, tmp_path: Path) -> None:
     table = pa.table({"n": [1, 2, None], "s": pa.array([[1], [2], []]), "b": [True, None, False]})
     pq.write_table(table, tmp_path / "t.parquet")
-    found = {column.name: column for column in profile_table(spark, f"{tmp_path}/t.parquet").columns}
-    assert (found["n"].kind, found["b"].kind) == ("integer", "boolean")
-    assert [text.partition(":")[0] for text in found["s"].suspicions] == ["nested (array<bigint>)"]
+    columns = {column.name: column for column in profile_table(spark, f"{tmp_path}/t.parquet").columns}
+    assert (columns["n"].kind, columns["b"].kind) == ("integer", "boolean")
+    assert [text.partition(":")[0] for text in columns["s"].suspicions] == ["nested (array<bigint>)"]
 
 
 def test_merged_parts_equal_the_whole() -> None:

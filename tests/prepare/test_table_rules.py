@@ -29,9 +29,9 @@ def test_the_newest_first_or_most_complete_duplicate_is_kept(spark: SparkSession
         {"id": 5, "k": None, "t": None, "x": None},
     ]
     for keep, winner in (("newest, by: t", 1), ("first, by: t", 0), ("most_complete", 2)):
-        found = RuledTable(spark, tmp_path, table, f"duplicates: {{key: k, keep: {keep}}}")
-        assert found.refused == dict.fromkeys({0, 1, 2} - {winner}, "duplicates")
-    assert "'1'" in found.details[0]
+        cleaned = RuledTable(spark, tmp_path, table, f"duplicates: {{key: k, keep: {keep}}}")
+        assert cleaned.refused == dict.fromkeys({0, 1, 2} - {winner}, "duplicates")
+    assert "'1'" in cleaned.details[0]
 
 
 def test_the_winner_does_not_depend_on_the_order_of_rows(spark: SparkSession, tmp_path: Path) -> None:
@@ -46,21 +46,21 @@ def test_the_winner_does_not_depend_on_the_order_of_rows(spark: SparkSession, tm
 
 def test_refused_rows_are_ignored_among_duplicates(spark: SparkSession, tmp_path: Path) -> None:
     table = [{"id": index, "k": 1, "x": value} for index, value in enumerate([-1, 3, 2])]
-    found = RuledTable(spark, tmp_path, table, "columns: {x: {range: {min: 0}}}\nduplicates: {key: k, keep: first, by: x}")
-    assert found.refused == {0: "x.range", 1: "duplicates"}
+    cleaned = RuledTable(spark, tmp_path, table, "columns: {x: {range: {min: 0}}}\nduplicates: {key: k, keep: first, by: x}")
+    assert cleaned.refused == {0: "x.range", 1: "duplicates"}
 
 
 def test_all_rows_that_share_a_unique_value_are_refused(spark: SparkSession, tmp_path: Path) -> None:
-    found = RuledTable(spark, tmp_path, rows("x", "y", "x", None, None), "columns: {a: {unique: true}}")
-    assert found.refused == {0: "a.unique", 2: "a.unique"}
+    cleaned = RuledTable(spark, tmp_path, rows("x", "y", "x", None, None), "columns: {a: {unique: true}}")
+    assert cleaned.refused == {0: "a.unique", 2: "a.unique"}
 
 
 def test_a_reference_must_occur_in_the_other_table(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "ports.csv").write_text("faa,name\nJFK,Kennedy\nJFK,again\n,none\n")
     rule = f"references: {{table: '{tmp_path}/ports.csv', column: faa"
-    found = RuledTable(spark, tmp_path, rows("JFK", "XXX", None), f"columns: {{a: {{{rule}}}}}}}")
-    assert found.refused == {1: "a.references"}
-    assert found.tally.found == 3
+    cleaned = RuledTable(spark, tmp_path, rows("JFK", "XXX", None), f"columns: {{a: {{{rule}}}}}}}")
+    assert cleaned.refused == {1: "a.references"}
+    assert cleaned.tally.found == 3
     filled = RuledTable(spark, tmp_path, rows("JFK", "XXX"), f"columns: {{a: {{{rule}, otherwise: fill, fill: EWR}}}}}}")
     assert filled.values("a") == ["JFK", "EWR"]
     with pytest.raises(JobRefused, match=r"a\.references: .*ports\.csv.*'code'.*faa, name"):
@@ -71,21 +71,21 @@ def test_a_reference_must_occur_in_the_other_table(spark: SparkSession, tmp_path
 
 def test_values_beyond_the_quantiles_of_the_train_rows_are_outliers(spark: SparkSession, tmp_path: Path) -> None:
     values = [*range(1, 100), 10_000]
-    found = RuledTable(spark, tmp_path, rows(*values), "columns: {a: {outliers: {low: 0, high: 0.99, otherwise: fill}}}")
-    assert (found.bounds["a"].least, found.bounds["a"].greatest) == (1, 99)
-    assert found.values("a") == [*range(1, 100), 99]
-    assert dict(found.tally.noted) == {"a.outliers": 1}
+    cleaned = RuledTable(spark, tmp_path, rows(*values), "columns: {a: {outliers: {low: 0, high: 0.99, otherwise: fill}}}")
+    assert (cleaned.bounds["a"].least, cleaned.bounds["a"].greatest) == (1, 99)
+    assert cleaned.values("a") == [*range(1, 100), 99]
+    assert dict(cleaned.tally.noted) == {"a.outliers": 1}
 
 
 def test_outliers_by_the_median_and_its_deviation(spark: SparkSession, tmp_path: Path) -> None:
     values = [2013 + index % 5 for index in range(101)]
-    found = RuledTable(
+    cleaned = RuledTable(
         spark, tmp_path, rows(*values, 1890), "columns: {a: {outliers: {method: mad, times: 4, otherwise: refuse_row}}}"
     )
     median = float(np.quantile([*values, 1890], 0.5, method="inverted_cdf"))
     reach = 4 * 1.4826 * float(np.quantile(np.abs(np.array([*values, 1890]) - median), 0.5, method="inverted_cdf"))
-    assert (found.bounds["a"].least, found.bounds["a"].greatest) == pytest.approx((median - reach, median + reach))
-    assert found.refused == {101: "a.outliers"}
+    assert (cleaned.bounds["a"].least, cleaned.bounds["a"].greatest) == pytest.approx((median - reach, median + reach))
+    assert cleaned.refused == {101: "a.outliers"}
 
 
 def test_bounds_come_from_train_rows_only(spark: SparkSession, tmp_path: Path) -> None:

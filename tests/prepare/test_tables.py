@@ -145,19 +145,19 @@ def test_joined_columns_have_the_tables_name_as_prefix(rows: list[dict[str, Any]
 
 
 def test_a_vocabulary_counts_the_train_split_without_rare_values(manifest: Manifest, rows: list[dict[str, Any]]) -> None:
-    found = manifest.vocabularies["colour"]
+    vocabulary = manifest.vocabularies["colour"]
     values = train(rows, "colour")
-    assert found.values == tuple(sorted(value for value in set(values) if values.count(value) >= 2))
-    assert found.counts == tuple(values.count(value) for value in found.values)
-    assert (found.unknown, found.rare) == (True, len({value for value in values if values.count(value) < 2}))
+    assert vocabulary.values == tuple(sorted(value for value in set(values) if values.count(value) >= 2))
+    assert vocabulary.counts == tuple(values.count(value) for value in vocabulary.values)
+    assert (vocabulary.unknown, vocabulary.rare) == (True, len({value for value in values if values.count(value) < 2}))
 
 
 def test_a_vocabulary_holds_the_most_frequent_values(manifest: Manifest, rows: list[dict[str, Any]]) -> None:
     values = train(rows, "group")
-    found = manifest.vocabularies["group"]
+    vocabulary = manifest.vocabularies["group"]
     most = sorted(set(values), key=lambda value: (-values.count(value), value))[:5]
-    assert found.values == tuple(sorted(most))
-    assert found.rare == len(set(values)) - 5
+    assert vocabulary.values == tuple(sorted(most))
+    assert vocabulary.rare == len(set(values)) - 5
 
 
 def test_whole_numbers_and_booleans_can_be_categories(published: Dataset, manifest: Manifest) -> None:
@@ -167,11 +167,11 @@ def test_whole_numbers_and_booleans_can_be_categories(published: Dataset, manife
 
 
 def test_statistics_are_those_of_the_known_train_values(manifest: Manifest, rows: list[dict[str, Any]]) -> None:
-    found = manifest.statistics["weight.kg"]
+    statistics = manifest.statistics["weight.kg"]
     known = np.array([value for value in train(rows, "weight.kg") if value is not None])
-    assert (found.count, found.nulls) == (len(known), len(train(rows, "weight.kg")) - len(known))
-    assert np.allclose([found.mean[0], found.std[0]], [known.mean(), known.std()], rtol=1e-9)
-    assert (found.least, found.greatest) == (known.min(), known.max())
+    assert (statistics.count, statistics.nulls) == (len(known), len(train(rows, "weight.kg")) - len(known))
+    assert np.allclose([statistics.mean[0], statistics.std[0]], [known.mean(), known.std()], rtol=1e-9)
+    assert (statistics.least, statistics.greatest) == (known.min(), known.max())
     assert not {"size", "late", "colour"} & manifest.statistics.keys()
 
 
@@ -209,8 +209,8 @@ def test_the_quality_numbers_agree_with_the_manifest(published: Dataset, manifes
 
 def test_spark_reads_what_pyarrow_reads(spark: SparkSession, published: Dataset, rows: list[dict[str, Any]]) -> None:
     assert validate(published.url) == []
-    found = spark.read.parquet(published.url).toArrow().to_pylist()
-    assert Counter(frozenset(row.items()) for row in found) == Counter(frozenset(row.items()) for row in rows)
+    values = spark.read.parquet(published.url).toArrow().to_pylist()
+    assert Counter(frozenset(row.items()) for row in values) == Counter(frozenset(row.items()) for row in rows)
 
 
 def test_the_content_is_the_same_however_spark_cuts_the_work(spark: SparkSession, place: Path, manifest: Manifest) -> None:
@@ -259,19 +259,19 @@ def test_json_lines_and_key_directories_are_tables(spark: SparkSession, place: P
         path.write_text("".join(json.dumps({"a": index, "y": index % 2, "s": {"b": 1}}) + "\n" for index in range(5)))
     options = {"label": "y", "split": "train=1", "drop": ("s",), "split_key": "a", "join": (), "categorical": ""}
     prepare_table(spark, job(place, "from-json", source=f"{place}/json", **options))
-    found = sorted((row["year"], row["a"]) for row in rows_of(Dataset.open(f"{place}/from-json")))
-    assert found == [(year, index) for year in (2013, 2014) for index in range(5)]
+    values = sorted((row["year"], row["a"]) for row in rows_of(Dataset.open(f"{place}/from-json")))
+    assert values == [(year, index) for year in (2013, 2014) for index in range(5)]
 
 
 def test_larger_numbers_in_the_table_move_no_row_between_splits(spark: SparkSession) -> None:
     rule = SplitRule(key=("id",), seed=3)
     wide = spark.range(50)
     narrow = wide.select(F.col("id").cast("int"))
-    found = [
+    splits = [
         [row["split"] for row in rows.transform(assign_split, rule, mix_by=["id"]).orderBy("id").collect()]
         for rows in (wide, narrow)
     ]
-    assert found[0] == found[1]
+    assert splits[0] == splits[1]
 
 
 def test_a_column_of_lists_is_stored_and_decoded(spark: SparkSession, tmp_path: Path) -> None:
@@ -287,9 +287,11 @@ def test_a_column_of_lists_is_stored_and_decoded(spark: SparkSession, tmp_path: 
 
 def test_a_label_made_of_nan_is_missing(spark: SparkSession, tmp_path: Path) -> None:
     pq.write_table(pa.table({"delay": [1.0, 20.0, float("nan"), None] * 10, "x": range(40)}), tmp_path / "rows.parquet")
-    found = prepare_table(spark, TableJob(source=f"{tmp_path}/rows.parquet", dataset=f"{tmp_path}/nan", label="late=delay > 15"))
-    assert found.cleaning is not None
-    assert dict(found.cleaning.refused) == {"label_missing": 20}
+    manifest = prepare_table(
+        spark, TableJob(source=f"{tmp_path}/rows.parquet", dataset=f"{tmp_path}/nan", label="late=delay > 15")
+    )
+    assert manifest.cleaning is not None
+    assert dict(manifest.cleaning.refused) == {"label_missing": 20}
 
 
 def test_nested_columns_are_flattened_and_named_keys_of_maps_are_columns(spark: SparkSession, tmp_path: Path) -> None:
@@ -308,8 +310,8 @@ def test_nested_columns_are_flattened_and_named_keys_of_maps_are_columns(spark: 
     prepare_table(spark, nested)
     dataset = Dataset.open(f"{tmp_path}/out")
     assert set(dataset.schema.names) == {"place_lat", "place_name", "counts_a", "y"}
-    found = {(row["place_lat"], row["place_name"], row["counts_a"]) for row in rows_of(dataset)}
-    assert found == {(1.5, "Ulm", 1), (None, None, 2), (2.5, "Bonn", None)}
+    values = {(row["place_lat"], row["place_name"], row["counts_a"]) for row in rows_of(dataset)}
+    assert values == {(1.5, "Ulm", 1), (None, None, 2), (2.5, "Bonn", None)}
 
 
 def test_a_job_that_refuses_too_many_rows_publishes_nothing(spark: SparkSession, tmp_path: Path) -> None:

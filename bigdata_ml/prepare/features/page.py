@@ -31,7 +31,7 @@ def leak_section(leaks: Sequence[Leak]) -> Section:
     """Return the columns that alone predict the label."""
     text = "Each of these columns alone predicts the label nearly perfectly: it may be known only after the event to predict."
     table = Table(("column", "share of a guess's errors that it avoids"), [(leak.column, leak.errors_avoided) for leak in leaks])
-    return Section("Columns that tell the label", "Measured on held-out train rows.", [Text(text, warning=True), table])
+    return Section("Label leaks", "Measured on held-out train rows.", [Text(text, warning=True), table])
 
 
 def _cells(verdict: FeatureVerdict) -> tuple[str | int | float | None, ...]:
