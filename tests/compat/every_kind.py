@@ -12,8 +12,8 @@ import pyarrow as pa
 from tiny import publish_columns
 
 from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec
-from bigdata_ml.compat.petastorm.pictures import decode_picture
 from bigdata_ml.compat.petastorm.unischema import UnischemaField
+from bigdata_ml.compat.petastorm.values.pictures import decode_picture
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 
 __all__ = ["EVERY", "Kind", "publish_every"]

@@ -96,7 +96,7 @@ def test_a_rank_without_a_last_row_is_told_of_beforehand(table: str) -> None:
     ranks = []
     for rank in range(3):
         reader = make_reader(table, schema_fields=["id", "x"], cur_shard=rank, shard_count=3)
-        with pytest.warns(UserWarning, match="the last batch of an epoch has 2 rows for 3 ranks"):
+        with pytest.warns(UserWarning, match="the 2 rows for 3 ranks"):
             ranks.append(list(DataLoader(reader, 19)))
     assert sorted(len(one[-1]["id"]) for one in ranks) == [0, 1, 1]
     assert all(one[-1]["x"].dtype == torch.float32 for one in ranks)
@@ -126,12 +126,12 @@ def test_arrays_of_several_shapes_are_refused_by_name(everything: str) -> None:
 
 def test_a_collate_function_is_told_of_unknown_values(everything: str) -> None:
     loader = DataLoader(make_reader(everything, schema_fields=["count"]), 40, collate_fn=list)
-    with pytest.raises(TypeError, match="field 'count' holds an unknown value"):
+    with pytest.raises(TypeError, match="field 'count' "):
         next(iter(loader))
 
 
 def test_a_loader_needs_a_reader_of_ours() -> None:
-    with pytest.raises(TypeError, match="with Petastorm's own readers go Petastorm's own loaders"):
+    with pytest.raises(TypeError, match="make_batch_reader"):
         DataLoader(iter([]))  # type: ignore[arg-type]
 
 

@@ -105,14 +105,14 @@ def test_samples_of_several_readers_are_mixed(series: str) -> None:
     assert sum(one < 50 for one in found) == 16
 
 
-def test_what_cannot_be_is_told(series: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="make_batch_reader has no NGram"):
+def test_unsupported_ngrams_are_refused(series: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="make_batch_reader"):
         make_batch_reader(series, trio())
-    with pytest.raises(TypeError, match="NGrams has no tensors"):
+    with pytest.raises(TypeError, match="NGram"):
         DataLoader(make_reader(series, trio()))
-    with pytest.raises(ValueError, match="delta_threshold must be a number"):
+    with pytest.raises(ValueError, match="delta_threshold"):
         trio(delta_threshold="2")
-    with pytest.raises(ValueError, match="timestamp_field must be one field"):
+    with pytest.raises(ValueError, match="timestamp_field"):
         make_reader(series, NGram({0: ["id"]}, 1, ".*"))
     unsorted = tmp_path / "unsorted"
     unsorted.mkdir()

@@ -10,7 +10,7 @@ import pytest
 from forged_pictures import FORGED
 from PIL import Image
 
-from bigdata_ml.compat.petastorm.pictures import decode_picture, decode_pictures_into
+from bigdata_ml.compat.petastorm.values.pictures import decode_picture, decode_pictures_into
 
 # Among them segments that hold what looks like a frame header, of one channel and of three.
 BEFORE = [

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from bigdata_ml.compat.petastorm import CompressedImageCodec, Unischema, UnischemaField
-from bigdata_ml.compat.petastorm.pictures import decode_picture
-from bigdata_ml.compat.petastorm.values import row_columns
+from bigdata_ml.compat.petastorm.values.columns import row_columns
+from bigdata_ml.compat.petastorm.values.pictures import decode_picture
 from bigdata_ml.errors import DecodeFailed
 
 RNG = np.random.default_rng(3)

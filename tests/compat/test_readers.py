@@ -109,7 +109,7 @@ def test_filters_select_rows_by_any_column(table: str) -> None:
 
 
 def test_nothing_selected_is_said_and_ends_the_reader(table: str) -> None:
-    with pytest.warns(UserWarning, match="no row is selected"):
+    with pytest.warns(UserWarning, match="no row"):
         reader = make_reader(table, predicate=in_lambda(["id"], lambda n: n < 0))
     assert ids(reader) == []
     assert len(reader) == 0
@@ -193,29 +193,29 @@ def test_a_schema_that_would_run_code_is_refused(table: str, tmp_path: Path) -> 
 
 
 WRONG = [
-    ({"cur_shard": 1}, "cur_shard and shard_count go together"),
+    ({"cur_shard": 1}, "shard_count.*got 1"),
     ({"cur_shard": 3, "shard_count": 3}, "rank"),
-    ({"reader_pool_type": "fibre"}, "reader_pool_type must be"),
-    ({"num_epochs": 0}, "num_epochs must be 1 or more"),
-    ({"workers_count": 0}, "must be 1 or more"),
-    ({"schema_fields": ["nothing.*"]}, "match no field"),
-    ({"schema_fields": "id"}, "must be a list"),
-    ({"predicate": 3}, "derived from PredicateBase"),
-    ({"predicate": in_lambda(["gone"], bool)}, "asks for the fields gone"),
-    ({"cache_type": "redis"}, "cache_type must be"),
+    ({"reader_pool_type": "fibre"}, "reader_pool_type"),
+    ({"num_epochs": 0}, "num_epochs"),
+    ({"workers_count": 0}, "workers_count"),
+    ({"schema_fields": ["nothing.*"]}, "schema_fields"),
+    ({"schema_fields": "id"}, "got str"),
+    ({"predicate": 3}, "PredicateBase"),
+    ({"predicate": in_lambda(["gone"], bool)}, "gone"),
+    ({"cache_type": "redis"}, "cache_type"),
 ]
 
 
 @pytest.mark.parametrize(("options", "text"), WRONG, ids=[text for _, text in WRONG])
-def test_wrong_arguments_are_told(table: str, options: dict[str, Any], text: str) -> None:
+def test_wrong_arguments_are_refused(table: str, options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         make_reader(table, **options)
 
 
 def test_urls_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no scheme; write file://"):
+    with pytest.raises(ValueError, match="file://"):
         make_reader(str(tmp_path))
-    with pytest.raises(ValueError, match="list of dataset URLs is empty"):
+    with pytest.raises(ValueError, match="empty"):
         make_batch_reader([])
     with pytest.raises(DatasetNotFound):
         make_reader(f"file://{tmp_path}/gone")
@@ -243,7 +243,7 @@ def test_arguments_that_would_change_nothing_are_taken_without_a_word(table: str
 
 
 def test_a_shard_seed_is_warned_of(table: str) -> None:
-    with pytest.warns(UserWarning, match="shard_seed is not used: seed decides"):
+    with pytest.warns(UserWarning, match="shard_seed"):
         make_batch_reader(table, shard_seed=3, cur_shard=0, shard_count=2)
 
 
@@ -324,9 +324,9 @@ def test_readers_that_differ_are_not_mixed(table: str) -> None:
         WeightedSamplingReader([first, second], [1, 1])
     few = make_reader(table, schema_fields=["id"], seed=0)
     more = make_reader(table, schema_fields=["id", "x"], seed=0, transform_spec=TransformSpec(removed_fields=["x"]))
-    with pytest.raises(ValueError, match="the fields before their transforms"):
+    with pytest.raises(ValueError, match="fields before"):
         WeightedSamplingReader([few, more], [1, 1])
-    with pytest.raises(ValueError, match="two readers or more"):
+    with pytest.raises(ValueError, match="got 1"):
         WeightedSamplingReader([first], [1])
-    with pytest.raises(ValueError, match="as many probabilities"):
+    with pytest.raises(ValueError, match="probabilities"):
         WeightedSamplingReader([first, first], [1])

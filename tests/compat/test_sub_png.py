@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bigdata_ml.compat.petastorm import sub_png
-from bigdata_ml.compat.petastorm.pictures import decode_pictures_into
-from bigdata_ml.compat.petastorm.sub_png import decode_sub_pngs
+from bigdata_ml.compat.petastorm.values import sub_png
+from bigdata_ml.compat.petastorm.values.pictures import decode_pictures_into
+from bigdata_ml.compat.petastorm.values.sub_png import decode_sub_pngs
 
 cv2 = pytest.importorskip("cv2")
 RNG = np.random.default_rng(5)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bigdata_ml.compat.petastorm.pictures import decode_picture, encode_picture
+from bigdata_ml.compat.petastorm.values.pictures import decode_picture, encode_picture
 from bigdata_ml.reader.decode.arrays import read_npy, read_npz
 
 if TYPE_CHECKING:

@@ -1,39 +1,40 @@
-"""`make_reader` and `make_batch_reader`: Petastorm's readers, over this package's order of rows."""
+"""`make_reader` and `make_batch_reader`: Petastorm's readers, in this package's order of rows."""
 
 import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from bigdata_ml.compat.petastorm.arguments import source_of, warn_unused
-from bigdata_ml.compat.petastorm.mixed_source import MixedSource
-from bigdata_ml.compat.petastorm.passes import Passes
+from bigdata_ml.compat.petastorm.reading.arguments import source_of
+from bigdata_ml.compat.petastorm.reading.mixed_source import MixedSource
+from bigdata_ml.compat.petastorm.reading.passes import Passes
+from bigdata_ml.compat.petastorm.reading.source import Rows, Source
 from bigdata_ml.compat.petastorm.selectors import RowGroupSelectorBase
-from bigdata_ml.compat.petastorm.source import Rows, Source
 from bigdata_ml.compat.petastorm.transform import TransformSpec
-from bigdata_ml.compat.petastorm.values import rows_of
+from bigdata_ml.compat.petastorm.values.columns import rows_of
 from bigdata_ml.errors import ResumeMismatch
 
 __all__ = ["Reader", "make_batch_reader", "make_reader"]
 
 
 class Closed(Protocol):
-    """Something that ends when a reader is stopped."""
+    """Something that is closed when a reader is stopped."""
 
     def close(self) -> None:
-        """End it."""
+        """Close it."""
 
 
 class Reader:
     """Rows, or batches of rows, of a dataset; an iterator over all epochs, and a context manager.
 
-    After `num_epochs` it ends; `reset` starts it anew, at any time. Rows are handed out once each, whatever the timing, threads
-    and ranks; `shard_count` ranks have the same number of batches and, to one, of rows. An error reaches the caller.
+    It ends after `num_epochs`; `reset` restarts it at any time. Each row is returned exactly once, regardless of timing, threads
+    and ranks. All `shard_count` ranks have the same number of batches; their numbers of rows differ by at most one. Errors in
+    threads reach the caller.
 
     Attributes:
-        schema: the fields of what it hands out.
-        batched_output: whether it hands out batches.
-        ngram: the `NGram` that was asked for, or None.
+        schema: the fields of the rows or batches.
+        batched_output: whether it returns batches.
+        ngram: the requested `NGram`, or None.
         last_row_consumed: whether it has ended.
         stopped: whether `stop` was called.
     """
@@ -48,14 +49,14 @@ class Reader:
         self._passes = Passes(source, source.usual_batch)
         self._skip = self._row = 0
         self._before: dict[str, Any] | None = None
-        self._hand_out()
+        self._iterate()
         self._followers: WeakSet[Closed] = WeakSet()
 
     def __iter__(self) -> "Reader":
         return self
 
     def __next__(self) -> Any:
-        """Return the next row or batch: a named tuple of the schema's fields; with an `NGram` a dict of them by offset.
+        """Return the next row or batch: a named tuple of the schema's fields; with an `NGram`, a dict of named tuples by offset.
 
         Raises:
             RuntimeError: the reader was stopped.
@@ -72,7 +73,7 @@ class Reader:
         return self.__next__()
 
     def __len__(self) -> int:
-        """Rows, or batches, of all epochs, of this rank.
+        """Number of rows, or batches, of this rank in all epochs.
 
         Raises:
             TypeError: it is endless.
@@ -83,16 +84,16 @@ class Reader:
         return epochs * (self._passes.steps if self.batched_output else self._passes.rows)
 
     def reset(self) -> None:
-        """Start anew: with the next epoch where the last one has ended, else with the one that was left early."""
+        """Restart with the next epoch; if an epoch was left early, with that epoch."""
         self._pass.close()
         self._passes.restart()
         self._skip = self._row = 0
         self._before = None
-        self._hand_out()
+        self._iterate()
         self.last_row_consumed = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position as JSON values: a reader made alike goes on from it with the next row or batch."""
+        """Return the position as JSON values: a reader with the same arguments continues from it with the next row or batch."""
         if self._before is not None:
             return {**self._before, "row": self._row}
         return {**self._passes.state_dict(), "row": self._skip}
@@ -105,11 +106,11 @@ class Reader:
         """
         row = state.get("row") if isinstance(state, Mapping) else None
         if type(row) is not int or not 0 <= row < 1 << 63 or (row and self.batched_output):
-            raise ResumeMismatch(f"the state has row {reprlib.repr(row)}: it was not taken from a reader like this one")
+            raise ResumeMismatch(f"the state has row {reprlib.repr(row)}: it was not taken from a reader with these arguments")
         self._passes.load_state_dict(state)
         self._pass.close()
         self._skip, self._row, self._before = row, 0, None
-        self._hand_out()
+        self._iterate()
         self.last_row_consumed = False
 
     def check_open(self) -> None:
@@ -118,25 +119,25 @@ class Reader:
             raise RuntimeError("the reader was stopped: its with block has ended, or stop() was called; make a new one")
 
     def end_with(self, follower: Closed) -> None:
-        """Close `follower`, a loader's iteration, when the reader is stopped; it is not kept alive for that."""
+        """Close `follower`, a loader's iteration, when the reader is stopped; the reader holds only a weak reference."""
         self._followers.add(follower)
 
     def stop(self) -> None:
-        """End the threads, those of loaders over it too; nothing can be read any more."""
+        """Stop the threads, including those of loaders over this reader; nothing can be read afterwards."""
         self.stopped = True
         self._pass.close()
         for follower in list(self._followers):
             follower.close()
 
     def join(self) -> None:
-        """Do nothing: the threads have ended when `stop` returns."""
+        """Do nothing: `stop` returns after the threads have ended."""
 
     def cleanup_cache(self) -> None:
         """Do nothing: there is no cache."""
 
     @property
     def diagnostics(self) -> dict[str, Any]:
-        """Where it is: epoch, step and steps of an epoch."""
+        """The position: epoch, step and steps of an epoch."""
         return {"epoch": self._passes.epoch, "step": self._passes.step, "steps": self._passes.steps}
 
     def __enter__(self) -> "Reader":
@@ -145,8 +146,8 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _hand_out(self) -> None:
-        """Hand out what comes from the position on."""
+    def _iterate(self) -> None:
+        """Iterate from the current position."""
         self._pass = self._passes.over(self._make)
         self._items: Iterator[Any] = self._pass if self.batched_output else self._rows_of(self._pass)
 
@@ -199,56 +200,34 @@ def make_reader(
     filesystem: Any = None,
     convert_early_to_numpy: bool = False,
 ) -> Reader:
-    """Return a reader of single rows, decoded by the dataset's Petastorm schema; a dataset without one has Parquet's own.
+    """Return a reader of single rows, decoded by the dataset's Petastorm schema, or else by its Parquet schema.
 
     Args:
-        dataset_url: of a directory, or a list of those of files.
-        schema_fields: fields and regular expressions of names; an `NGram`; None reads all.
-        reader_pool_type: "thread" and "process" decode in threads, "dummy" in the caller's.
-        workers_count: decoding threads; no more than there are processors.
-        seed: of the order; the same on every rank. None takes another one each time, with shards 0.
-        shuffle_row_groups, shuffle_rows: whether row groups, and the rows in each, come in the seed's order, another one each
-            epoch.
-        shuffle_row_drop_partitions: more than 1 shuffles the rows of each row group, which is read once all the same.
-        predicate: which rows are read.
-        rowgroup_selector: which row groups, by their indexes.
+        dataset_url: URL of a directory, or a list of URLs of files.
+        schema_fields: fields and regular expressions of names, or an `NGram`; None reads all fields.
+        reader_pool_type: "thread" and "process" decode in threads, "dummy" in the calling thread.
+        workers_count: decoding threads; at most the number of processors is used.
+        seed: of the order, the same on every rank. None draws a random seed; with shards None is 0.
+        shuffle_row_groups, shuffle_rows: whether to shuffle row groups, and the rows within each; the order differs per epoch.
+        shuffle_row_drop_partitions: more than 1 shuffles the rows of each row group; each is still read once.
+        predicate: selects rows.
+        rowgroup_selector: selects row groups by their indexes.
         num_epochs: passes; None is endless.
-        cur_shard, shard_count: which part is read; both or neither.
-        results_queue_size: batches that are read ahead at most.
-        transform_spec: what becomes of a row.
-        filters: pyarrow's; on any columns, exact.
-        storage_options: for the filesystem that fsspec makes.
-        filesystem: of pyarrow's or fsspec's.
+        cur_shard, shard_count: the part to read; give both or neither.
+        results_queue_size: maximum number of batches to read ahead.
+        transform_spec: transforms each row.
+        filters: as in pyarrow, on any columns, exact.
+        storage_options: for fsspec's filesystem.
+        filesystem: of pyarrow or fsspec.
         pyarrow_serialize, shard_seed, cache_type, cache_location, cache_size_limit, cache_row_size_estimate,
-            cache_extra_settings, hdfs_driver, zmq_copy_buffers, convert_early_to_numpy: Petastorm's, of no meaning here; a cache
-            that is asked for is warned of.
+            cache_extra_settings, hdfs_driver, zmq_copy_buffers, convert_early_to_numpy: no effect here; a requested
+            cache raises a warning.
 
     Raises:
-        ValueError: fields, predicates, shards or other arguments that do not fit.
+        ValueError: fields, predicates, shards or other arguments that are not valid.
         DatasetNotFound, DatasetInvalid, StorageUnavailable: see `Dataset.open`.
     """
-    warn_unused(cache_type=cache_type, shard_seed=shard_seed)
-    return Reader(
-        source_of(
-            dataset_url,
-            batched=False,
-            fields=schema_fields,
-            pool=reader_pool_type,
-            workers=workers_count,
-            queue=results_queue_size,
-            seed=seed,
-            rows=shuffle_rows or shuffle_row_drop_partitions > 1,
-            groups=shuffle_row_groups,
-            predicate=predicate,
-            selector=rowgroup_selector,
-            num_epochs=num_epochs,
-            shard=(cur_shard, shard_count),
-            transform=transform_spec,
-            filters=filters,
-            storage_options=storage_options,
-            filesystem=filesystem,
-        )
-    )
+    return Reader(source_of(dataset_url, locals(), batched=False))
 
 
 def make_batch_reader(
@@ -280,30 +259,9 @@ def make_batch_reader(
     filesystem: Any = None,
     convert_early_to_numpy: bool = False,
 ) -> Reader:
-    """Return a reader of batches of any Parquet: named tuples of numpy arrays, as they are stored.
+    """Return a reader of batches of any Parquet dataset: named tuples of numpy arrays, not decoded by codecs.
 
-    A batch has as many rows as the largest row group; the last of an epoch has fewer. A transform is given a pandas DataFrame.
+    A batch has as many rows as the largest row group; the last one of an epoch has fewer. A transform gets a pandas DataFrame.
     Arguments and errors are those of `make_reader`.
     """
-    warn_unused(cache_type=cache_type, shard_seed=shard_seed)
-    return Reader(
-        source_of(
-            dataset_url_or_urls,
-            batched=True,
-            fields=schema_fields,
-            pool=reader_pool_type,
-            workers=workers_count,
-            queue=results_queue_size,
-            seed=seed,
-            rows=shuffle_rows or shuffle_row_drop_partitions > 1,
-            groups=shuffle_row_groups,
-            predicate=predicate,
-            selector=rowgroup_selector,
-            num_epochs=num_epochs,
-            shard=(cur_shard, shard_count),
-            transform=transform_spec,
-            filters=filters,
-            storage_options=storage_options,
-            filesystem=filesystem,
-        )
-    )
+    return Reader(source_of(dataset_url_or_urls, locals(), batched=True))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bigdata_ml.compat.petastorm.etl.dataset_metadata import get_schema
 from bigdata_ml.compat.petastorm.etl.stored_row_groups import row_groups_of
-from bigdata_ml.compat.petastorm.opening import open_dataset
+from bigdata_ml.compat.petastorm.reading.opening import open_dataset
 from bigdata_ml.compat.petastorm.unischema import UnischemaField
 
 if TYPE_CHECKING:

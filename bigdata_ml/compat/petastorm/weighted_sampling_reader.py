@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from math import isfinite
 
-from bigdata_ml.compat.petastorm.mixed_source import MixedSource
 from bigdata_ml.compat.petastorm.reader import Reader
-from bigdata_ml.compat.petastorm.source import Source
+from bigdata_ml.compat.petastorm.reading.mixed_source import MixedSource
+from bigdata_ml.compat.petastorm.reading.source import Source
 
 __all__ = ["WeightedSamplingReader"]
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from bigdata_ml.compat.petastorm.errors import PetastormMetadataError, PetastormMetadataGenerationError
 from bigdata_ml.compat.petastorm.etl.common_metadata import kept_keys, parquet_files, write_keys
 from bigdata_ml.compat.petastorm.etl.stored_unischema import stored_unischema
-from bigdata_ml.compat.petastorm.opening import dataset_place, open_dataset, stored_schema
+from bigdata_ml.compat.petastorm.reading.opening import dataset_place, open_dataset, stored_schema
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.dataset import Dataset, read_petastorm_schema
 from bigdata_ml.dataset.layout import SUMMARY_METADATA

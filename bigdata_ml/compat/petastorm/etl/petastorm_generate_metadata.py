@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bigdata_ml.compat.petastorm.errors import PetastormMetadataError
 from bigdata_ml.compat.petastorm.etl.common_metadata import kept_keys, parquet_files, write_keys
 from bigdata_ml.compat.petastorm.etl.dataset_metadata import get_schema, materialize_dataset
-from bigdata_ml.compat.petastorm.opening import open_dataset
+from bigdata_ml.compat.petastorm.reading.opening import open_dataset
 from bigdata_ml.compat.petastorm.unischema import Unischema
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from bigdata_ml.compat.petastorm.etl.common_metadata import parquet_files, write
 from bigdata_ml.compat.petastorm.etl.dataset_metadata import get_schema
 from bigdata_ml.compat.petastorm.etl.rowgroup_indexers import FieldNotNullIndexer, RowGroupIndexerBase, SingleFieldIndexer
 from bigdata_ml.compat.petastorm.etl.stored_row_groups import StoredRowGroup, row_groups_of
-from bigdata_ml.compat.petastorm.opening import open_dataset
+from bigdata_ml.compat.petastorm.reading.opening import open_dataset
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.dataset import Dataset, PetastormIndex, read_petastorm_indexes
 from bigdata_ml.dataset.petastorm.metadata import INDEXES_KEY as ROWGROUPS_INDEX_KEY

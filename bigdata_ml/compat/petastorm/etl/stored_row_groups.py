@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from bigdata_ml.compat.petastorm.unischema import Unischema
-from bigdata_ml.compat.petastorm.values import row_columns, rows_of
+from bigdata_ml.compat.petastorm.values.columns import row_columns, rows_of
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.parquet.file import parquet_file
 from bigdata_ml.dataset.parquet.footers import read_metadata

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bigdata_ml.compat.petastorm.opening import reader_url
+from bigdata_ml.compat.petastorm.reading.opening import reader_url
 from bigdata_ml.compat.petastorm.spark.fingerprint import analyzed_plan, data_fingerprint
 from bigdata_ml.compat.petastorm.spark.materialize import WriteSettings
 from bigdata_ml.errors import BigDataMLError

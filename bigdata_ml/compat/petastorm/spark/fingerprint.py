@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pyarrow.fs as pafs
 import xxhash
 
-from bigdata_ml.compat.petastorm.opening import reader_url
+from bigdata_ml.compat.petastorm.reading.opening import reader_url
 from bigdata_ml.errors import StorageUnavailable
 from bigdata_ml.storage import Location, locate
 

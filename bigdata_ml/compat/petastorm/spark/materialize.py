@@ -11,7 +11,7 @@ from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bigdata_ml.compat.petastorm.opening import reader_url
+from bigdata_ml.compat.petastorm.reading.opening import reader_url
 from bigdata_ml.compat.petastorm.spark.columns import Precision, readable_columns
 from bigdata_ml.dataset.parquet.footers import read_footers
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound

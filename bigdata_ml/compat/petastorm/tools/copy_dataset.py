@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bigdata_ml.compat.petastorm.etl.dataset_metadata import get_schema, materialize_dataset
-from bigdata_ml.compat.petastorm.opening import dataset_place, open_dataset
+from bigdata_ml.compat.petastorm.reading.opening import dataset_place, open_dataset
 from bigdata_ml.compat.petastorm.tools.spark_session_cli import add_configure_spark_arguments, configure_spark
 from bigdata_ml.compat.petastorm.unischema import match_unischema_fields
 

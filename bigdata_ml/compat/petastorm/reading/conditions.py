@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bigdata_ml.compat.petastorm.reading.source import Rows, as_frame
 from bigdata_ml.compat.petastorm.selectors import RowGroupSelectorBase
-from bigdata_ml.compat.petastorm.source import Rows, as_frame
 from bigdata_ml.compat.petastorm.unischema import Unischema
-from bigdata_ml.compat.petastorm.values import batch_columns, row_columns, rows_of
+from bigdata_ml.compat.petastorm.values.columns import batch_columns, row_columns, rows_of
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader.row_filter import RowFilter
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bigdata_ml.compat.petastorm.sub_png import decode_sub_pngs
+from bigdata_ml.compat.petastorm.values.sub_png import decode_sub_pngs
 from bigdata_ml.reader.decode.png16 import decode_png16
 from bigdata_ml.schema.picture_file import (
     MOST_PIXELS,

@@ -4,8 +4,8 @@ import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from bigdata_ml.compat.petastorm.mixed_source import MixedSource
-from bigdata_ml.compat.petastorm.source import Rows, Source
+from bigdata_ml.compat.petastorm.reading.mixed_source import MixedSource
+from bigdata_ml.compat.petastorm.reading.source import Rows, Source
 from bigdata_ml.errors import ResumeMismatch
 from bigdata_ml.reader import EpochPlan
 from bigdata_ml.reader.iteration import Iteration

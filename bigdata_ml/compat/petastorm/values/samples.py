@@ -9,7 +9,7 @@ import pyarrow as pa
 from bigdata_ml.compat.petastorm.ngram import NGram
 from bigdata_ml.compat.petastorm.transform import TransformSpec
 from bigdata_ml.compat.petastorm.unischema import Unischema
-from bigdata_ml.compat.petastorm.values import row_columns, rows_of
+from bigdata_ml.compat.petastorm.values.columns import row_columns, rows_of
 from bigdata_ml.reader import Sequence
 
 __all__ = ["samples_of", "sequence_of"]

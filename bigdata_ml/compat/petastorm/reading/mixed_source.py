@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bigdata_ml.compat.petastorm.ngram import NGram
-from bigdata_ml.compat.petastorm.samples import sequence_of
-from bigdata_ml.compat.petastorm.source import Rows, Source, passed_over, warn_empty
+from bigdata_ml.compat.petastorm.reading.source import Rows, Source, passed_over, warn_empty
 from bigdata_ml.compat.petastorm.unischema import Unischema
+from bigdata_ml.compat.petastorm.values.samples import sequence_of
 from bigdata_ml.reader import Cursor, Member, Mixture, Rank, ReadOptions
 from bigdata_ml.reader.assemble.gather import Gathered
 from bigdata_ml.reader.iteration import Iteration, Ready

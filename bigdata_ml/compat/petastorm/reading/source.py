@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.compat.petastorm.ngram import NGram
-from bigdata_ml.compat.petastorm.samples import samples_of, sequence_of
 from bigdata_ml.compat.petastorm.transform import TransformSpec
 from bigdata_ml.compat.petastorm.unischema import Unischema
-from bigdata_ml.compat.petastorm.values import Columns, batch_columns, row_columns, rows_of
+from bigdata_ml.compat.petastorm.values.columns import Columns, batch_columns, row_columns, rows_of
+from bigdata_ml.compat.petastorm.values.samples import samples_of, sequence_of
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader import Cursor, Rank, ReadOptions
 from bigdata_ml.reader.assemble.gather import Gathered

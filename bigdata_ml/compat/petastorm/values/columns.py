@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.compat.petastorm.codecs import CompressedImageCodec
-from bigdata_ml.compat.petastorm.pictures import decode_pictures_into
 from bigdata_ml.compat.petastorm.unischema import Unischema, UnischemaField
+from bigdata_ml.compat.petastorm.values.pictures import decode_pictures_into
 from bigdata_ml.errors import DecodeFailed
 from bigdata_ml.reader.decode.columns import HasColumns, raise_it, rows_that_change
 from bigdata_ml.reader.decode.text import checked_text

@@ -1,0 +1,1 @@
+"""What the readers read: arguments, URLs, schemas, predicates, the order, and passes over it."""
