@@ -44,7 +44,7 @@ class Moments:
         squares = float(((known - mean) ** 2).sum())
         least, greatest = float(known.min()), float(known.max())
         if pa.types.is_integer(column.type):
-            # Doubles beyond 2^53 are not exact.
+            # A double cannot represent every whole number beyond 2^53.
             least, greatest = pc.min(column).as_py(), pc.max(column).as_py()
         return Moments(len(known), len(values) - len(known), mean, squares, least, greatest)
 

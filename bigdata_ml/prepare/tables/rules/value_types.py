@@ -63,7 +63,7 @@ def typed(column: Column, kind: DataType, rule: TypeRule, *, name: str, form: Te
     if form is not None and isinstance(kind, StringType) and rule.kind in ("integer", "number"):
         text = _plain_number(text, form)
     if rule.kind == "integer":
-        # Spark writes large doubles as 1.0E10. Via decimal, because doubles beyond 2^53 are not exact.
+        # Spark writes large doubles as 1.0E10. Via decimal, because doubles cannot represent all whole numbers beyond 2^53.
         number = text.try_cast("decimal(38,18)")
         whole = F.when(number == F.floor(number), number).try_cast("bigint")
         value = F.when(text.rlike(_NUMBER), F.coalesce(F.regexp_replace(text, r"\.0*$", "").try_cast("bigint"), whole))
