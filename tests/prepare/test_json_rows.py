@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from bigdata_ml.errors import JobRefused
-from bigdata_ml.prepare.sources.text_files.json_rows import JsonReader, Shape, converted
+from bigdata_ml.prepare.sources.text_files.json_columns import Shape, converted
+from bigdata_ml.prepare.sources.text_files.json_rows import JsonReader
 
 
 def read(text: str) -> tuple[list[dict[str, Any]], list[int], list[int]]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.storage import Entry, Location, lakehouse_above, lakehouse_below, list_tree, locate
 
-__all__ = ["LISTED", "Listing", "list_source", "refuse_unreadable"]
+__all__ = ["LISTED", "Listing", "list_source", "refuse_unreadable", "split_glob"]
 
 LISTED = pa.schema([pa.field("path", pa.string()), pa.field("size", pa.int64()), pa.field("modified", pa.int64())])
 
@@ -58,14 +58,21 @@ def list_source(url: str) -> Listing:
     Raises:
         StorageUnavailable: the store does not answer.
     """
-    root = locate(url)
-    if _WILD.search(root.path) and not root.exists():
-        parts = url.split("/")
-        root = locate("/".join(parts[: next(number for number, part in enumerate(parts) if _WILD.search(part))]) or "/")
+    root, _ = split_glob(url)
     when = time.time_ns()
     found = list(_files(root))
     columns = [[path for path, _ in found], [size for _, (size, _) in found], [modified for _, (_, modified) in found]]
     return Listing(root, pa.table(dict(zip(LISTED.names, columns, strict=True)), schema=LISTED), when)
+
+
+def split_glob(url: str) -> tuple[Location, str]:
+    """Return the root of a URL, and the glob below it; empty if the URL is no glob or names an existing path."""
+    place = locate(url)
+    if not _WILD.search(place.path) or place.exists():
+        return place, ""
+    parts = url.split("/")
+    first = next(number for number, part in enumerate(parts) if _WILD.search(part))
+    return locate("/".join(parts[:first]) or "/"), "/".join(parts[first:])
 
 
 def refuse_unreadable(place: Location) -> list[Entry]:

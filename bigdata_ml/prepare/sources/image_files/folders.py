@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session.spark import spark_path
 from bigdata_ml.prepare.sources.image_files.files import ImageFiles, LabelFile, labelled
-from bigdata_ml.prepare.sources.listing import LISTED, Listing
+from bigdata_ml.prepare.sources.listing import LISTED, Listing, split_glob
 from bigdata_ml.prepare.sources.packed import Packs, Stretch, packs, packs_for, packs_of
-from bigdata_ml.storage import Entry, Location, is_hidden, lakehouse_below, list_tree, locate
+from bigdata_ml.storage import Entry, Location, is_hidden, lakehouse_below, list_tree
 
 __all__ = ["images", "packs_listed"]
 
@@ -22,7 +22,6 @@ __all__ = ["images", "packs_listed"]
 _MOST_FILES_OF_SPARK = 20_000
 # What `hdfs dfs -put` calls a file that is not whole yet; Spark passes over it.
 _COPYING = "._COPYING_"
-_WILD = re.compile(r"[*?\[]")
 
 
 def images(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
@@ -43,7 +42,8 @@ def images(spark: SparkSession, url: str, *, label_from: str | LabelFile = "fold
     Raises:
         JobRefused: no folder there, no files in it, or a label file that cannot be used.
     """
-    root, pattern = _root_of(url)
+    root, glob = split_glob(url)
+    pattern = _pattern(glob) if glob else None
     if not root.is_directory():
         raise JobRefused(f"{root.url}: there is no such folder; --source must name a folder of images")
     when = time.time_ns()
@@ -90,16 +90,6 @@ def _listed(files: list[Entry]) -> pa.Table:
     rows = [(one.path, one.size, one.modified) for one in files]
     columns = zip(*rows, strict=True)
     return pa.Table.from_arrays([pa.array(one, field.type) for one, field in zip(columns, LISTED, strict=True)], schema=LISTED)
-
-
-def _root_of(url: str) -> tuple[Location, "re.Pattern[str] | None"]:
-    """Return the folder that is listed, and what the paths below it must match."""
-    place = locate(url)
-    if not _WILD.search(place.path) or place.exists():
-        return place, None
-    parts = url.split("/")
-    wild = next(number for number, part in enumerate(parts) if _WILD.search(part))
-    return locate("/".join(parts[:wild]) or "/"), _pattern("/".join(parts[wild:]))
 
 
 def _pattern(glob: str) -> "re.Pattern[str]":

@@ -4,7 +4,6 @@ Quotes inside quotes are doubled; where a row makes no sense so, they may stand 
 that does not begin with one is a character like any other. Empty lines are no rows.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,14 +12,13 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from bigdata_ml.errors import JobRefused
+from bigdata_ml.prepare.sources.text_files.csv_scan import MalformedRow, RowScanner
 from bigdata_ml.prepare.sources.text_files.format import TextFormat
 
 __all__ = ["CsvReader", "RowBatch", "Torn"]
 
 # A row is no longer; a quote that is never closed would hold the rest of the file.
 _MOST_TEXT = 64 << 20
-# Beyond, an open quote is looked at once more as one behind a backslash.
-_FAR = 1 << 20
 _SHOWN = 2000
 
 
@@ -43,15 +41,6 @@ class RowBatch:
     torn: tuple[Torn, ...] = ()
 
 
-class _Malformed(Exception):
-    """A row that is not as RFC 4180 has it: what is wrong, and where its text ends."""
-
-    def __init__(self, detail: str, end: int) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.end = end
-
-
 @dataclass(slots=True)
 class CsvReader:
     """Makes rows of the text of one file, or of a stretch of it that begins with a row.
@@ -71,23 +60,10 @@ class CsvReader:
     width: int = 0
     line: int = 1
     is_open: bool = False
-    _patterns: dict[str, re.Pattern[str]] = field(default_factory=dict)
+    _scanner: RowScanner = field(init=False)
 
     def __post_init__(self) -> None:
-        s, q = re.escape(self.separator), re.escape(self.form.quote)
-        plain = rf"[^{s}\r\n]*"
-        self._patterns = {"plain": re.compile(plain), "end": re.compile(r"\r\n|\n|\r")}
-        if q:
-            # What closes a value is no half of a doubled quote, of which the other half may still have to be read.
-            quoted = rf"{q}[^{q}]*(?:{q}{q}[^{q}]*)*{q}(?!{q})"
-            value = rf"(?:{quoted}|(?!{q}){plain})"
-            self._patterns |= {
-                "doubled": re.compile(quoted),
-                "escaped": re.compile(rf"{q}[^{q}\\]*(?:(?:\\.|{q}{q})[^{q}\\]*)*{q}(?!{q})", re.DOTALL),
-                "row": re.compile(rf"{value}(?:{s}{value})*(?:\r\n|\n|\r)"),
-                "value": re.compile(rf"({value})(?:{s}|\r\n|\n|\r)"),
-                "unescape": re.compile(rf"\\([\\{q}])|{q}({q})"),
-            }
+        self._scanner = RowScanner(self.form, self.separator)
 
     def header(self, texts: Iterator[str]) -> list[str]:
         """Return the names of the columns: the first row; none where there is no row.
@@ -108,8 +84,10 @@ class CsvReader:
         position = 0
         while position < len(text):
             try:
-                row = self._scan(text, position, len(text) - (not final and text.endswith("\r")), final=final, way="doubled")
-            except _Malformed as error:
+                row = self._scanner.scan(
+                    text, position, len(text) - (not final and text.endswith("\r")), final=final, way="doubled"
+                )
+            except MalformedRow as error:
                 raise JobRefused(f"{self.url}, line {self._after(text[:position])}: in the header {error.detail}") from error
             if row is None and final:
                 raise self._never_closed(self._after(text[:position]))
@@ -162,8 +140,8 @@ class CsvReader:
         position = 0
         while position < end:
             try:
-                row = self._scan(text, position, end, final=final, way="doubled")
-            except _Malformed as error:
+                row = self._scanner.scan(text, position, end, final=final, way="doubled")
+            except MalformedRow as error:
                 raise JobRefused(f"{self.url}, line {self.line}: in the header {error.detail}") from error
             if row is None:
                 return 0
@@ -228,7 +206,8 @@ class CsvReader:
         rows: list[Sequence[str | None]] = []
         lines: list[int] = []
         torn: list[Torn] = []
-        match, split, quote = self._patterns["row"].match, self._patterns["value"].findall, self.form.quote
+        patterns, quote = self._scanner.patterns, self.form.quote
+        match, split = patterns["row"].match, patterns["value"].findall
         doubled, nulls, width = quote * 2, ("", self.form.null_value), self.width
         while position < end:
             found = match(text, position, end)
@@ -244,8 +223,8 @@ class CsvReader:
                 following = found.end()
             else:
                 try:
-                    row = self._careful(text, position, end, final=final)
-                except _Malformed as error:
+                    row = self._scanner.row(text, position, end, width=width, final=final)
+                except MalformedRow as error:
                     torn.append(Torn(self.line, "torn_row", error.detail, text[position : error.end].rstrip("\r\n")[:_SHOWN]))
                     following = error.end
                 else:
@@ -264,62 +243,6 @@ class CsvReader:
             if at_end:
                 raise self._never_closed(self.line)
         return self._made(rows, lines, torn), position
-
-    def _careful(self, text: str, position: int, end: int, *, final: bool) -> tuple[list[str | None], int] | None:
-        """Return a row's values and its end; None if it needs more text. Doubled quotes are tried first, then backslashes."""
-        wrong: _Malformed | None = None
-        try:
-            row = self._scan(text, position, end, final=final, way="doubled")
-        except _Malformed as error:
-            row, wrong = None, error
-        if row is not None and len(row[0]) == self.width:
-            return row
-        waits = row is None and wrong is None and not final and end - position < _FAR
-        if not waits and "\\" + self.form.quote in text[position:end]:
-            try:
-                other = self._scan(text, position, end, final=final, way="escaped")
-            except _Malformed:
-                other = None
-            if other is not None and len(other[0]) == self.width:
-                return other
-        if wrong is not None:
-            raise wrong
-        return row
-
-    def _scan(self, text: str, position: int, end: int, *, final: bool, way: str) -> tuple[list[str | None], int] | None:
-        quote, values = self.form.quote, list[str | None]()
-        plain, line_end = self._patterns["plain"], self._patterns["end"]
-        while True:
-            if quote and text.startswith(quote, position, end):
-                found = self._patterns[way].match(text, position, end)
-                if found is None:
-                    return None
-                value: str | None = self._inside(found.group(), way)
-            else:
-                found = plain.match(text, position, end)
-                value = found.group() if found else ""
-                value = None if value in ("", self.form.null_value) else value
-            values.append(value)
-            position = found.end() if found else position
-            if text.startswith(self.separator, position, end):
-                position += len(self.separator)
-                continue
-            ending = line_end.match(text, position, end)
-            if ending is not None:
-                return values, ending.end()
-            if position >= end:
-                return (values, position) if final else None
-            ending = line_end.search(text, position, end)
-            if ending is None and not final:
-                return None
-            detail = f"text follows the closing quote of value {len(values)}; a quote inside quotes is doubled"
-            raise _Malformed(detail, ending.end() if ending else end)
-
-    def _inside(self, quoted: str, way: str) -> str:
-        quote = self.form.quote
-        if way == "doubled":
-            return quoted[1:-1].replace(quote * 2, quote)
-        return self._patterns["unescape"].sub(lambda found: found[1] or found[2], quoted[1:-1])
 
     def _ragged(self, line: int, found: int, text: str) -> Torn:
         return Torn(line, "ragged_row", f"{_values(found)}, the header names {self.width}", text.rstrip("\r\n")[:_SHOWN])

@@ -11,7 +11,8 @@ from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.sources.text_files.csv_rows import CsvReader, Torn
 from bigdata_ml.prepare.sources.text_files.format import TextFormat
 from bigdata_ml.prepare.sources.text_files.inferred_types import Evidence, typed_column
-from bigdata_ml.prepare.sources.text_files.json_rows import JsonReader, Shape, converted
+from bigdata_ml.prepare.sources.text_files.json_columns import Shape, converted
+from bigdata_ml.prepare.sources.text_files.json_rows import JsonReader
 from bigdata_ml.prepare.sources.text_files.stream import TextPart, texts_of
 
 __all__ = ["FilePart", "Look", "Read", "Seen", "packed_parts"]

@@ -1,37 +1,42 @@
 """A table in CSV or JSON files: looked at once, for the types of its columns and where it can be cut, then read by tasks."""
 
-import itertools
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from urllib.parse import unquote
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_type
 from pyspark.sql.types import StructField, StructType
 
-from bigdata_ml.dataset.opening.hive_keys import NO_VALUE, key_type_of
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.session.failures import refused_by_spark
 from bigdata_ml.prepare.session.progress import say
 from bigdata_ml.prepare.sources.packed import a_task_each
 from bigdata_ml.prepare.sources.text_files.csv_rows import CsvReader
+from bigdata_ml.prepare.sources.text_files.directory_keys import directory_keys, key_types, refuse_same_names
+from bigdata_ml.prepare.sources.text_files.file_cuts import (
+    LEAST_BYTES,
+    MOST_BYTES,
+    cost_of,
+    cut_file,
+    number_lines,
+    packs,
+    whole_file,
+)
 from bigdata_ml.prepare.sources.text_files.format import TextFormat
 from bigdata_ml.prepare.sources.text_files.inferred_types import ARROW_TYPES, ColumnType, Evidence
-from bigdata_ml.prepare.sources.text_files.json_rows import Shape
-from bigdata_ml.prepare.sources.text_files.parts import REPORT, FilePart, Look, Read, Seen, packed_parts
-from bigdata_ml.prepare.sources.text_files.stream import TextPart, is_splittable, start_of, texts_of
+from bigdata_ml.prepare.sources.text_files.json_columns import Shape
+from bigdata_ml.prepare.sources.text_files.parts import REPORT, FilePart, Look, Read, Seen
+from bigdata_ml.prepare.sources.text_files.stream import TextPart, texts_of
 from bigdata_ml.storage import Location
 
 __all__ = ["TextTable", "text_table"]
 
 _THREADS = 16
 _HEADER_BYTES = 64 << 10
-# A task reads so much, or less where each core would not get its share.
-_LEAST, _MOST = 4 << 20, 32 << 20
 # So little is looked at by the driver sooner than by tasks.
 _LITTLE_BYTES, _LITTLE_FILES = 4 << 20, 64
 
@@ -94,7 +99,7 @@ class TextTable:
         )
         # By number: names may hold dots.
         spark_schema = StructType([StructField(field.name, from_arrow_type(field.type)) for field in schema])
-        rows = a_task_each(self.spark, _packs(self.spark, self.parts)).mapInArrow(read, spark_schema)
+        rows = a_task_each(self.spark, packs(self.spark, self.parts)).mapInArrow(read, spark_schema)
         return rows.toDF(*(one.name for one in self.types), *(column for column in (file_column, torn_column) if column))
 
 
@@ -126,11 +131,11 @@ def _looked_at(
     names = list(files)
     urls = [(place / name).url if name else place.url for name in names]
     sizes = list(files.values())
-    key_names, key_values = _keys(place, names)
+    key_names, key_values = directory_keys(place, names)
     headers = _headers(urls, sizes, separator, form) if kind == "csv" else [()] * len(names)
     layouts = tuple(dict.fromkeys(headers))
     total = sum(sizes)
-    goal = min(_MOST, max(_LEAST, total // (2 * spark.sparkContext.defaultParallelism)))
+    goal = min(MOST_BYTES, max(LEAST_BYTES, total // (2 * spark.sparkContext.defaultParallelism)))
     parts: list[FilePart] = []
     for number, (url, size, header) in enumerate(zip(urls, sizes, headers, strict=True)):
         if kind == "csv" and not header:
@@ -142,15 +147,15 @@ def _looked_at(
             layout=layouts.index(header),
             keys=key_values[number],
         )
-        parts += _cut(whole, goal, kind, form)
+        parts += cut_file(whole, goal, kind, form)
     look = Look(kind=kind, form=form, separator=separator, layouts=layouts)
     seen = _look(spark, look, parts)
     opened = {parts[place].file for place, one in enumerate(seen) if one.is_open}
     if opened:
         # A line break inside quotes was taken for the end of a row, so these files are read by one task each.
-        parts = [_whole(one) if one.file in opened else one for one in parts if one.file not in opened or one.part.is_first]
+        parts = [whole_file(one) if one.file in opened else one for one in parts if one.file not in opened or one.part.is_first]
         seen = _look(spark, look, parts)
-    parts, lines = _numbered(parts, seen)
+    parts, lines = number_lines(parts, seen)
     shown = [name or place.name for name in names]
     types, arrow = (_csv_types if kind == "csv" else _json_types)(layouts, seen, lines, shown)
     held = {one.name for one in types}
@@ -159,8 +164,8 @@ def _looked_at(
         say(f"{name}= in the directories' names is a column of the files, too; the files' values are taken")
     key_names = [key_names[number] for number in kept]
     parts = [replace(one, keys=tuple(one.keys[number] for number in kept)) for one in parts]
-    _refuse_alike(place, [*(one.name for one in types), *key_names])
-    key_types = _key_types(key_names, [[values[number] for number in kept] for values in key_values])
+    refuse_same_names(place, [*(one.name for one in types), *key_names])
+    typed_keys = key_types(key_names, [[values[number] for number in kept] for values in key_values])
     first = next(((one, part, line) for one, part, line in zip(seen, parts, lines, strict=True) if one.first_torn), None)
     return TextTable(
         spark=spark,
@@ -169,8 +174,8 @@ def _looked_at(
         separator=separator,
         parts=tuple(parts),
         layouts=layouts,
-        types=(*types, *key_types),
-        arrow=(*arrow, *(ARROW_TYPES[one.type] for one in key_types)),
+        types=(*types, *typed_keys),
+        arrow=(*arrow, *(ARROW_TYPES[one.type] for one in typed_keys)),
         keys=len(key_names),
         urls=tuple(f"file:{url}" if place.is_local else url for url in urls),
         rows=sum(one.rows + one.torn for one in seen),
@@ -199,69 +204,13 @@ def _headers(urls: Sequence[str], sizes: Sequence[int], separator: str, form: Te
         return list(pool.map(header, urls, sizes))
 
 
-def _cut(whole: FilePart, goal: int, kind: str, form: TextFormat) -> Iterator[FilePart]:
-    part = whole.part
-    if part.size <= 2 * goal or not is_splittable(part.url, form) or (kind == "json" and _is_array(part, form)):
-        yield whole
-        return
-    starts = {0}
-    for near in range(goal, part.size - goal // 2, goal):
-        start = start_of(part.url, part.size, near=near)
-        if start is None:
-            yield whole
-            return
-        starts.add(start)
-    for start, end in itertools.pairwise([*sorted(starts - {part.size}), part.size]):
-        yield replace(whole, part=replace(part, start=start, end=end), is_whole=False)
-
-
-def _is_array(part: TextPart, form: TextFormat) -> bool:
-    with closing(texts_of(part, form, piece_bytes=_HEADER_BYTES)) as texts:
-        return any(text.lstrip(" \t\r\n").startswith("[") for text in itertools.islice(texts, 1))
-
-
-def _whole(one: FilePart) -> FilePart:
-    return replace(one, part=replace(one.part, start=0, end=-1), is_whole=True)
-
-
 def _look(spark: SparkSession, look: Look, parts: Sequence[FilePart]) -> list[Seen]:
-    size = sum(_bytes(one) for one in parts)
+    size = sum(cost_of(one) for one in parts)
     if size <= _LITTLE_BYTES and len(parts) <= _LITTLE_FILES and not any(one.part.url.endswith(".gz") for one in parts):
         return [look.at(one) for one in parts]
-    found = a_task_each(spark, _packs(spark, parts)).mapInArrow(look, REPORT).collect()
+    found = a_task_each(spark, packs(spark, parts)).mapInArrow(look, REPORT).collect()
     seen = {(file, start): Seen(**one) for file, start, one in (json.loads(row["report"]) for row in found)}
     return [seen[one.file, one.part.start] for one in parts]
-
-
-def _packs(spark: SparkSession, parts: Sequence[FilePart]) -> Iterator[bytes]:
-    """Yield parts for tasks: as many bytes for each, and no more tasks than cores where they are small."""
-    total = sum(_bytes(one) for one in parts)
-    most = min(_MOST, max(_LEAST, -(-total // spark.sparkContext.defaultParallelism)))
-    pack, held = list[FilePart](), 0
-    for one in parts:
-        if pack and held + _bytes(one) > most:
-            yield packed_parts(pack)
-            pack, held = [], 0
-        pack.append(one)
-        held += _bytes(one)
-    yield packed_parts(pack)
-
-
-def _bytes(one: FilePart) -> int:
-    # Opening a file takes as long as reading some of it.
-    return (one.part.size if one.part.end < 0 else one.part.end) - one.part.start + (16 << 10)
-
-
-def _numbered(parts: Sequence[FilePart], seen: Sequence[Seen]) -> tuple[list[FilePart], list[int]]:
-    """Return the parts with the numbers of their first lines, and how many lines of the file are before each."""
-    before: dict[int, int] = {}
-    numbered, lines = [], []
-    for one, found in zip(parts, seen, strict=True):
-        line = before.get(one.file, 0)
-        numbered.append(replace(one, part=replace(one.part, line=line + 1)))
-        lines.append(line)
-        before[one.file] = line + found.lines
-    return numbered, lines
 
 
 def _csv_types(
@@ -285,35 +234,3 @@ def _json_types(
     arrow = [shape.arrow for shape in found.values()]
     names = [from_arrow_type(kind).simpleString() for kind in arrow]
     return [shape.decide(name, files, kind) for (name, shape), kind in zip(found.items(), names, strict=True)], arrow
-
-
-def _keys(place: Location, names: Sequence[str]) -> tuple[list[str], list[tuple[str | None, ...]]]:
-    """Return the keys of the directories `key=value` that the files lie in, and each file's values."""
-    found = [[folder.partition("=")[::2] for folder in name.split("/")[:-1] if "=" in folder] for name in names]
-    keys = {tuple(key for key, _ in one): name for one, name in zip(found, names, strict=True)}
-    if len(keys) > 1:
-        (one, first), (other, second) = list(keys.items())[:2]
-        raise JobRefused(
-            f"{place.url}: {first!r} lies in directories of the keys {', '.join(one) or 'none'}, {second!r} of "
-            f"{', '.join(other) or 'none'}; all files must lie in directories of the same keys"
-        )
-    values = [tuple(None if text == NO_VALUE else unquote(text) for _, text in one) for one in found]
-    return list(next(iter(keys), ())), values
-
-
-def _key_types(keys: Sequence[str], values: Sequence[Sequence[str | None]]) -> list[ColumnType]:
-    types = []
-    for place, name in enumerate(keys):
-        is_whole = key_type_of({one[place] for one in values}) == pa.int64()
-        why = "each value of this key of the directories prints back the same" if is_whole else "keys of directories are text"
-        types.append(ColumnType(name, "bigint" if is_whole else "string", why))
-    return types
-
-
-def _refuse_alike(place: Location, names: Sequence[str]) -> None:
-    by_lower: dict[str, str] = {}
-    for name in names:
-        other = by_lower.setdefault(name.lower(), name)
-        if other is not name:
-            what = "are one to Spark" if other != name else "are two columns, or a column and a key of the directories"
-            raise JobRefused(f"{place.url}: {other!r} and {name!r} {what}; rename one in the source")
