@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import xxhash
@@ -22,17 +22,18 @@ from bigdata_ml.dataset.opening.directory_files import parquet_files
 from bigdata_ml.dataset.opening.hive_keys import key_type_of, keys_of
 from bigdata_ml.dataset.opening.pandas_index import is_pandas_index
 from bigdata_ml.dataset.opening.split_names import splits_in_paths
+from bigdata_ml.dataset.optional import has_petastorm_metadata
 from bigdata_ml.dataset.parquet.footers import Footer, read_footers
 from bigdata_ml.dataset.parquet.group_bytes import GROUP_BYTES
-from bigdata_ml.dataset.petastorm.fields import fields_from_petastorm, key_type
-from bigdata_ml.dataset.petastorm.metadata import read_petastorm_schema
-from bigdata_ml.dataset.petastorm.schema import PetastormSchema
 from bigdata_ml.dataset.quarantine import read_quarantine
 from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.errors import DatasetNotFound, MetadataUnreadable, SchemaMismatch
 from bigdata_ml.schema import Field, Schema
 from bigdata_ml.shown import shown
 from bigdata_ml.storage import Location, lakehouse_above, locate
+
+if TYPE_CHECKING:
+    from bigdata_ml.dataset.petastorm.schema import PetastormSchema
 
 __all__ = ["Dataset", "open_plain", "open_published"]
 
@@ -243,7 +244,7 @@ def _metadata_of(place: Location) -> bytes:
 
 def open_plain(root: Location, *, use_unischema: bool, leave_out_nested: bool = False, missing_as_null: bool = False) -> Dataset:
     """Open the Parquet files of a directory by their footers, whether there is a manifest or not; raises as `Dataset.open`."""
-    unischema = read_petastorm_schema(root) if use_unischema else None
+    unischema = _unischema_of(root) if use_unischema else None
     files = parquet_files(root)
     return replace(_open_plain(root, files.paths, unischema, leave_out_nested, missing_as_null), passed_over=files.passed_over)
 
@@ -253,12 +254,12 @@ def _open_file(file: Location, *, use_unischema: bool, leave_out_nested: bool) -
     table = lakehouse_above(file) or lakehouse_above(root)
     if table is not None:
         warnings.warn(shown(f"{file.url} is one file of {table}"), stacklevel=3)
-    unischema = read_petastorm_schema(root) if use_unischema else None
+    unischema = _unischema_of(root) if use_unischema else None
     return _open_plain(root, [file.name], unischema, leave_out_nested, missing_as_null=False)
 
 
 def _open_plain(
-    root: Location, paths: list[str], unischema: PetastormSchema | None, leave_out_nested: bool, missing_as_null: bool
+    root: Location, paths: list[str], unischema: "PetastormSchema | None", leave_out_nested: bool, missing_as_null: bool
 ) -> Dataset:
     footers = read_footers(root, paths)
     if not leave_out_nested:
@@ -281,6 +282,14 @@ def _open_plain(
         unischema=unischema.name if unischema is not None else None,
         lacking=columns.missing,
     )
+
+
+def _unischema_of(root: Location) -> "PetastormSchema | None":
+    if not has_petastorm_metadata():
+        return None
+    from bigdata_ml.dataset.petastorm.metadata import read_petastorm_schema
+
+    return read_petastorm_schema(root)
 
 
 def _splits_of(root: Location, paths: list[str]) -> dict[str, str | None]:
@@ -322,7 +331,7 @@ def _without_index(root: Location, footers: list[Footer]) -> list[Footer]:
     return [replace(footer, schema=schema) for footer, schema in zip(footers, kept, strict=True)]
 
 
-def _fields_of(root: Location, footers: list[Footer], columns: Columns, unischema: PetastormSchema | None) -> tuple[Field, ...]:
+def _fields_of(root: Location, footers: list[Footer], columns: Columns, unischema: "PetastormSchema | None") -> tuple[Field, ...]:
     with_nulls = columns.missing.union(*(footer.with_nulls for footer in footers))
     if unischema is not None:
         # Where a footer does not say whether there are nulls, Petastorm does.
@@ -330,15 +339,23 @@ def _fields_of(root: Location, footers: list[Footer], columns: Columns, unischem
         with_nulls -= never - columns.missing.union(*(footer.counted_nulls for footer in footers))
     try:
         bare = Schema.from_arrow(columns.schema, with_nulls=with_nulls)
-        return bare.fields if unischema is None else fields_from_petastorm(bare, unischema, with_nulls=with_nulls)
+        if unischema is None:
+            return bare.fields
+        from bigdata_ml.dataset.petastorm.fields import fields_from_petastorm
+
+        return fields_from_petastorm(bare, unischema, with_nulls=with_nulls)
     except ValueError as error:
         raise SchemaMismatch(
             f"{(root / footers[0].path).url}: {error}; write the files without it, or open them with leave_out_nested=True"
         ) from error
 
 
-def _key_types(unischema: PetastormSchema | None) -> dict[str, pa.DataType]:
-    types = {field.name: key_type(field) for field in unischema or ()}
+def _key_types(unischema: "PetastormSchema | None") -> dict[str, pa.DataType]:
+    if unischema is None:
+        return {}
+    from bigdata_ml.dataset.petastorm.fields import key_type
+
+    types = {field.name: key_type(field) for field in unischema}
     return {name: kind for name, kind in types.items() if kind is not None}
 
 

@@ -19,11 +19,10 @@ from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
 from bigdata_ml.dataset.opening.directory_files import is_named_parquet
 from bigdata_ml.dataset.opening.pandas_index import is_pandas_index
+from bigdata_ml.dataset.optional import has_petastorm_metadata
 from bigdata_ml.dataset.parquet.file import parquet_file
 from bigdata_ml.dataset.parquet.footers import byte_range, read_metadata
 from bigdata_ml.dataset.parquet.group_bytes import GROUP_BYTES, read_rows, threads_within
-from bigdata_ml.dataset.petastorm.metadata import read_petastorm_row_groups, read_petastorm_schema
-from bigdata_ml.dataset.petastorm.writing import row_groups_by_file
 from bigdata_ml.dataset.publishing.generations import left_behind
 from bigdata_ml.dataset.quarantine import count_quarantine
 from bigdata_ml.errors import DatasetInvalid, DecodeFailed, MetadataUnreadable, SchemaMismatch
@@ -135,6 +134,11 @@ def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
 
 def _petastorm_findings(dataset: Dataset) -> Iterator[Finding]:
     """What Petastorm would read of other files, or not at all; a schema that was set aside when adopting is its owner's."""
+    if not has_petastorm_metadata():
+        return
+    from bigdata_ml.dataset.petastorm.metadata import read_petastorm_row_groups, read_petastorm_schema
+    from bigdata_ml.dataset.petastorm.writing import row_groups_by_file
+
     place = dataset.location / COMMON_METADATA
     try:
         counts = read_petastorm_row_groups(dataset.location)

@@ -4,7 +4,6 @@ import inspect
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,10 @@ from bigdata_ml.reader import Cursor, Mixture, Rank, ReadOptions, decode_batch
 from bigdata_ml.reader.assemble.gather import Gathered
 from bigdata_ml.reader.cursor import MEMORY_BUDGET
 from bigdata_ml.reader.decode.columns import Columns
+from bigdata_ml.reader.engines import cursor_of
 from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.order.plan import Plan
 from bigdata_ml.reader.order.stream_reader import Share
-from bigdata_ml.reader.petastorm.cursor import PetastormCursor
 from bigdata_ml.reader.pipeline import Finished
 from bigdata_ml.reader.positioned import Positioned
 from bigdata_ml.reader.reader import Gathering, check_columns
@@ -206,8 +205,9 @@ def make_loader(
     check_columns(dataset, read)
     rows = global_batch_size if global_batch_size is not None else (batch_size or 0) * world_size
     place = Rank(rank=rank, world_size=world_size)
-    cursor_class = partial(PetastormCursor, threads=num_workers) if read.engine == "petastorm" else Cursor
-    cursor = cursor_class(dataset, read, place, rows, memory_budget=memory_budget, selection_cache=selection_cache)
+    cursor = cursor_of(
+        dataset, read, place, rows, threads=num_workers, memory_budget=memory_budget, selection_cache=selection_cache
+    )
     return Loader(cursor, num_workers=num_workers, prefetch=max(prefetch, num_workers), transform=transform)
 
 

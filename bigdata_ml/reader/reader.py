@@ -13,14 +13,13 @@ from bigdata_ml.errors import BigDataMLError, DatasetInvalid
 from bigdata_ml.reader.assemble.gather import Gathered
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Cursor
 from bigdata_ml.reader.decode.text import checked_text
-from bigdata_ml.reader.engines import check_engine, gatherer_of
+from bigdata_ml.reader.engines import check_engine, cursor_of, gatherer_of
 from bigdata_ml.reader.fetch.read_ahead import Stop
 from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.order.plan import Plan
 from bigdata_ml.reader.order.stream_reader import Share
-from bigdata_ml.reader.petastorm.cursor import PetastormCursor
 from bigdata_ml.reader.positioned import Positioned
 from bigdata_ml.reader.rank import Rank
 from bigdata_ml.schema import NullPolicy
@@ -151,8 +150,7 @@ def open_reader(
     """
     check_columns(dataset, read)
     place = Rank(rank=rank, world_size=world_size)
-    cursor_class = PetastormCursor if read.engine == "petastorm" else Cursor
-    cursor = cursor_class(dataset, read, place, global_batch_size, memory_budget=memory_budget, selection_cache=selection_cache)
+    cursor = cursor_of(dataset, read, place, global_batch_size, memory_budget=memory_budget, selection_cache=selection_cache)
     return Reader(cursor)
 
 

@@ -107,8 +107,7 @@ def test_tensors_keep_shape_and_dtype(tmp_path: Path) -> None:
 def test_a_field_that_petastorm_has_no_type_for_is_refused_by_name(tmp_path: Path, kind: pa.DataType, values: list[int]) -> None:
     table = pa.table({"id": [1], "when": pa.array(values, kind)})
     dataset = Dataset.open(write_plain(tmp_path, {"a.parquet": table}))
-    text = r"no type for the fields 'when' \(no type for .*\); leave them out by columns=, or take engine='arrow'"
-    with pytest.raises(EngineUnavailable, match=text):
+    with pytest.raises(EngineUnavailable, match=r"'when'.*columns="):
         reader(dataset, size=1)
     assert len(reader(dataset, size=1, columns=("id",))) == 1
 
@@ -192,32 +191,32 @@ def test_no_file_is_read_that_the_manifest_does_not_name(tiny: Dataset) -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [
-        ({"window": 8}, ValueError, "mixes rows within their row group only; got window=8: leave it out, or take engine='arrow'"),
-        ({"streams": 4}, ValueError, "deals whole row groups to the ranks, not streams; got streams=4: leave it out"),
+        ({"window": 8}, ValueError, "window=8"),
+        ({"streams": 4}, ValueError, "streams=4"),
         (
             {"world_size": 3, "size": 4},
             WorldSizeNotAllowed,
-            "4 rows cannot be divided among 3 ranks; allowed world sizes are 1, 2, 4",
+            "4 rows .* 3 ranks.* 1, 2, 4",
         ),
-        ({"world_size": 8, "size": 8}, WorldSizeNotAllowed, "7 with selected rows are too few for 8 ranks; .* engine='arrow'"),
-        ({"world_size": 7, "size": 21}, ValueError, "one of 7 ranks have 1 selected rows, which make no step of 3 rows"),
+        ({"world_size": 8, "size": 8}, WorldSizeNotAllowed, "7 .* 8 ranks"),
+        ({"world_size": 7, "size": 21}, ValueError, "7 ranks .* 1 selected .* 3 rows"),
     ],
 )
-def test_what_it_cannot_do_is_refused_by_name(plain: Dataset, settings: dict[str, Any], error: type, text: str) -> None:
+def test_unsupported_orders_are_refused_by_name(plain: Dataset, settings: dict[str, Any], error: type, text: str) -> None:
     with pytest.raises(error, match=text):
         reader(plain, **settings)
 
 
 def test_mixtures_and_sequences_are_refused(plain: Dataset) -> None:
-    with pytest.raises(ValueError, match="reads rows of one dataset, not sequences of rows; take engine='arrow'"):
+    with pytest.raises(ValueError, match="sequences"):
         reader(plain, sequence=Sequence(length=2, order="id"))
-    with pytest.raises(ValueError, match="not several datasets mixed"):
+    with pytest.raises(ValueError, match="mixture"):
         open_reader(Mixture([(plain, 1), (plain, 2)]), ReadOptions(engine="petastorm"), global_batch_size=4)
 
 
 def test_more_row_groups_read_ahead_than_fit_are_refused(plain: Dataset) -> None:
     read = ReadOptions(engine="petastorm")
-    with pytest.raises(ValueError, match=r"would hold 5 row groups of up to 4 rows.*memory_budget=10 .*; take fewer num_workers"):
+    with pytest.raises(ValueError, match=r"5 row groups of up to 4 rows.*memory_budget=10 .*num_workers"):
         open_reader(plain, read, global_batch_size=4, memory_budget=10)
 
 

@@ -27,8 +27,8 @@ from bigdata_ml.dataset.manifest import (
     Vocabulary,
     content_contract,
 )
+from bigdata_ml.dataset.optional import has_petastorm_metadata
 from bigdata_ml.dataset.parquet.footers import Footer, read_footers
-from bigdata_ml.dataset.petastorm.writing import common_metadata, petastorm_is_installed
 from bigdata_ml.dataset.publishing.claims import claimed, clean_debris, live_publications, staging_place
 from bigdata_ml.dataset.publishing.generations import commit, has_publication, newest, sweep
 from bigdata_ml.dataset.publishing.ledger import count_ledger
@@ -232,6 +232,10 @@ def _publish_in_place(
 
 def _all_pages(root: Location, manifest: Manifest, table: RowGroups, pages: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return by path what only people and Petastorm look at."""
+    if not has_petastorm_metadata():
+        return dict(pages)
+    from bigdata_ml.dataset.petastorm.writing import common_metadata, petastorm_is_installed
+
     petastorm = {COMMON_METADATA: common_metadata(root, manifest.schema, table)} if petastorm_is_installed() else {}
     return {**petastorm, **pages}
 
