@@ -52,7 +52,7 @@ def test_a_column_that_changes_its_type_is_refused_by_file_unless_a_rule_gives_i
         ids = list(range(50)) if name == "old" else list(range(50, 100))
         (tmp_path / "in").mkdir(exist_ok=True)
         pq.write_table(pa.table({"id": ids, "a": values, "y": [index % 2 for index in ids]}), tmp_path / f"in/{name}.parquet")
-    with pytest.raises(JobRefused, match=r"column 'a' is int64 in new.parquet and string in old.parquet; say by a rule what"):
+    with pytest.raises(JobRefused, match=r"column 'a' is int64 in new.parquet and string in old.parquet"):
         prepare_table(spark, TableJob(source=f"{tmp_path}/in", dataset=f"{tmp_path}/out", label="y"))
     (tmp_path / "rules.yaml").write_text("columns: {a: {type: integer}}")
     job = TableJob(source=f"{tmp_path}/in", dataset=f"{tmp_path}/out", label="y", rules=f"{tmp_path}/rules.yaml")

@@ -12,6 +12,7 @@ from bigdata_ml.dataset.layout import QUALITY_NUMBERS
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare import TableJob, TextFormat, prepare_table, profile_table
 from bigdata_ml.prepare.sources import table
+from bigdata_ml.prepare.sources.text_files import file_cuts
 from bigdata_ml.prepare.sources.text_files import table as text_table
 
 pytestmark = pytest.mark.spark
@@ -68,9 +69,9 @@ def test_types_and_rows_do_not_depend_on_how_files_are_cut(
     (tmp_path / "in/empty.csv").write_text("")
     found = []
     for least in (100, 4 << 20):
-        monkeypatch.setattr(text_table, "_LEAST", least)
+        monkeypatch.setattr(file_cuts, "_LEAST_BYTES", least)
         monkeypatch.setattr(text_table, "_LITTLE_BYTES", least)
-        monkeypatch.setattr(text_table, "_MOST", max(least, 1000))
+        monkeypatch.setattr(file_cuts, "_MOST_BYTES", max(least, 1000))
         profile = profile_table(spark, f"{tmp_path}/in")
         assert profile.refused == (2, f"{tmp_path}/in/plain.csv, line 402: 2 values, the header names 3")
         found.append((profile.to_json(), profile.rows))

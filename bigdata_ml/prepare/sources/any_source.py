@@ -119,7 +119,7 @@ def source_table(
         refuse_credentials(url)
     if is_file_source(url):
         old = {after: before for before, after in new.items()}
-        found = file_table(
+        source = file_table(
             spark,
             url,
             form=form,
@@ -133,21 +133,21 @@ def source_table(
         )
     else:
         if url.startswith(_HIVE):
-            what = url.removeprefix(_HIVE)
-            is_query = what.lstrip().lower().startswith(("select ", "select\n", "with "))
-            rows = hive(spark, query=what) if is_query else hive(spark, what)
+            query = url.removeprefix(_HIVE)
+            is_query = query.lstrip().lower().startswith(("select ", "select\n", "with "))
+            rows = hive(spark, query=query) if is_query else hive(spark, query)
         else:
             rows = _by_jdbc(spark, url)
         rows = rows.withColumn(file_column, F.lit(url.partition("?")[0])) if file_column else rows
-        found = SourceTable(rows.withColumn(torn_column, F.lit(None).cast("string")) if torn_column else rows)
-    rows = _renamed(found.rows, new, url)
+        source = SourceTable(rows.withColumn(torn_column, F.lit(None).cast("string")) if torn_column else rows)
+    rows = _renamed(source.rows, new, url)
     ours = {
         name: "a name of the job's"
         for name in rows.columns
         if name in drop and is_reserved(name) and name not in (file_column, torn_column)
     }
-    types = tuple(replace(one, name=new.get(one.name, one.name)) for one in found.types)
-    return SourceTable(rows.drop(*ours), {**found.left_out, **ours}, types=types, text=found.text)
+    types = tuple(replace(column, name=new.get(column.name, column.name)) for column in source.types)
+    return SourceTable(rows.drop(*ours), {**source.left_out, **ours}, types=types, text=source.text)
 
 
 def is_reserved(name: str) -> bool:

@@ -41,11 +41,11 @@ class Listing:
         """
         now = dict(_files(self.root))
         for path, size, modified in zip(*(self.files[name].to_pylist() for name in LISTED.names), strict=True):
-            found = now.get(path)
-            if found is None:
+            current = now.get(path)
+            if current is None:
                 raise JobRefused(f"{_url(self.root, path)}: it is gone, the job has read it; {_WAY_OUT}")
-            if found != (size, modified):
-                difference = f"had {size} bytes, has {found[0]}" if found[0] != size else "has another time of change"
+            if current != (size, modified):
+                difference = f"had {size} bytes, has {current[0]}" if current[0] != size else "has another time of change"
                 raise JobRefused(f"{_url(self.root, path)}: it changed while the job read it ({difference}); {_WAY_OUT}")
 
 
@@ -60,8 +60,8 @@ def list_source(url: str) -> Listing:
     """
     root, _ = split_glob(url)
     when = time.time_ns()
-    found = list(_files(root))
-    columns = [[path for path, _ in found], [size for _, (size, _) in found], [modified for _, (_, modified) in found]]
+    files = list(_files(root))
+    columns = [[path for path, _ in files], [size for _, (size, _) in files], [modified for _, (_, modified) in files]]
     return Listing(root, pa.table(dict(zip(LISTED.names, columns, strict=True)), schema=LISTED), when)
 
 
@@ -91,13 +91,13 @@ def refuse_unreadable(place: Location) -> list[Entry]:
     if table is not None:
         raise JobRefused(table)
     visible = tree.visible
-    for one in visible:
-        if one.obstacle:
-            raise JobRefused(f"{place.url}/{one.path}: {one.obstacle}; mend it or take it away")
-    again = [*((one.path, one.same_as) for one in visible if one.same_as), *tree.linked_again]
+    for entry in visible:
+        if entry.obstacle:
+            raise JobRefused(f"{place.url}/{entry.path}: {entry.obstacle}; mend it or take it away")
+    again = [*((entry.path, entry.same_as) for entry in visible if entry.same_as), *tree.linked_again]
     if again:
-        path, other = again[0]
-        raise JobRefused(f"{place.url}/{path}: is {other} by another link, whose rows would be read twice; take the link away")
+        path, listed = again[0]
+        raise JobRefused(f"{place.url}/{path}: is {listed} by another link, whose rows would be read twice; take the link away")
     return visible
 
 
@@ -106,8 +106,8 @@ def _files(root: Location) -> Iterator[tuple[str, tuple[int, int | None]]]:
         info = root.info()
         yield "", (int(info.size), info.mtime_ns)
     elif root.is_directory():
-        for one in list_tree(root).visible:
-            yield one.path, (one.size, one.modified)
+        for entry in list_tree(root).visible:
+            yield entry.path, (entry.size, entry.modified)
 
 
 def _url(root: Location, path: str) -> str:

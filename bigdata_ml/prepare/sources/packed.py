@@ -86,19 +86,19 @@ def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int =
     """Yield lists of stretches that follow one another, each of `size` bytes or `count` files at most, one file in any case."""
     pack: list[Stretch] = []
     held = 0
-    for one in stretches:
-        if pack and (held + one.size > size or len(pack) == count):
+    for stretch in stretches:
+        if pack and (held + stretch.size > size or len(pack) == count):
             yield pack
             pack, held = [], 0
-        pack.append(one)
-        held += one.size
+        pack.append(stretch)
+        held += stretch.size
     if pack:
         yield pack
 
 
 def packed(pack: Sequence[Stretch]) -> bytes:
     """Return the stretches in few bytes, for `unpacked`."""
-    columns = [pa.array([getattr(one, field.name) for one in pack], field.type) for field in _STRETCHES]
+    columns = [pa.array([getattr(stretch, field.name) for stretch in pack], field.type) for field in _STRETCHES]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, _STRETCHES, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_table(pa.table(columns, schema=_STRETCHES))
@@ -139,15 +139,15 @@ class Packs:
         return self.rows.mapInArrow(_ReadThen(function), schema)
 
 
-def packs_of(spark: SparkSession, found: Iterable[Sequence[Stretch]]) -> Packs:
+def packs_of(spark: SparkSession, stretches: Iterable[Sequence[Stretch]]) -> Packs:
     """Return the packs as rows; one pack at a time is held unpacked."""
-    return Packs(a_task_each(spark, map(packed, found)))
+    return Packs(a_task_each(spark, map(packed, stretches)))
 
 
-def a_task_each(spark: SparkSession, found: Iterable[bytes]) -> DataFrame:
+def a_task_each(spark: SparkSession, blobs: Iterable[bytes]) -> DataFrame:
     """Return rows of a column `pack`, each a partition by itself."""
     schema = pa.schema([pa.field("pack", pa.binary())])
-    rows = [pa.record_batch([pa.array([pack], pa.binary())], schema=schema) for pack in found]
+    rows = [pa.record_batch([pa.array([pack], pa.binary())], schema=schema) for pack in blobs]
     limit = "spark.sql.execution.arrow.localRelationThreshold"
     before = str(spark.conf.get(limit))
     # Then each batch is a partition, made without Python; a local table would be dealt out anew.
@@ -176,9 +176,9 @@ def batches_of(files: Iterable[ReadFile]) -> Iterator[pa.RecordBatch]:
     """Yield files as batches of a bounded number of bytes."""
     waiting: list[ReadFile] = []
     held = 0
-    for one in files:
-        waiting.append(one)
-        held += len(one[1])
+    for file in files:
+        waiting.append(file)
+        held += len(file[1])
         if held >= _BATCH_BYTES or len(waiting) == _PACK_FILES:
             yield _batch(waiting)
             waiting, held = [], 0
@@ -189,7 +189,7 @@ def batches_of(files: Iterable[ReadFile]) -> Iterator[pa.RecordBatch]:
 def _batch(files: list[ReadFile]) -> pa.RecordBatch:
     columns = zip(*files, strict=True)
     return pa.RecordBatch.from_arrays(
-        [pa.array(one, field.type) for one, field in zip(columns, _ARROW, strict=True)], schema=_ARROW
+        [pa.array(values, field.type) for values, field in zip(columns, _ARROW, strict=True)], schema=_ARROW
     )
 
 
@@ -203,68 +203,68 @@ def read_all(stretches: Iterable[Stretch]) -> Iterator[ReadFile]:
     """
     opened, stream = "", None
     with ExitStack() as stack:
-        for one in stretches:
-            if one.obstacle:
-                yield one.path, b"", one.obstacle
+        for stretch in stretches:
+            if stretch.obstacle:
+                yield stretch.path, b"", stretch.obstacle
                 continue
-            if one.url != opened:
+            if stretch.url != opened:
                 stack.close()
-                stream = _opened(one, stack)
-                opened = one.url
-            yield _read(stream, one)
+                stream = _opened(stretch, stack)
+                opened = stretch.url
+            yield _read(stream, stretch)
 
 
-def _opened(one: Stretch, stack: ExitStack) -> Any:
-    place = locate(one.url)
+def _opened(stretch: Stretch, stack: ExitStack) -> Any:
+    place = locate(stretch.url)
     try:
         return stack.enter_context(place.filesystem.open_input_file(place.path))
     except OSError as error:
-        raise JobRefused(f"{one.url}: cannot be opened: {error}{way_out(error) or _WAS_THERE}") from error
+        raise JobRefused(f"{stretch.url}: cannot be opened: {error}{way_out(error) or _WAS_THERE}") from error
 
 
-def _read(stream: Any, one: Stretch) -> ReadFile:
+def _read(stream: Any, stretch: Stretch) -> ReadFile:
     try:
-        if one.length < 0:
-            data = bytes(stream.read(one.size + 1))
-            if len(data) != one.size:
-                found = stream.size() if len(data) > one.size else len(data)
-                raise EOFError(f"it has {found} bytes, {one.size} were listed: it changes while the job reads it")
-            return one.path, data, None
-        stream.seek(one.offset)
-        return one.path, _PACKINGS[one.packing](stream, one), None
+        if stretch.length < 0:
+            data = bytes(stream.read(stretch.size + 1))
+            if len(data) != stretch.size:
+                actual = stream.size() if len(data) > stretch.size else len(data)
+                raise EOFError(f"it has {actual} bytes, {stretch.size} were listed: it changes while the job reads it")
+            return stretch.path, data, None
+        stream.seek(stretch.offset)
+        return stretch.path, _PACKINGS[stretch.packing](stream, stretch), None
     except (zlib.error, EOFError) as error:
-        if one.packing != "plain":
-            return one.path, b"", f"the archive is damaged there: {error}"
-        raise JobRefused(f"{one.url}: {one.path} cannot be read: {error}") from error
+        if stretch.packing != "plain":
+            return stretch.path, b"", f"the archive is damaged there: {error}"
+        raise JobRefused(f"{stretch.url}: {stretch.path} cannot be read: {error}") from error
     except OSError as error:
-        raise JobRefused(f"{one.url}: {one.path} cannot be read: {error}{way_out(error)}") from error
+        raise JobRefused(f"{stretch.url}: {stretch.path} cannot be read: {error}{way_out(error)}") from error
 
 
-def _plain(stream: Any, one: Stretch) -> bytes:
-    return _exactly(stream, one.length)
+def _plain(stream: Any, stretch: Stretch) -> bytes:
+    return _exactly(stream, stretch.length)
 
 
-def _zip_stored(stream: Any, one: Stretch) -> bytes:
-    _skip_local_header(stream, one)
-    return _exactly(stream, one.length)
+def _zip_stored(stream: Any, stretch: Stretch) -> bytes:
+    _skip_local_header(stream, stretch)
+    return _exactly(stream, stretch.length)
 
 
-def _zip_deflated(stream: Any, one: Stretch) -> bytes:
-    _skip_local_header(stream, one)
+def _zip_deflated(stream: Any, stretch: Stretch) -> bytes:
+    _skip_local_header(stream, stretch)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     # One byte more than is declared shows that there are more.
-    data = inflater.decompress(_exactly(stream, one.length), one.size + 1)
-    if len(data) != one.size:
-        raise EOFError(f"it unpacks to {'more' if len(data) > one.size else len(data)} bytes, {one.size} are declared")
+    data = inflater.decompress(_exactly(stream, stretch.length), stretch.size + 1)
+    if len(data) != stretch.size:
+        raise EOFError(f"it unpacks to {'more' if len(data) > stretch.size else len(data)} bytes, {stretch.size} are declared")
     return data
 
 
-def _skip_local_header(stream: Any, one: Stretch) -> None:
+def _skip_local_header(stream: Any, stretch: Stretch) -> None:
     """Go to a member's data: its local header has 30 bytes, a name and an extra field (PKWARE APPNOTE 4.3.7)."""
     header = _exactly(stream, 30)
     if header[:4] != b"PK\x03\x04":
         raise EOFError("there is no local header where the archive's directory says")
-    stream.seek(one.offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"))
+    stream.seek(stretch.offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"))
 
 
 def _exactly(stream: Any, length: int) -> bytes:

@@ -99,8 +99,8 @@ class ArchiveIndex(Archive):
         hidden: list[str] = []
         try:
             for pack in packs(self._members(name, hidden)):
-                places = packed([one for one in pack if one.length >= 0])
-                yield ListedMembers(len(pack), sum(one.size for one in pack), places)
+                places = packed([stretch for stretch in pack if stretch.length >= 0])
+                yield ListedMembers(len(pack), sum(stretch.size for stretch in pack), places)
             yield ListedMembers(0, 0, packed([]), len(hidden))
         except JobRefused as error:
             yield str(error)
@@ -116,9 +116,9 @@ class ArchiveIndex(Archive):
                     yield from self._zip(io.BytesIO(stream.read()) if tiny else stream, name, hidden)
             elif ending.endswith(STREAMED):
                 with self._opened(name) as archive:
-                    for one in tar_members(archive, hidden):
-                        size = 0 if is_link(one) or trouble_with(one, limit=STREAMED_LIMIT) else one.size
-                        yield Stretch(place.url, self._path(name, one.name), 0, -1, size)
+                    for member in tar_members(archive, hidden):
+                        size = 0 if is_link(member) or trouble_with(member, limit=STREAMED_LIMIT) else member.size
+                        yield Stretch(place.url, self._path(name, member.name), 0, -1, size)
             else:
                 yield from self._tar(name, place, hidden)
         except BROKEN as error:
@@ -127,37 +127,37 @@ class ArchiveIndex(Archive):
     def _tar(self, name: str, place: Location, hidden: list[str]) -> Iterator[Stretch]:
         targets, links = LinkTargets(), []
         with self._opened(name) as archive:
-            for one in tar_members(archive, hidden):
-                if is_link(one):
-                    targets.add(one)
-                    links.append(one.name)
+            for member in tar_members(archive, hidden):
+                if is_link(member):
+                    targets.add(member)
+                    links.append(member.name)
                 else:
-                    yield self._stretch(name, place, one)
+                    yield self._stretch(name, place, member)
             # An archive ends with blocks of zeros; the module takes the file's end for one.
             if place.info().size < archive.offset + _BLOCK:
                 raise EOFError("its end is missing: it was cut short or is still being written")
-        found: dict[str, Stretch] = {}
+        stretches: dict[str, Stretch] = {}
         if targets:
             wanted = targets.wanted
             with self._opened(name) as archive:
-                for one in archive:
+                for member in archive:
                     archive.members = []  # type: ignore[attr-defined]
-                    path = posixpath.normpath(one.name)
-                    if path in wanted and one.isfile():
-                        found[path] = self._stretch(name, place, one)
+                    path = posixpath.normpath(member.name)
+                    if path in wanted and member.isfile():
+                        stretches[path] = self._stretch(name, place, member)
         for link in links:
             path = self._path(name, link)
-            target = found.get(targets.end_of(link) or "")
+            target = stretches.get(targets.end_of(link) or "")
             yield Stretch(place.url, path, length=0, obstacle=NOWHERE) if target is None else replace(target, path=path)
 
-    def _stretch(self, name: str, place: Location, one: tarfile.TarInfo) -> Stretch:
-        path = self._path(name, one.name)
-        trouble = trouble_with(one, limit=_MEMBER_LIMIT)
-        if not trouble and one.sparse is not None:
+    def _stretch(self, name: str, place: Location, member: tarfile.TarInfo) -> Stretch:
+        path = self._path(name, member.name)
+        trouble = trouble_with(member, limit=_MEMBER_LIMIT)
+        if not trouble and member.sparse is not None:
             trouble = "is a sparse file, which is not read; pack it anew without holes"
         if trouble:
             return Stretch(place.url, path, length=0, obstacle=trouble)
-        return Stretch(place.url, path, one.offset_data, one.size, one.size)
+        return Stretch(place.url, path, member.offset_data, member.size, member.size)
 
     def _zip(self, stream: Any, name: str, hidden: list[str]) -> Iterator[Stretch]:
         url = self._url(name)
@@ -199,10 +199,12 @@ def _unpacked(stream: Any, ending: str) -> Any:
 
 def _overlapping(archive: zipfile.ZipFile) -> dict[int, str]:
     """Return, by offset, what is wrong with members that share bytes with one before them: so a small zip holds terabytes."""
-    end, found = 0, {}
-    for one in sorted(archive.infolist(), key=lambda one: one.header_offset):
-        if one.header_offset < end:
-            found[one.header_offset] = "overlaps another member, as in a zip bomb; pack it anew"
+    end, overlaps = 0, {}
+    for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
+        if member.header_offset < end:
+            overlaps[member.header_offset] = "overlaps another member, as in a zip bomb; pack it anew"
         # A local header has 30 bytes, a name as long as the directory's, and what more there is.
-        end = max(end, one.header_offset + 30 + len(one.orig_filename.encode("utf-8", "surrogateescape")) + one.compress_size)
-    return found
+        end = max(
+            end, member.header_offset + 30 + len(member.orig_filename.encode("utf-8", "surrogateescape")) + member.compress_size
+        )
+    return overlaps

@@ -1,5 +1,6 @@
 """Read the members of compressed tars from beginning to end."""
 
+import itertools
 import posixpath
 import tarfile
 from collections.abc import Iterator
@@ -25,12 +26,12 @@ class StreamedArchives(Archive):
         targets, links = LinkTargets(), []
         try:
             with self._opened(name) as archive:
-                for one in tar_members(archive):
-                    if is_link(one):
-                        targets.add(one)
-                        links.append(one.name)
+                for member in tar_members(archive):
+                    if is_link(member):
+                        targets.add(member)
+                        links.append(member.name)
                     else:
-                        yield self._read(name, archive, one, one.name)
+                        yield self._read(name, archive, member, member.name)
             yield from self._linked(name, targets, links)
         except BROKEN as error:
             raise self._refused(name, error) from error
@@ -46,19 +47,19 @@ class StreamedArchives(Archive):
                 waiting.setdefault(end, []).append(link)
         if waiting:
             with self._opened(name) as archive:
-                for one in archive:
+                for member in archive:
                     archive.members = []  # type: ignore[attr-defined]
-                    here = waiting.pop(posixpath.normpath(one.name), []) if one.isfile() else []
-                    read = self._read(name, archive, one, one.name) if here else None
+                    here = waiting.pop(posixpath.normpath(member.name), []) if member.isfile() else []
+                    read = self._read(name, archive, member, member.name) if here else None
                     for link in here:
                         if read is not None:
                             yield self._path(name, link), read[1], read[2]
-        for link in (one for rest in waiting.values() for one in rest):
+        for link in itertools.chain.from_iterable(waiting.values()):
             yield self._path(name, link), b"", NOWHERE
 
-    def _read(self, name: str, archive: tarfile.TarFile, one: tarfile.TarInfo, path: str) -> ReadFile:
-        trouble = trouble_with(one, limit=STREAMED_LIMIT)
+    def _read(self, name: str, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> ReadFile:
+        trouble = trouble_with(member, limit=STREAMED_LIMIT)
         if trouble:
             return self._path(name, path), b"", trouble
-        file = archive.extractfile(one)
+        file = archive.extractfile(member)
         return self._path(name, path), file.read() if file else b"", None

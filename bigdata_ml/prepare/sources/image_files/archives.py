@@ -36,16 +36,16 @@ def archives(spark: SparkSession, url: str, *, label_from: str | LabelFile = "fo
     root = locate(url)
     names, passed_over = _names(root)
     indexed: list[ListedMembers] = []
-    for one in spark.sparkContext.parallelize(names, len(names)).flatMap(ArchiveIndex(root)).collect():
-        if isinstance(one, str):
-            raise JobRefused(one)
-        indexed.append(one)
-    files = sum(one.files for one in indexed)
+    for members in spark.sparkContext.parallelize(names, len(names)).flatMap(ArchiveIndex(root)).collect():
+        if isinstance(members, str):
+            raise JobRefused(members)
+        indexed.append(members)
+    files = sum(members.files for members in indexed)
     if not files:
         raise JobRefused(f"{root.url}: the archives hold no files")
     # Packed anew, so that many small archives are few tasks.
-    size = sum(one.size for one in indexed)
-    stretches = (stretch for one in indexed for stretch in unpacked(one.places))
+    size = sum(members.size for members in indexed)
+    stretches = (stretch for members in indexed for stretch in unpacked(members.places))
     unread = packs_of(spark, packs_for(spark, stretches, files=files, size=size))
     rows = unread.read()
     streamed = [name for name in names if (name or root.name).lower().endswith(STREAMED)]
@@ -56,7 +56,7 @@ def archives(spark: SparkSession, url: str, *, label_from: str | LabelFile = "fo
         rows=labelled(spark, rows, label_from),
         files=files,
         bytes=size,
-        passed_over={**passed_over, "hidden": passed_over["hidden"] + sum(one.hidden for one in indexed)},
+        passed_over={**passed_over, "hidden": passed_over["hidden"] + sum(members.hidden for members in indexed)},
         packs=None if streamed else unread,
         label_from=label_from,
     )
@@ -70,15 +70,15 @@ def _names(root: Location) -> tuple[list[str], dict[str, int]]:
         raise JobRefused(f"{root.url}: no archive there; one ends in {', '.join(ARCHIVES)}")
     tree = list_tree(root)
     visible = tree.visible
-    found = [one for one in visible if is_archive(one.path)]
-    for one in found:
-        if one.obstacle:
-            raise JobRefused(f"{root.url}/{one.path}: {one.obstacle}; mend it or take it away")
-    names = [one.path for one in found if not one.same_as]
+    entries = [entry for entry in visible if is_archive(entry.path)]
+    for entry in entries:
+        if entry.obstacle:
+            raise JobRefused(f"{root.url}/{entry.path}: {entry.obstacle}; mend it or take it away")
+    names = [entry.path for entry in entries if not entry.same_as]
     if not names:
         raise JobRefused(f"{root.url}: no archive there; one ends in {', '.join(ARCHIVES)}")
     return names, {
         "hidden": len(tree.files) - len(visible),
-        "other_ending": len(visible) - len(found),
-        "linked_again": len(found) - len(names) + len(tree.linked_again),
+        "other_ending": len(visible) - len(entries),
+        "linked_again": len(entries) - len(names) + len(tree.linked_again),
     }

@@ -96,7 +96,7 @@ def _labels(spark: SparkSession, place: Location, form: TextFormat) -> DataFrame
         size = {"": int(place.info().size or 0)}
         kind = "json" if is_json else "csv"
         read = text_table(spark, place, size, kind=kind, separator=form.separator_of(ending), form=form)
-        labels = read.read(as_text=[one.name for one in read.types])
+        labels = read.read(as_text=[column.name for column in read.types])
     missing = [name for name in ("path", "label") if name not in labels.columns]
     if missing:
         raise JobRefused(
@@ -118,9 +118,9 @@ def _object_of_labels(place: Location, form: TextFormat) -> list[tuple[str, str]
             return None
         whole = begins + "".join(texts)
     try:
-        found = json.loads(whole, object_pairs_hook=list, parse_int=str)
+        pairs = json.loads(whole, object_pairs_hook=list, parse_int=str)
     except (ValueError, RecursionError) as error:
         raise JobRefused(f"{place.url}: is neither JSON lines with path and label nor one JSON object: {error}") from error
-    if not isinstance(found, list) or not all(isinstance(one, tuple) and isinstance(one[1], str) for one in found):
+    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) and isinstance(pair[1], str) for pair in pairs):
         raise JobRefused(f"{place.url}: must be JSON lines with path and label, or one object that gives each path its label")
-    return found
+    return pairs

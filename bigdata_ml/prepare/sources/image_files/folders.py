@@ -52,13 +52,13 @@ def images(spark: SparkSession, url: str, *, label_from: str | LabelFile = "fold
     if table is not None:
         raise JobRefused(table)
     folders = {path for path in tree.folders if "/" not in path and not is_hidden(path)} if pattern is None else set()
-    everything = [one for one in tree.files if pattern is None or pattern.fullmatch(one.path)]
-    visible = [one for one in everything if not is_hidden(one.path)]
-    files = [one for one in visible if not one.path.endswith(_COPYING)]
+    everything = [entry for entry in tree.files if pattern is None or pattern.fullmatch(entry.path)]
+    visible = [entry for entry in everything if not is_hidden(entry.path)]
+    files = [entry for entry in visible if not entry.path.endswith(_COPYING)]
     if not files:
         where = f"that match {url}" if pattern is not None else "there; images are looked for in its folders, at any depth"
         raise JobRefused(f"{root.url}: no files {where}")
-    size = sum(one.size for one in files)
+    size = sum(entry.size for entry in files)
     unread = None if pattern is None and _is_for_spark(root, files) else _packs(spark, root, files, size)
     return ImageFiles(
         rows=labelled(spark, unread.read() if unread else _read_by_spark(spark, root, files), label_from),
@@ -66,13 +66,13 @@ def images(spark: SparkSession, url: str, *, label_from: str | LabelFile = "fold
         bytes=size,
         packs=unread,
         label_from=label_from,
-        empty_classes=tuple(sorted(folders - {one.path.split("/")[0] for one in files})),
+        empty_classes=tuple(sorted(folders - {entry.path.split("/")[0] for entry in files})),
         passed_over={
             "hidden": len(everything) - len(visible),
             "unfinished": len(visible) - len(files),
             "linked_again": len(tree.linked_again) if pattern is None else 0,
         },
-        listing=Listing(root, _listed(files), when, {one.path: one.obstacle for one in files if one.obstacle}),
+        listing=Listing(root, _listed(files), when, {entry.path: entry.obstacle for entry in files if entry.obstacle}),
     )
 
 
@@ -87,18 +87,20 @@ def _stretch(root: Location, path: str, size: int, obstacle: str) -> Stretch:
 
 
 def _listed(files: list[Entry]) -> pa.Table:
-    rows = [(one.path, one.size, one.modified) for one in files]
+    rows = [(entry.path, entry.size, entry.modified) for entry in files]
     columns = zip(*rows, strict=True)
-    return pa.Table.from_arrays([pa.array(one, field.type) for one, field in zip(columns, LISTED, strict=True)], schema=LISTED)
+    return pa.Table.from_arrays(
+        [pa.array(values, field.type) for values, field in zip(columns, LISTED, strict=True)], schema=LISTED
+    )
 
 
 def _pattern(glob: str) -> "re.Pattern[str]":
     words = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.", glob, re.DOTALL)
-    return re.compile("".join(words.get(one) or _one_of(one) for one in tokens), re.DOTALL)
+    return re.compile("".join(words.get(token) or _token_pattern(token) for token in tokens), re.DOTALL)
 
 
-def _one_of(token: str) -> str:
+def _token_pattern(token: str) -> str:
     if len(token) == 1:
         return re.escape(token)
     inside = token[1:-1].replace("\\", "\\\\")
@@ -107,11 +109,11 @@ def _one_of(token: str) -> str:
 
 def _is_for_spark(root: Location, files: list[Entry]) -> bool:
     few = len(files) <= _MOST_FILES_OF_SPARK
-    return few and root.url.startswith("hdfs://") and not any(":" in one.path or one.obstacle for one in files)
+    return few and root.url.startswith("hdfs://") and not any(":" in entry.path or entry.obstacle for entry in files)
 
 
 def _packs(spark: SparkSession, root: Location, files: list[Entry], size: int) -> Packs:
-    stretches = (_stretch(root, one.path, one.size, one.obstacle) for one in files)
+    stretches = (_stretch(root, entry.path, entry.size, entry.obstacle) for entry in files)
     return packs_of(spark, packs_for(spark, stretches, files=len(files), size=size))
 
 
@@ -121,7 +123,7 @@ def _read_by_spark(spark: SparkSession, root: Location, files: list[Entry]) -> D
     relative = F.element_at(F.split("path", _quoted(f"{root.path}/"), 2), 2)
     rows = read.where("length > 0").select(relative.alias("path"), F.col("content"))
     # Spark passes over files without a byte; they are to be refused, not overlooked.
-    empty = [(one.path,) for one in files if one.size == 0]
+    empty = [(entry.path,) for entry in files if entry.size == 0]
     if empty:
         rows = rows.union(spark.createDataFrame(empty, "path string").withColumn("content", F.lit("").cast("binary")))
     return rows

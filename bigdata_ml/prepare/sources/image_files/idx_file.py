@@ -45,7 +45,7 @@ def read_idx_header(place: Location, *, dimensions: int, whole: bool = False) ->
             )
         if len(data) < begin:
             raise JobRefused(f"{place.url}: its header has {len(data)} bytes, {begin} are a whole one; was it cut short?")
-        count, *shape = (int(one) for one in np.frombuffer(data, ">u4", dimensions, 4))
+        count, *shape = (int(number) for number in np.frombuffer(data, ">u4", dimensions, 4))
         item = int(np.prod(shape, dtype=object))
         if not 1 <= item <= _MOST_ITEM:
             raise JobRefused(f"{place.url}: its header says {item} pixels a picture; they are 1 to {_MOST_ITEM}")
@@ -76,11 +76,11 @@ def _check_size(place: Location, stream: Any, wanted: int) -> None:
         raise JobRefused(
             f"{place.url}: its header says {wanted} bytes of data, and its {packed} bytes may unpack to {bound} at most"
         )
-    found = 0
-    while found <= wanted and (piece := stream.read(_PIECE)):
-        found += len(piece)
-    if found != wanted:
-        there = f"more than {wanted}" if found > wanted else str(found)
+    size = 0
+    while size <= wanted and (piece := stream.read(_PIECE)):
+        size += len(piece)
+    if size != wanted:
+        there = f"more than {wanted}" if size > wanted else str(size)
         raise JobRefused(f"{place.url}: its header says {wanted} bytes of data, {there} are there; was it cut short?")
 
 

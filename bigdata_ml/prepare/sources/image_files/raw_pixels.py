@@ -50,12 +50,12 @@ def idx(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder"
         JobRefused: no such file, one that is no IDX file of uint8 pictures or is cut short, or labels missing or too few.
     """
     root = locate(url)
-    found, passed_over = _files(
+    names, passed_over = _files(
         root, r"images?[.-]idx3[.-]ubyte(\.gz)?$", "an IDX file of pictures, such as train-images-idx3-ubyte.gz"
     )
     parts: list[_Part] = []
     size = 0
-    for name in found:
+    for name in names:
         place = root / name if name else root
         header = read_idx_header(place, dimensions=3, whole=True)
         labels = None if label_from == "none" else _labels_beside(place, header.count)
@@ -84,8 +84,8 @@ def cifar(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folde
     """
     root = locate(url)
     parts: list[_Part] = []
-    found, passed_over = _files(root, r"\.bin$", "a CIFAR file, such as data_batch_1.bin")
-    for name in found:
+    names, passed_over = _files(root, r"\.bin$", "a CIFAR file, such as data_batch_1.bin")
+    for name in names:
         place = root / name if name else root
         record = _record_of(place)
         count = place.info().size // record
@@ -95,23 +95,23 @@ def cifar(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folde
     return _read(spark, parts, _read_cifar, sum(part.count for part in parts) * 3072, root, passed_over)
 
 
-def _files(root: Location, pattern: str, what: str) -> tuple[list[str], dict[str, int]]:
+def _files(root: Location, pattern: str, expected: str) -> tuple[list[str], dict[str, int]]:
     """Return the files below `root` whose names match, itself as an empty name, and how many are passed over by why."""
     if root.is_file():
         return [""], {}
     tree = list_tree(root) if root.is_directory() else Tree(())
     visible = tree.visible
-    found = [one for one in visible if re.search(pattern, one.path)]
-    for one in found:
-        if one.obstacle:
-            raise JobRefused(f"{root.url}/{one.path}: {one.obstacle}; mend it or take it away")
-    names = [one.path for one in found if not one.same_as]
+    matching = [entry for entry in visible if re.search(pattern, entry.path)]
+    for entry in matching:
+        if entry.obstacle:
+            raise JobRefused(f"{root.url}/{entry.path}: {entry.obstacle}; mend it or take it away")
+    names = [entry.path for entry in matching if not entry.same_as]
     if not names:
-        raise JobRefused(f"{root.url}: {what} is not there")
+        raise JobRefused(f"{root.url}: {expected} is not there")
     return names, {
         "hidden": len(tree.files) - len(visible),
-        "other_ending": len(visible) - len(found),
-        "linked_again": len(found) - len(names) + len(tree.linked_again),
+        "other_ending": len(visible) - len(matching),
+        "linked_again": len(matching) - len(names) + len(tree.linked_again),
     }
 
 
@@ -129,8 +129,8 @@ def _read(
 
 
 def _as_rows(asked: DataFrame, read: Any) -> DataFrame:
-    def batches(found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in found:
+    def batches(requests: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in requests:
             for row in batch.to_pylist():
                 part = _Part(**row)
                 pixels, labels = read(part)
@@ -138,7 +138,7 @@ def _as_rows(asked: DataFrame, read: Any) -> DataFrame:
                 arrays = [
                     pa.array(paths),
                     pa.array(labels or [None] * part.count, pa.string()),
-                    pa.array([_png(one) for one in pixels], pa.binary()),
+                    pa.array([_png(picture) for picture in pixels], pa.binary()),
                 ]
                 yield pa.RecordBatch.from_arrays(arrays, ["path", "label", "content"])
 
@@ -160,18 +160,18 @@ def _read_idx(part: _Part) -> tuple[np.ndarray, list[str] | None]:
         return pixels, None
     beside = locate(part.labels)
     known = read_idx_header(beside, dimensions=1)
-    return pixels, [str(one) for one in read_idx_items(beside, known, part.first, part.count)]
+    return pixels, [str(label) for label in read_idx_items(beside, known, part.first, part.count)]
 
 
 def _labels_beside(place: Location, count: int) -> str:
     name = re.sub(r"images?([.-])idx3", r"labels\1idx1", place.name)
     plain = name.removesuffix(".gz")
-    for one in (place.parent / name, place.parent / plain, place.parent / f"{plain}.gz"):
-        if one.exists():
-            known = read_idx_header(one, dimensions=1, whole=True)
+    for candidate in (place.parent / name, place.parent / plain, place.parent / f"{plain}.gz"):
+        if candidate.exists():
+            known = read_idx_header(candidate, dimensions=1, whole=True)
             if known.count != count:
-                raise JobRefused(f"{one.url}: holds {known.count} labels, {place.name} {count} pictures")
-            return one.url
+                raise JobRefused(f"{candidate.url}: holds {known.count} labels, {place.name} {count} pictures")
+            return candidate.url
     raise JobRefused(f"{place.url}: the file of its labels, {plain}, is not beside it; --label-from none reads pictures alone")
 
 
@@ -197,7 +197,7 @@ def _read_cifar(part: _Part) -> tuple[np.ndarray, list[str] | None]:
     if part.labels is None:
         return pixels, None
     names = _names_beside(place, fine=record == 3074)
-    return pixels, [names[one] if one < len(names) else str(one) for one in data[:, record - 3073].tolist()]
+    return pixels, [names[number] if number < len(names) else str(number) for number in data[:, record - 3073].tolist()]
 
 
 def _names_beside(place: Location, *, fine: bool) -> list[str]:

@@ -86,26 +86,26 @@ def columnar_table(
     """
     # A store that Spark cannot read is refused before any footer is.
     root = spark_path(spark, place)
-    one = not place.is_directory()
-    layouts = _layouts_of(place, files, kind=kind, single=one)
+    single = not place.is_directory()
+    layouts = _layouts_of(place, files, kind=kind, single=single)
     left_out = {}
     for name in dict.fromkeys(column.name for layout in layouts for column in layout.columns):
         if is_pandas_index(name) and name not in keep:
             say(f"{place.url}: column {name!r} is pandas' index and is left out")
             left_out[name] = "pandas' index"
     targets: dict[str, pa.DataType | str] = {}
-    for name, found in _types_by_column(layouts).items():
+    for name, types in _types_by_column(layouts).items():
         if name in left_out:
             continue
-        if name in drop and _may_end_the_job(found):
-            left_out[name] = str(next(iter(found)).kind)
+        if name in drop and _may_end_the_job(types):
+            left_out[name] = str(next(iter(types)).kind)
             continue
         try:
-            targets[name] = _target(place, name, found, as_text, prefix)
+            targets[name] = _target(place, name, types, as_text, prefix)
         except JobRefused:
             if name not in drop and not lenient:
                 raise
-            left_out[name] = str(next(iter(found)).kind)
+            left_out[name] = str(next(iter(types)).kind)
             say(f"{place.url}: column {name!r} of type {left_out[name]} is not read")
     _refuse_alike(place, layouts, targets)
     times = [name for name, target in targets.items() if kind == "orc" and pa.types.is_timestamp(target)]
@@ -113,9 +113,9 @@ def columnar_table(
         say(f"{place.url}: ORC keeps nanoseconds, a table microseconds; further digits are cut off: {', '.join(times)}")
     parts = []
     for layout in layouts:
-        paths = [root] if one else [f"{root}/{escape_glob(path)}" for path in layout.files]
+        paths = [root] if single else [f"{root}/{escape_glob(path)}" for path in layout.files]
         parts.append(_read(spark, kind, paths, layout, targets, prefix))
-    keys = {} if one else partition_keys(files, held={column.name for layout in layouts for column in layout.columns})
+    keys = {} if single else partition_keys(files, held={column.name for layout in layouts for column in layout.columns})
     whole = parts[0]
     for part in parts[1:]:
         whole = whole.unionByName(part, allowMissingColumns=True)
@@ -136,29 +136,29 @@ def _types_by_column(layouts: Sequence[_Layout]) -> dict[str, dict[_Stored, str]
     return types
 
 
-def _may_end_the_job(found: Collection[_Stored]) -> bool:
+def _may_end_the_job(types: Collection[_Stored]) -> bool:
     """Whether a value of a column may have no place in the common type.
 
     So are digits of nanoseconds, whole numbers beside doubles, days of an unknown calendar.
     """
-    kinds = {str(column.kind) for column in found}
-    return len(kinds) > 1 or any("timestamp[ns" in kind for kind in kinds) or any(column.moved for column in found)
+    kinds = {str(column.kind) for column in types}
+    return len(kinds) > 1 or any("timestamp[ns" in kind for kind in kinds) or any(column.moved for column in types)
 
 
-def _target(place: Location, name: str, found: Mapping[_Stored, str], as_text: Collection[str], prefix: str) -> pa.DataType | str:
+def _target(place: Location, name: str, types: Mapping[_Stored, str], as_text: Collection[str], prefix: str) -> pa.DataType | str:
     """Return the type that a column's types become: Arrow's, or where only Spark knows it the JSON of Spark's."""
-    columns = list(found)
+    columns = list(types)
     own = {column.own for column in columns}
     if own != {""}:
         if len(own) == 1:
             return own.pop()
-        raise _different(place, name, found, prefix)
+        raise _different(place, name, types, prefix)
     common = common_type(*(column.kind for column in columns))
     if common is None and name in as_text:
         common = pa.string()
     if common is None:
-        raise _different(place, name, found, prefix)
-    for column, file in [*found.items(), (_Stored(name, common), next(iter(found.values())))]:
+        raise _different(place, name, types, prefix)
+    for column, file in [*types.items(), (_Stored(name, common), next(iter(types.values())))]:
         try:
             stored_type(column.kind)
             spark_type(column.kind)
@@ -171,20 +171,20 @@ def _target(place: Location, name: str, found: Mapping[_Stored, str], as_text: C
     return common
 
 
-def _different(place: Location, name: str, found: Mapping[_Stored, str], prefix: str) -> JobRefused:
-    (one, first), (other, second) = next(_unlike(found))
+def _different(place: Location, name: str, types: Mapping[_Stored, str], prefix: str) -> JobRefused:
+    (column, first), (conflicting, second) = next(_unlike(types))
     return JobRefused(
-        f"{place.url}: column {name!r} is {one.kind} in {first} and {other.kind} in {second}; say by a rule what it is to be "
+        f"{place.url}: column {name!r} is {column.kind} in {first} and {conflicting.kind} in {second}; set its type by a rule "
         f"(--rules, `columns: {{{prefix}{name}: {{type: …}}}}`), leave it out by --drop {prefix}{name}, or read these files apart"
     )
 
 
-def _unlike(found: Mapping[_Stored, str]) -> Iterator[tuple[tuple[_Stored, str], tuple[_Stored, str]]]:
-    items = list(found.items())
-    for number, one in enumerate(items):
+def _unlike(types: Mapping[_Stored, str]) -> Iterator[tuple[tuple[_Stored, str], tuple[_Stored, str]]]:
+    items = list(types.items())
+    for number, item in enumerate(items):
         for other in items[number + 1 :]:
-            if one[0].own != other[0].own or common_type(one[0].kind, other[0].kind) is None:
-                yield one, other
+            if item[0].own != other[0].own or common_type(item[0].kind, other[0].kind) is None:
+                yield item, other
     # Any two become one type, and all of them do not.
     yield items[0], items[-1]
 
@@ -211,28 +211,28 @@ def _read(
     # Keys in directories are typed by all of them, not by Spark for each layout.
     reader = spark.read.format(kind).option("recursiveFileLookup", "true")
     if kind == "parquet":
-        fields = [T.StructField(one.name, _own_type(one) if one.own else stored_type(one.kind)) for one in wanted]
+        fields = [T.StructField(column.name, _own_type(column) if column.own else stored_type(column.kind)) for column in wanted]
         reader = reader.schema(T.StructType(fields))
     rows = reader.load(list(paths))
-    there = {one.name: one.dataType for one in rows.schema}
-    columns = [_value(one, targets[one.name], there[one.name], kind, prefix).alias(one.name) for one in wanted]
+    there = {column.name: column.dataType for column in rows.schema}
+    columns = [_value(column, targets[column.name], there[column.name], kind, prefix).alias(column.name) for column in wanted]
     return rows.select(*columns, file_url().alias("__file"))
 
 
-def _value(one: _Stored, target: pa.DataType | str, there: T.DataType, kind: str, prefix: str) -> Column:
-    column = named(one.name)
+def _value(stored: _Stored, target: pa.DataType | str, there: T.DataType, kind: str, prefix: str) -> Column:
+    column = named(stored.name)
     if isinstance(target, str):
         return column
-    left_out = f"leave it out by --drop {prefix}{one.name}"
+    left_out = f"leave it out by --drop {prefix}{stored.name}"
     if kind == "orc":
         wanted = spark_type(target)
-        if one.moved:
-            refusal = Refusal(one.name, file_url(), f"{left_out}, or write the table as Parquet")
+        if stored.moved:
+            refusal = Refusal(stored.name, file_url(), f"{left_out}, or write the table as Parquet")
             why = f"lies before {_GREGORIAN}, and ORC files of this writer do not say in which calendar"
             column = F.when(column < F.lit(_GREGORIAN).cast(there), refusal.of(column, why).cast(there)).otherwise(column)
         return column if there == wanted else column.cast(wanted)
     way_out = f"{left_out}, or write all files with one type that holds their values"
-    return as_kind(column, one.kind, target, Refusal(one.name, file_url(), way_out))
+    return as_kind(column, stored.kind, target, Refusal(stored.name, file_url(), way_out))
 
 
 def _own_type(column: _Stored) -> T.DataType:
@@ -252,10 +252,10 @@ def _layouts_of(place: Location, files: Sequence[str], *, kind: str, single: boo
             raise JobRefused(f"{file.url}: no whole {kind.upper()} file: {reason}; write it again, or take it away") from error
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(columns, files))
+        layouts = list(pool.map(columns, files))
     by_columns: dict[tuple[_Stored, ...], list[str]] = {}
-    for name, one in zip(files, found, strict=True):
-        by_columns.setdefault(one, []).append(name)
+    for name, layout in zip(files, layouts, strict=True):
+        by_columns.setdefault(layout, []).append(name)
     return [_Layout(columns, tuple(names)) for columns, names in by_columns.items()]
 
 
@@ -266,8 +266,8 @@ def _parquet_columns(stream: pa.NativeFile) -> tuple[_Stored, ...]:
     own = _own_types((file.metadata.metadata or {}).get(_SPARK_SCHEMA))
     # Spark, Hive and Impala mean moments in UTC.
     return tuple(
-        _Stored(one.name, pa.timestamp("us", "UTC") if one.name in old else plain_type(one.type), own.get(one.name, ""))
-        for one in schema
+        _Stored(field.name, pa.timestamp("us", "UTC") if field.name in old else plain_type(field.type), own.get(field.name, ""))
+        for field in schema
     )
 
 
@@ -275,8 +275,10 @@ def _orc_columns(stream: pa.NativeFile) -> tuple[_Stored, ...]:
     file = orc.ORCFile(stream)
     by_cpp = file.writer == "ORC_CPP"
     return tuple(
-        _Stored(one.name, _of_orc(one.type), moved=by_cpp and (pa.types.is_date(one.type) or pa.types.is_timestamp(one.type)))
-        for one in file.schema
+        _Stored(
+            field.name, _of_orc(field.type), moved=by_cpp and (pa.types.is_date(field.type) or pa.types.is_timestamp(field.type))
+        )
+        for field in file.schema
     )
 
 
@@ -290,4 +292,6 @@ def _own_types(written: bytes | None) -> dict[str, str]:
     if written is None:
         return {}
     fields = json.loads(written)["fields"]
-    return {one["name"]: json.dumps(one) for one in fields if isinstance(one["type"], dict) and one["type"]["type"] == "udt"}
+    return {
+        field["name"]: json.dumps(field) for field in fields if isinstance(field["type"], dict) and field["type"]["type"] == "udt"
+    }

@@ -80,13 +80,13 @@ def file_table(
     if not place.exists():
         raise JobRefused(f"{place.url}: nothing is there; check the path")
     files = refuse_unreadable(place)
-    sizes = {one.path: one.size for one in files}
-    names = [one.path or place.name for one in files]
-    endings = {_ending(place, one): name for one, name in zip(files, names, strict=True)}
+    sizes = {entry.path: entry.size for entry in files}
+    names = [entry.path or place.name for entry in files]
+    endings = {_ending(place, entry): name for entry, name in zip(files, names, strict=True)}
     kinds = {(FORMATS.get(ending), form.separator_of(ending)) for ending in endings}
     if len(kinds) != 1 or None in (kind for kind, _ in kinds):
-        found = " and ".join(sorted(endings.values())[:3]) or "no file"
-        raise JobRefused(f"{place.url}: its files must be of one format, told by {', '.join(FORMATS)}; found {found}")
+        examples = " and ".join(sorted(endings.values())[:3]) or "no file"
+        raise JobRefused(f"{place.url}: its files must be of one format, told by {', '.join(FORMATS)}; found {examples}")
     ((kind, separator),) = kinds
     if kind in ("csv", "json"):
         _refuse_mixed_keys(place, names)

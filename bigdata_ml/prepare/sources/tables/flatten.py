@@ -25,13 +25,13 @@ def parse_map_keys(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     >>> parse_map_keys(["weather:wind,rain"])
     {'weather': ('wind', 'rain')}
     """
-    found: dict[str, tuple[str, ...]] = {}
+    keys_by_column: dict[str, tuple[str, ...]] = {}
     for text in texts:
         name, colon, keys = text.partition(":")
         if not name or not colon or not all(keys.split(",")):
             raise ValueError(f"map_keys is COLUMN:KEY[,KEY…], got {text!r}")
-        found[name] = tuple(keys.split(","))
-    return found
+        keys_by_column[name] = tuple(keys.split(","))
+    return keys_by_column
 
 
 def flatten(rows: DataFrame, *, map_keys: Mapping[str, Sequence[str]] | None = None, keep: Collection[str] = ()) -> DataFrame:
@@ -51,17 +51,17 @@ def flatten(rows: DataFrame, *, map_keys: Mapping[str, Sequence[str]] | None = N
             way out.
     """
     keys = dict(map_keys or {})
-    found: list[tuple[str, Column]] = []
-    for one in rows.schema:
-        column = named(one.name)
-        found += [(one.name, column)] if one.name in keep else _plain(rows, one.name, column, one.dataType, keys)
+    columns: list[tuple[str, Column]] = []
+    for field in rows.schema:
+        column = named(field.name)
+        columns += [(field.name, column)] if field.name in keep else _plain(rows, field.name, column, field.dataType, keys)
     if keys:
         raise JobRefused(f"--map-keys names {next(iter(keys))!r}, which is no column that holds a map")
-    names = [name for name, _ in found]
+    names = [name for name, _ in columns]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise JobRefused(f"two columns would be called {twice!r} when structs and maps are flattened; rename one in the source")
-    return rows.select(*(column.alias(name) for name, column in found))
+    return rows.select(*(column.alias(name) for name, column in columns))
 
 
 def _plain(
@@ -92,8 +92,8 @@ def _array(name: str, column: Column, kind: T.ArrayType) -> Iterator[tuple[str, 
     elif isinstance(inner, _PLAIN):
         yield name, column
     else:
-        what = inner.simpleString()
-        raise JobRefused(f"column {name!r} holds arrays of {what}: explode it into rows, flatten it, or drop it")
+        inner_type = inner.simpleString()
+        raise JobRefused(f"column {name!r} holds arrays of {inner_type}: explode it into rows, flatten it, or drop it")
 
 
 def _vector(name: str, column: Column, kind: T.UserDefinedType) -> Column:

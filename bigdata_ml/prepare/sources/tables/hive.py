@@ -34,17 +34,17 @@ def hive(spark: SparkSession, table: str | None = None, *, query: str | None = N
             "the Spark session has no Hive catalogue; make it by spark_session(NAME, hive=True), or give spark-submit "
             "--conf spark.sql.catalogImplementation=hive"
         )
-    what = f"Hive table {table}" if table is not None else "Hive query"
+    source = f"Hive table {table}" if table is not None else "Hive query"
     try:
         rows = spark.table(table) if table is not None else spark.sql(query or "")
     except PySparkException as error:
-        raise JobRefused(f"{what}: {cause_of(error)}") from error
-    for found in _tables_of(rows):
-        gone = next(_gone_partitions(spark, found), None)
+        raise JobRefused(f"{source}: {cause_of(error)}") from error
+    for metadata in _tables_of(rows):
+        gone = next(_gone_partitions(spark, metadata), None)
         if gone is not None:
-            name = found.identifier().unquotedString()
+            name = metadata.identifier().unquotedString()
             raise JobRefused(
-                f"{what}: the directory of partition {gone[0]} of {name} is gone: {gone[1]}; put it back, or have Hive forget "
+                f"{source}: the directory of partition {gone[0]} of {name} is gone: {gone[1]}; put it back, or have Hive forget "
                 f"it: MSCK REPAIR TABLE {name} DROP PARTITIONS"
             )
     return rows

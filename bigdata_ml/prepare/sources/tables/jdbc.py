@@ -114,12 +114,12 @@ def _bounds(rows: DataFrame, parts: JdbcParts, place: str) -> tuple[str | None, 
     # As text: Python has no years beyond 9999.
     bounds = (down(F.min(column)).cast("string").alias("least"), up(F.max(column)).cast("string").alias("greatest"))
     year = F.year(F.min(column)) if not isinstance(kind, T.IntegralType | T.DecimalType) else F.lit(None)
-    found = rows.agg(*bounds, year.alias("year")).collect()[0]
-    if found["year"] is not None and found["year"] < _FIRST_YEAR:
+    row = rows.agg(*bounds, year.alias("year")).collect()[0]
+    if row["year"] is not None and row["year"] < _FIRST_YEAR:
         raise JobRefused(
-            f"{place}: parts are cut by dates from {_FIRST_YEAR} on; the least of {parts.column!r} is {found['least']}"
+            f"{place}: parts are cut by dates from {_FIRST_YEAR} on; the least of {parts.column!r} is {row['least']}"
         )
-    return found["least"], found["greatest"]
+    return row["least"], row["greatest"]
 
 
 def _as_it_is(column: Column) -> Column:

@@ -28,7 +28,7 @@ def partition_keys(files: Sequence[str], *, held: Collection[str], file_column: 
     values = [keys_of(path) for path in files]
     columns: dict[str, Column] = {}
     names = {name.lower(): name for name in held}
-    for key in dict.fromkeys(name for one in values for name in one):
+    for key in dict.fromkeys(name for keys in values for name in keys):
         if key in held:
             say(f"{key}= in the directories' names is a column of the files, too; the files' values are taken")
             continue
@@ -37,15 +37,18 @@ def partition_keys(files: Sequence[str], *, held: Collection[str], file_column: 
             raise JobRefused(
                 f"the key {key}= of {files[0]} and {other!r} differ in case alone, and are one column to Spark; rename one"
             )
-        texts = {one.get(key) for one in values}
+        texts = {keys.get(key) for keys in values}
         columns[key] = _value_of(key, file_column).cast("bigint" if key_type_of(texts) == pa.int64() else "string")
     return columns
 
 
 def _value_of(key: str, file_column: str) -> Column:
     # A key's name may be written as an URL is, too.
-    spelled = "".join(one if one.isalnum() or one in "_-" else f"(?:{re.escape(one)}|%{ord(one):02X})" for one in key)
-    found = F.regexp_extract(file_column, f"^.*/{spelled}=([^/]*)/", 1)
+    spelled = "".join(
+        character if character.isalnum() or character in "_-" else f"(?:{re.escape(character)}|%{ord(character):02X})"
+        for character in key
+    )
+    value = F.regexp_extract(file_column, f"^.*/{spelled}=([^/]*)/", 1)
     present = F.rlike(F.col(file_column), F.lit(f"/{spelled}=[^/]*/"))
-    text = F.url_decode(F.replace(found, F.lit("+"), F.lit("%2B")))
-    return F.when(present & (found != NO_VALUE), text)
+    text = F.url_decode(F.replace(value, F.lit("+"), F.lit("%2B")))
+    return F.when(present & (value != NO_VALUE), text)

@@ -77,7 +77,7 @@ def spark_type(kind: pa.DataType) -> T.DataType:
     if _is_list(kind):
         return T.ArrayType(spark_type(kind.value_type))
     if pa.types.is_struct(kind):
-        return T.StructType([T.StructField(one.name, spark_type(one.type)) for one in kind])
+        return T.StructType([T.StructField(field.name, spark_type(field.type)) for field in kind])
     if pa.types.is_map(kind):
         return T.MapType(spark_type(kind.key_type), spark_type(kind.item_type))
     raise NotReadable(str(kind))
@@ -94,7 +94,7 @@ def stored_type(kind: pa.DataType) -> T.DataType:
     if _is_list(kind):
         return T.ArrayType(stored_type(kind.value_type))
     if pa.types.is_struct(kind):
-        return T.StructType([T.StructField(one.name, stored_type(one.type)) for one in kind])
+        return T.StructType([T.StructField(field.name, stored_type(field.type)) for field in kind])
     if pa.types.is_map(kind):
         return T.MapType(stored_type(kind.key_type), stored_type(kind.item_type))
     return spark_type(kind)
@@ -119,19 +119,20 @@ def as_kind(column: Column, kind: pa.DataType, wanted: pa.DataType, refusal: Ref
     if _is_list(kind) and _is_list(wanted):
         if _same(kind, wanted):
             return column
-        return F.transform(column, lambda one: as_kind(one, kind.value_type, wanted.value_type, refusal))
+        return F.transform(column, lambda item: as_kind(item, kind.value_type, wanted.value_type, refusal))
     if pa.types.is_struct(kind):
         if _same(kind, wanted):
             return column
         parts = [
-            as_kind(column.getField(one.name), kind.field(one.name).type, one.type, refusal).alias(one.name) for one in wanted
+            as_kind(column.getField(item.name), kind.field(item.name).type, item.type, refusal).alias(item.name)
+            for item in wanted
         ]
         return F.when(column.isNotNull(), F.struct(*parts))
     if pa.types.is_map(kind):
         if _same(kind, wanted):
             return column
-        keys = F.transform(F.map_keys(column), lambda one: as_kind(one, kind.key_type, wanted.key_type, refusal))
-        values = F.transform(F.map_values(column), lambda one: as_kind(one, kind.item_type, wanted.item_type, refusal))
+        keys = F.transform(F.map_keys(column), lambda item: as_kind(item, kind.key_type, wanted.key_type, refusal))
+        values = F.transform(F.map_values(column), lambda item: as_kind(item, kind.item_type, wanted.item_type, refusal))
         return F.map_from_arrays(keys, values)
     if _is_nanoseconds(kind):
         column = _from_nanoseconds(column, kind, refusal)

@@ -74,8 +74,8 @@ class CsvReader:
         text = ""
         for piece in texts:
             text += piece
-            if (found := self._first(text, final=False)) is not None:
-                return found
+            if (names := self._first(text, final=False)) is not None:
+                return names
             if len(text) > _MOST_TEXT:
                 raise self._never_closed(self.line)
         return self._first(text + "\n", final=True) or []
@@ -163,9 +163,9 @@ class CsvReader:
     def _unquoted(self, piece: str) -> RowBatch:
         """Return the rows of whole lines without any quote."""
         first, self.line = self.line, self.line + piece.count("\n")
-        found = self._by_arrow(piece)
-        if found is not None:
-            return RowBatch(found, np.arange(first, self.line))
+        columns = self._by_arrow(piece)
+        if columns is not None:
+            return RowBatch(columns, np.arange(first, self.line))
         rows, lines, torn = [], [], []
         for number, line in enumerate(piece.split("\n")[:-1], first):
             if not line:
@@ -210,17 +210,17 @@ class CsvReader:
         match, split = patterns["row"].match, patterns["value"].findall
         doubled, nulls, width = quote * 2, ("", self.form.null_value), self.width
         while position < end:
-            found = match(text, position, end)
-            raw = split(found.group()) if found else []
-            if found and len(raw) == width and not (width == 1 and not raw[0]):
+            matched = match(text, position, end)
+            raw = split(matched.group()) if matched else []
+            if matched and len(raw) == width and not (width == 1 and not raw[0]):
                 rows.append(
                     [
-                        (None if one in nulls else one) if one[:1] != quote else one[1:-1].replace(doubled, quote)
-                        for one in raw
+                        (None if value in nulls else value) if value[:1] != quote else value[1:-1].replace(doubled, quote)
+                        for value in raw
                     ]
                 )  # fmt: skip
                 lines.append(self.line)
-                following = found.end()
+                following = matched.end()
             else:
                 try:
                     row = self._scanner.row(text, position, end, width=width, final=final)
@@ -244,8 +244,8 @@ class CsvReader:
                 raise self._never_closed(self.line)
         return self._made(rows, lines, torn), position
 
-    def _ragged(self, line: int, found: int, text: str) -> Torn:
-        return Torn(line, "ragged_row", f"{_values(found)}, the header names {self.width}", text.rstrip("\r\n")[:_SHOWN])
+    def _ragged(self, line: int, count: int, text: str) -> Torn:
+        return Torn(line, "ragged_row", f"{_values(count)}, the header names {self.width}", text.rstrip("\r\n")[:_SHOWN])
 
     def _made(self, rows: Sequence[Sequence[str | None]], lines: Sequence[int], torn: Sequence[Torn]) -> RowBatch:
         columns = zip(*rows, strict=True) if rows else ([] for _ in range(self.width))

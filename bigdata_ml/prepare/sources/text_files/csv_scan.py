@@ -56,11 +56,11 @@ class RowScanner:
         waits = row is None and wrong is None and not final and end - position < _FAR
         if not waits and "\\" + self.form.quote in text[position:end]:
             try:
-                other = self.scan(text, position, end, final=final, way="escaped")
+                escaped = self.scan(text, position, end, final=final, way="escaped")
             except MalformedRow:
-                other = None
-            if other is not None and len(other[0]) == width:
-                return other
+                escaped = None
+            if escaped is not None and len(escaped[0]) == width:
+                return escaped
         if wrong is not None:
             raise wrong
         return row
@@ -71,16 +71,16 @@ class RowScanner:
         plain, line_end = self.patterns["plain"], self.patterns["end"]
         while True:
             if quote and text.startswith(quote, position, end):
-                found = self.patterns[way].match(text, position, end)
-                if found is None:
+                match = self.patterns[way].match(text, position, end)
+                if match is None:
                     return None
-                value: str | None = self._inside(found.group(), way)
+                value: str | None = self._inside(match.group(), way)
             else:
-                found = plain.match(text, position, end)
-                value = found.group() if found else ""
+                match = plain.match(text, position, end)
+                value = match.group() if match else ""
                 value = None if value in ("", self.form.null_value) else value
             values.append(value)
-            position = found.end() if found else position
+            position = match.end() if match else position
             if text.startswith(self.separator, position, end):
                 position += len(self.separator)
                 continue
@@ -99,4 +99,4 @@ class RowScanner:
         quote = self.form.quote
         if way == "doubled":
             return quoted[1:-1].replace(quote * 2, quote)
-        return self.patterns["unescape"].sub(lambda found: found[1] or found[2], quoted[1:-1])
+        return self.patterns["unescape"].sub(lambda match: match[1] or match[2], quoted[1:-1])

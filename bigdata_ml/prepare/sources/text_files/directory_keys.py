@@ -15,15 +15,15 @@ __all__ = ["directory_keys", "key_types", "refuse_same_names"]
 
 def directory_keys(place: Location, names: Sequence[str]) -> tuple[list[str], list[tuple[str | None, ...]]]:
     """Return the keys of the files' `key=value` directories, and the values for each file."""
-    found = [[folder.partition("=")[::2] for folder in name.split("/")[:-1] if "=" in folder] for name in names]
-    keys = {tuple(key for key, _ in one): name for one, name in zip(found, names, strict=True)}
+    folders = [[folder.partition("=")[::2] for folder in name.split("/")[:-1] if "=" in folder] for name in names]
+    keys = {tuple(key for key, _ in pairs): name for pairs, name in zip(folders, names, strict=True)}
     if len(keys) > 1:
-        (one, first), (other, second) = list(keys.items())[:2]
+        (pairs, first), (other_keys, second) = list(keys.items())[:2]
         raise JobRefused(
-            f"{place.url}: {first!r} lies in directories of the keys {', '.join(one) or 'none'}, {second!r} of "
-            f"{', '.join(other) or 'none'}; all files must lie in directories of the same keys"
+            f"{place.url}: {first!r} lies in directories of the keys {', '.join(pairs) or 'none'}, {second!r} of "
+            f"{', '.join(other_keys) or 'none'}; all files must lie in directories of the same keys"
         )
-    values = [tuple(None if text == NO_VALUE else unquote(text) for _, text in one) for one in found]
+    values = [tuple(None if text == NO_VALUE else unquote(text) for _, text in pairs) for pairs in folders]
     return list(next(iter(keys), ())), values
 
 
@@ -31,7 +31,7 @@ def key_types(keys: Sequence[str], values: Sequence[Sequence[str | None]]) -> li
     """Return the type of each key, given the values of each file."""
     types = []
     for place, name in enumerate(keys):
-        is_whole = key_type_of({one[place] for one in values}) == pa.int64()
+        is_whole = key_type_of({row[place] for row in values}) == pa.int64()
         why = "each value of this key of the directories prints back the same" if is_whole else "keys of directories are text"
         types.append(ColumnType(name, "bigint" if is_whole else "string", why))
     return types
@@ -43,5 +43,5 @@ def refuse_same_names(place: Location, names: Sequence[str]) -> None:
     for name in names:
         other = by_lower.setdefault(name.lower(), name)
         if other is not name:
-            what = "are one to Spark" if other != name else "are two columns, or a column and a key of the directories"
-            raise JobRefused(f"{place.url}: {other!r} and {name!r} {what}; rename one in the source")
+            reason = "are one to Spark" if other != name else "are two columns, or a column and a key of the directories"
+            raise JobRefused(f"{place.url}: {other!r} and {name!r} {reason}; rename one in the source")

@@ -11,11 +11,16 @@ from bigdata_ml.prepare.sources.text_files.format import TextFormat
 from bigdata_ml.prepare.sources.text_files.parts import FilePart, Seen, packed_parts
 from bigdata_ml.prepare.sources.text_files.stream import TextPart, is_splittable, start_of, texts_of
 
-__all__ = ["LEAST_BYTES", "MOST_BYTES", "cost_of", "cut_file", "number_lines", "packs", "whole_file"]
+__all__ = ["cost_of", "cut_file", "goal_bytes", "number_lines", "packs", "whole_file"]
 
 # Bytes per task; fewer if some core would get no task.
-LEAST_BYTES, MOST_BYTES = 4 << 20, 32 << 20
+_LEAST_BYTES, _MOST_BYTES = 4 << 20, 32 << 20
 _HEADER_BYTES = 64 << 10
+
+
+def goal_bytes(spark: SparkSession, total: int) -> int:
+    """Return how many bytes a part should have, of `total` bytes."""
+    return min(_MOST_BYTES, max(_LEAST_BYTES, total // (2 * spark.sparkContext.defaultParallelism)))
 
 
 def cut_file(whole: FilePart, goal: int, kind: str, form: TextFormat) -> Iterator[FilePart]:
@@ -40,38 +45,38 @@ def _is_array(part: TextPart, form: TextFormat) -> bool:
         return any(text.lstrip(" \t\r\n").startswith("[") for text in itertools.islice(texts, 1))
 
 
-def whole_file(one: FilePart) -> FilePart:
+def whole_file(file_part: FilePart) -> FilePart:
     """Return a part as its whole file."""
-    return replace(one, part=replace(one.part, start=0, end=-1), is_whole=True)
+    return replace(file_part, part=replace(file_part.part, start=0, end=-1), is_whole=True)
 
 
 def packs(spark: SparkSession, parts: Sequence[FilePart]) -> Iterator[bytes]:
     """Yield packs of parts with similar numbers of bytes; small inputs make at most one task per core."""
-    total = sum(cost_of(one) for one in parts)
-    most = min(MOST_BYTES, max(LEAST_BYTES, -(-total // spark.sparkContext.defaultParallelism)))
+    total = sum(cost_of(file_part) for file_part in parts)
+    most = min(_MOST_BYTES, max(_LEAST_BYTES, -(-total // spark.sparkContext.defaultParallelism)))
     pack, held = list[FilePart](), 0
-    for one in parts:
-        if pack and held + cost_of(one) > most:
+    for file_part in parts:
+        if pack and held + cost_of(file_part) > most:
             yield packed_parts(pack)
             pack, held = [], 0
-        pack.append(one)
-        held += cost_of(one)
+        pack.append(file_part)
+        held += cost_of(file_part)
     yield packed_parts(pack)
 
 
-def cost_of(one: FilePart) -> int:
+def cost_of(file_part: FilePart) -> int:
     """Return the bytes of a part, plus the cost of opening its file in bytes."""
     # Opening a file takes as long as reading some of it.
-    return (one.part.size if one.part.end < 0 else one.part.end) - one.part.start + (16 << 10)
+    return (file_part.part.size if file_part.part.end < 0 else file_part.part.end) - file_part.part.start + (16 << 10)
 
 
 def number_lines(parts: Sequence[FilePart], seen: Sequence[Seen]) -> tuple[list[FilePart], list[int]]:
     """Return the parts with their first line numbers, and the number of lines of the file before each."""
     before: dict[int, int] = {}
     numbered, lines = [], []
-    for one, found in zip(parts, seen, strict=True):
-        line = before.get(one.file, 0)
-        numbered.append(replace(one, part=replace(one.part, line=line + 1)))
+    for file_part, part_seen in zip(parts, seen, strict=True):
+        line = before.get(file_part.file, 0)
+        numbered.append(replace(file_part, part=replace(file_part.part, line=line + 1)))
         lines.append(line)
-        before[one.file] = line + found.lines
+        before[file_part.file] = line + part_seen.lines
     return numbered, lines

@@ -68,9 +68,9 @@ class TextFormat:
 
 def _check_encoding(name: str) -> None:
     try:
-        found = codecs.lookup(name)
+        codec = codecs.lookup(name)
         # Codecs from bytes to bytes, such as gzip or base64, are encodings to Python, too.
-        "".encode(found.name)
+        "".encode(codec.name)
     except (LookupError, UnicodeError) as error:
         near = difflib.get_close_matches(name.lower(), [*encodings.aliases.aliases, *encodings.aliases.aliases.values()], 1)
         hint = f"; did you mean {near[0]}?" if near else "; UTF-8, cp1252, iso-8859-1 and utf-16 are often meant"

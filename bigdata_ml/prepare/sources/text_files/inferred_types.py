@@ -127,7 +127,7 @@ class Evidence:
         way = next((way for way in _WAYS if self.fits[way] == self.known), None)
         if way is not None:
             return ColumnType(name, _WAYS[way], f"{_counted(self.known, 'value')}, each prints back the same")
-        best = max(_WAYS, key=lambda one: self.fits[one])
+        best = max(_WAYS, key=lambda candidate: self.fits[candidate])
         is_number = self.numbers >= _MOSTLY * self.known
         mixed = self.fits["whole"] + self.fits["numbers as 2.0 and 2.5"] == self.known
         if mixed or (is_number and _WAYS[best] not in ("bigint", "double")):
@@ -161,23 +161,23 @@ def _written(values: pa.Array, texts: pa.Array) -> dict[str, np.ndarray]:
     """Return by way which of the values are so written; `texts` are the same as plain numbers."""
     nothing = np.zeros(len(values), bool)
     whole = _mask(pc.match_substring_regex(texts, _WHOLE))
-    found = dict.fromkeys(_WAYS, nothing)
+    fits = dict.fromkeys(_WAYS, nothing)
     exact = whole
     if whole.any():
         whole, exact = _whole(texts, whole)
-        found["whole"] = whole
+        fits["whole"] = whole
     point = nothing if whole.all() else _points(texts, _mask(pc.match_substring_regex(texts, _POINT)))
     ends_in_0 = point & _mask(pc.ends_with(texts, ".0")) if point.any() else nothing
-    found["numbers as 2 and 2.5"] = exact | (point & ~ends_in_0)
-    found["numbers as 2.0 and 2.5"] = point
+    fits["numbers as 2 and 2.5"] = exact | (point & ~ends_in_0)
+    fits["numbers as 2.0 and 2.5"] = point
     if (whole | point).all():
-        return found
+        return fits
     for word, other in (("true", "false"), ("True", "False"), ("TRUE", "FALSE")):
-        found[word] = _mask(pc.is_in(values, value_set=pa.array([word, other])))
-    found["dates"] = _parsed(values, _DATE, pa.date32())
-    found["times with a zone"] = _parsed(values, _TIME + _ZONE, ARROW_TYPES["timestamp"])
-    found["times without a zone"] = _parsed(values, _TIME + "$", ARROW_TYPES["timestamp_ntz"])
-    return found
+        fits[word] = _mask(pc.is_in(values, value_set=pa.array([word, other])))
+    fits["dates"] = _parsed(values, _DATE, pa.date32())
+    fits["times with a zone"] = _parsed(values, _TIME + _ZONE, ARROW_TYPES["timestamp"])
+    fits["times without a zone"] = _parsed(values, _TIME + "$", ARROW_TYPES["timestamp_ntz"])
+    return fits
 
 
 def _whole(texts: pa.Array, looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -192,11 +192,11 @@ def _whole(texts: pa.Array, looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _points(texts: pa.Array, looks: np.ndarray) -> np.ndarray:
     """Return which texts are what a double prints as."""
-    found = looks.copy()
+    mask = looks.copy()
     places = np.flatnonzero(looks)
     written = texts.take(pa.array(places)).to_pylist()
-    found[places] = [repr(float(text)) == text for text in written]
-    return found
+    mask[places] = [repr(float(text)) == text for text in written]
+    return mask
 
 
 def _parsed(values: pa.Array, form: str, kind: pa.DataType) -> np.ndarray:
@@ -232,5 +232,5 @@ def _mask(column: pa.Array) -> np.ndarray:
     return np.asarray(column.to_numpy(zero_copy_only=False), bool)
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -53,11 +53,11 @@ class Shape:
             self.first[kind] = (file, line, _text_of(value)[:60])
         if kind == "list":
             self.element = self.element or Shape()
-            for one in value:
-                self.element.add(one, line, file=file)
+            for item in value:
+                self.element.add(item, line, file=file)
         elif kind == "object":
-            for name, one in value.items():
-                self.fields.setdefault(name, Shape()).add(one, line, file=file)
+            for name, item in value.items():
+                self.fields.setdefault(name, Shape()).add(item, line, file=file)
 
     def merge(self, other: "Shape", *, line: int = 0) -> None:
         """Add what was seen elsewhere, where lines are counted from `line` on."""
@@ -68,13 +68,13 @@ class Shape:
         if other.element is not None:
             self.element = self.element or Shape()
             self.element.merge(other.element, line=line)
-        for name, one in other.fields.items():
-            self.fields.setdefault(name, Shape()).merge(one, line=line)
+        for name, shape in other.fields.items():
+            self.fields.setdefault(name, Shape()).merge(shape, line=line)
 
     def to_json(self) -> list[Any]:
         """Return it as JSON values."""
         element = None if self.element is None else self.element.to_json()
-        return [dict(self.kinds), self.first, element, {name: one.to_json() for name, one in self.fields.items()}]
+        return [dict(self.kinds), self.first, element, {name: shape.to_json() for name, shape in self.fields.items()}]
 
     @classmethod
     def from_json(cls, written: Sequence[Any]) -> "Shape":
@@ -84,7 +84,7 @@ class Shape:
             Counter(kinds),
             {kind: (file, line, value) for kind, (file, line, value) in first.items()},
             None if element is None else cls.from_json(element),
-            {name: cls.from_json(one) for name, one in fields.items()},
+            {name: cls.from_json(shape) for name, shape in fields.items()},
         )
 
     @property
@@ -94,7 +94,7 @@ class Shape:
         if kinds == {"list"} and self.element is not None:
             return pa.list_(self.element.arrow)
         if kinds == {"object"} and self.fields:
-            return pa.struct([pa.field(name, one.arrow) for name, one in self.fields.items()])
+            return pa.struct([pa.field(name, shape.arrow) for name, shape in self.fields.items()])
         if kinds == {"true"}:
             return pa.bool_()
         if kinds and kinds <= {"whole", "large"}:
@@ -113,8 +113,8 @@ class Shape:
         others = {kind: count for kind, count in self.kinds.items() if kind != commonest} or dict(self.kinds)
         file, line, value = min(self.first[kind] for kind in others)
         counts = ", ".join(f"{count} {_KINDS[kind]}" for kind, count in sorted(self.kinds.items()))
-        what = "of several kinds: " if len(self.kinds) > 1 else ""
-        return ColumnType(name, spark_type, f"JSON values {what}{counts}; first {value!r} in {files[file]} line {line}")
+        prefix = "of several kinds: " if len(self.kinds) > 1 else ""
+        return ColumnType(name, spark_type, f"JSON values {prefix}{counts}; first {value!r} in {files[file]} line {line}")
 
 
 def converted(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -132,9 +132,9 @@ def _converted(value: Any, kind: pa.DataType) -> Any:
     if pa.types.is_float64(kind):
         return float(value)
     if pa.types.is_list(kind):
-        return [_converted(one, kind.value_type) for one in value]
+        return [_converted(item, kind.value_type) for item in value]
     if pa.types.is_struct(kind):
-        return {one.name: _converted(value.get(one.name), one.type) for one in kind}
+        return {item.name: _converted(value.get(item.name), item.type) for item in kind}
     return value
 
 
@@ -152,7 +152,7 @@ def json_text(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(json_text, value))}]"
     if isinstance(value, dict):
-        return f"{{{','.join(f'{json.dumps(name, ensure_ascii=False)}:{json_text(one)}' for name, one in value.items())}}}"
+        return f"{{{','.join(f'{json.dumps(name, ensure_ascii=False)}:{json_text(item)}' for name, item in value.items())}}}"
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -41,11 +41,14 @@ class FilePart:
 
 def packed_parts(parts: Sequence[FilePart]) -> bytes:
     """Return the parts in bytes, for a task."""
-    return json.dumps([asdict(one) for one in parts]).encode()
+    return json.dumps([asdict(file_part) for file_part in parts]).encode()
 
 
 def _unpacked(blob: bytes) -> list[FilePart]:
-    return [FilePart(**{**one, "part": TextPart(**one["part"]), "keys": tuple(one["keys"])}) for one in json.loads(blob)]
+    return [
+        FilePart(**{**file_part, "part": TextPart(**file_part["part"]), "keys": tuple(file_part["keys"])})
+        for file_part in json.loads(blob)
+    ]
 
 
 @dataclass(slots=True)
@@ -75,8 +78,10 @@ class _OfParts:
     separator: str
     layouts: tuple[tuple[str, ...], ...]
 
-    def reader(self, one: FilePart) -> CsvReader:
-        return CsvReader(one.part.url, self.form, self.separator, width=len(self.layouts[one.layout]), line=one.part.line)
+    def reader(self, file_part: FilePart) -> CsvReader:
+        return CsvReader(
+            file_part.part.url, self.form, self.separator, width=len(self.layouts[file_part.layout]), line=file_part.part.line
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,39 +92,39 @@ class Look(_OfParts):
         """Yield a report for each part."""
         for batch in batches:
             for blob in batch.column(0):
-                for one in _unpacked(blob.as_py()):
-                    report = json.dumps([one.file, one.part.start, asdict(self.at(one))])
+                for file_part in _unpacked(blob.as_py()):
+                    report = json.dumps([file_part.file, file_part.part.start, asdict(self.at(file_part))])
                     yield pa.RecordBatch.from_pydict({"report": [report]})
 
-    def at(self, one: FilePart) -> Seen:
+    def at(self, file_part: FilePart) -> Seen:
         """Return what is seen of a part."""
-        texts = texts_of(one.part, self.form)
-        return self._csv(one, texts) if self.kind == "csv" else self._json(one, texts)
+        texts = texts_of(file_part.part, self.form)
+        return self._csv(file_part, texts) if self.kind == "csv" else self._json(file_part, texts)
 
-    def _csv(self, one: FilePart, texts: Iterator[str]) -> Seen:
-        reader, names = self.reader(one), self.layouts[one.layout]
-        found = [Evidence() for _ in names]
+    def _csv(self, file_part: FilePart, texts: Iterator[str]) -> Seen:
+        reader, names = self.reader(file_part), self.layouts[file_part.layout]
+        collected = [Evidence() for _ in names]
         rows, torn, first = 0, 0, None
-        for batch in reader.rows(texts, skip_header=one.part.is_first, at_end=one.is_whole):
-            for evidence, column in zip(found, batch.columns, strict=True):
-                evidence.add(column, batch.lines, self.form, file=one.file)
+        for batch in reader.rows(texts, skip_header=file_part.part.is_first, at_end=file_part.is_whole):
+            for evidence, column in zip(collected, batch.columns, strict=True):
+                evidence.add(column, batch.lines, self.form, file=file_part.file)
             rows += len(batch.lines)
             torn += len(batch.torn)
             first = first or _first(batch.torn)
-        columns = {name: evidence.to_json() for name, evidence in zip(names, found, strict=True)}
-        return Seen(rows, reader.line - one.part.line, torn, first, reader.is_open, columns)
+        columns = {name: evidence.to_json() for name, evidence in zip(names, collected, strict=True)}
+        return Seen(rows, reader.line - file_part.part.line, torn, first, reader.is_open, columns)
 
-    def _json(self, one: FilePart, texts: Iterator[str]) -> Seen:
-        reader, found = JsonReader(one.part.url, one.part.line), Shape()
+    def _json(self, file_part: FilePart, texts: Iterator[str]) -> Seen:
+        reader, rows_shape = JsonReader(file_part.part.url, file_part.part.line), Shape()
         rows, torn, first = 0, 0, None
-        for batch in reader.rows(texts, is_first=one.part.is_first):
+        for batch in reader.rows(texts, is_first=file_part.part.is_first):
             for row, line in zip(batch.objects, batch.lines, strict=True):
-                found.add(row, line, file=one.file)
+                rows_shape.add(row, line, file=file_part.file)
             rows += len(batch.lines)
             torn += len(batch.torn)
             first = first or _first(batch.torn)
-        columns = {name: shape.to_json() for name, shape in found.fields.items()}
-        return Seen(rows, reader.line - one.part.line, torn, first, False, columns)
+        columns = {name: shape.to_json() for name, shape in rows_shape.fields.items()}
+        return Seen(rows, reader.line - file_part.part.line, torn, first, False, columns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,24 +151,26 @@ class Read(_OfParts):
         """Yield the rows of the parts."""
         for batch in batches:
             for blob in batch.column(0):
-                for one in _unpacked(blob.as_py()):
-                    yield from self._of(one)
+                for file_part in _unpacked(blob.as_py()):
+                    yield from self._of(file_part)
 
-    def _of(self, one: FilePart) -> Iterator[pa.RecordBatch]:
-        texts = texts_of(one.part, self.form)
+    def _of(self, file_part: FilePart) -> Iterator[pa.RecordBatch]:
+        texts = texts_of(file_part.part, self.form)
         try:
             if self.kind == "csv":
-                for batch in self.reader(one).rows(texts, skip_header=one.part.is_first):
-                    yield from self._rows(one, self._csv(one, batch.columns, len(batch.lines)), len(batch.lines), batch.torn)
+                for batch in self.reader(file_part).rows(texts, skip_header=file_part.part.is_first):
+                    yield from self._rows(
+                        file_part, self._csv(file_part, batch.columns, len(batch.lines)), len(batch.lines), batch.torn
+                    )
             else:
-                for found in JsonReader(one.part.url, one.part.line).rows(texts, is_first=one.part.is_first):
-                    yield from self._rows(one, self._json(found.objects), len(found.lines), found.torn)
+                for batch in JsonReader(file_part.part.url, file_part.part.line).rows(texts, is_first=file_part.part.is_first):
+                    yield from self._rows(file_part, self._json(batch.objects), len(batch.lines), batch.torn)
         except (pa.ArrowInvalid, ValueError) as error:
-            changed = f"{one.part.url}: it has values it had not before, it changes while the job reads it"
+            changed = f"{file_part.part.url}: it has values it had not before, it changes while the job reads it"
             raise JobRefused(f"{changed}: {error}") from error
 
-    def _csv(self, one: FilePart, columns: Sequence[pa.Array], rows: int) -> list[pa.Array]:
-        there = dict(zip(self.layouts[one.layout], columns, strict=True))
+    def _csv(self, file_part: FilePart, columns: Sequence[pa.Array], rows: int) -> list[pa.Array]:
+        there = dict(zip(self.layouts[file_part.layout], columns, strict=True))
         return [
             typed_column(there[name], kind, self.form) if name in there else pa.nulls(rows, field.type)
             for name, kind, field in zip(self.names, self.types, self.schema, strict=False)
@@ -173,20 +180,20 @@ class Read(_OfParts):
         columns = zip(self.names, self.schema, strict=False)
         return [converted([row.get(name) for row in objects], field.type) for name, field in columns]
 
-    def _rows(self, one: FilePart, columns: list[pa.Array], rows: int, torn: Sequence[Torn]) -> Iterator[pa.RecordBatch]:
+    def _rows(self, file_part: FilePart, columns: list[pa.Array], rows: int, torn: Sequence[Torn]) -> Iterator[pa.RecordBatch]:
         if rows:
-            yield self._batch(one, columns, [None] * rows)
+            yield self._batch(file_part, columns, [None] * rows)
         if torn:
             if not self.with_torn:
                 first = torn[0]
-                raise JobRefused(f"{one.part.url}, line {first.line}: {first.detail}")
+                raise JobRefused(f"{file_part.part.url}, line {first.line}: {first.detail}")
             nothing = [pa.nulls(len(torn), field.type) for field in list(self.schema)[: len(self.names)]]
-            yield self._batch(one, nothing, [_written(row) for row in torn])
+            yield self._batch(file_part, nothing, [_written(row) for row in torn])
 
-    def _batch(self, one: FilePart, columns: list[pa.Array], torn: Sequence[str | None]) -> pa.RecordBatch:
+    def _batch(self, file_part: FilePart, columns: list[pa.Array], torn: Sequence[str | None]) -> pa.RecordBatch:
         rows, fields = len(torn), list(self.schema)[len(self.names) :]
-        more = [_repeated(value, rows, kind.type) for value, kind in zip(one.keys, fields, strict=False)]
-        more += [pa.repeat(pa.scalar(self.urls[one.file], pa.string()), rows)] if self.with_file else []
+        more = [_repeated(value, rows, kind.type) for value, kind in zip(file_part.keys, fields, strict=False)]
+        more += [pa.repeat(pa.scalar(self.urls[file_part.file], pa.string()), rows)] if self.with_file else []
         more += [pa.array(torn, pa.string())] if self.with_torn else []
         return pa.RecordBatch.from_arrays([*columns, *more], schema=self.schema)
 

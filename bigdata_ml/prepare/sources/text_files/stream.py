@@ -104,8 +104,8 @@ def start_of(url: str, size: int, *, near: int, within: int = 1 << 20) -> int | 
     """
     with _opened(TextPart(url=url, size=size)) as stream:
         stream.seek(max(0, near - 1))
-        found = bytes(stream.read(within)).find(b"\n")
-    return None if found < 0 else max(0, near - 1) + found + 1
+        position = bytes(stream.read(within)).find(b"\n")
+    return None if position < 0 else max(0, near - 1) + position + 1
 
 
 def _bytes_of(part: TextPart, piece_bytes: int = _PIECE) -> Iterator[bytes]:
@@ -125,8 +125,8 @@ def _bytes_of(part: TextPart, piece_bytes: int = _PIECE) -> Iterator[bytes]:
                 left -= len(data)
                 yield data
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            what = "no whole gzip file: " if part.url.endswith(".gz") else ""
-            raise JobRefused(f"{part.url}: {what}{error}; write it again, or take it away") from error
+            prefix = "no whole gzip file: " if part.url.endswith(".gz") else ""
+            raise JobRefused(f"{part.url}: {prefix}{error}; write it again, or take it away") from error
         except OSError as error:
             raise JobRefused(f"{part.url}: cannot be read: {error}{way_out(error)}") from error
 
@@ -179,7 +179,7 @@ def _fits(data: bytes, encoding: str) -> bool:
     except UnicodeDecodeError:
         return False
     # Control characters say that letters were meant which this encoding has elsewhere.
-    return not any((one < " " and one not in "\t\n\r\f\v") or "\x7f" <= one < "\xa0" for one in set(text))
+    return not any((character < " " and character not in "\t\n\r\f\v") or "\x7f" <= character < "\xa0" for character in set(text))
 
 
 def _may_be_utf_16(data: bytes, encoding: str) -> bool:

@@ -18,10 +18,9 @@ from bigdata_ml.prepare.sources.packed import a_task_each
 from bigdata_ml.prepare.sources.text_files.csv_rows import CsvReader
 from bigdata_ml.prepare.sources.text_files.directory_keys import directory_keys, key_types, refuse_same_names
 from bigdata_ml.prepare.sources.text_files.file_cuts import (
-    LEAST_BYTES,
-    MOST_BYTES,
     cost_of,
     cut_file,
+    goal_bytes,
     number_lines,
     packs,
     whole_file,
@@ -79,7 +78,7 @@ class TextTable:
         """
         if self.torn and not torn_column:
             raise JobRefused(f"{self.first_torn}; {self.torn} of {self.rows} rows are so; mend them")
-        text = [one.name in as_text for one in self.types]
+        text = [column.name in as_text for column in self.types]
         kinds = [pa.string() if is_text else kind for is_text, kind in zip(text, self.arrow, strict=True)]
         kinds += [pa.string() for column in (file_column, torn_column) if column]
         schema = pa.schema([pa.field(str(place), kind) for place, kind in enumerate(kinds)])
@@ -90,8 +89,8 @@ class TextTable:
             separator=self.separator,
             layouts=self.layouts,
             schema=schema,
-            names=tuple(one.name for one in self.types[:columns]),
-            types=tuple("string" if is_text else one.type for is_text, one in zip(text, self.types, strict=True))[:columns],
+            names=tuple(column.name for column in self.types[:columns]),
+            types=tuple("string" if is_text else column.type for is_text, column in zip(text, self.types, strict=True))[:columns],
             keys=self.keys,
             with_file=bool(file_column),
             with_torn=bool(torn_column),
@@ -100,7 +99,7 @@ class TextTable:
         # By number: names may hold dots.
         spark_schema = StructType([StructField(field.name, from_arrow_type(field.type)) for field in schema])
         rows = a_task_each(self.spark, packs(self.spark, self.parts)).mapInArrow(read, spark_schema)
-        return rows.toDF(*(one.name for one in self.types), *(column for column in (file_column, torn_column) if column))
+        return rows.toDF(*(column.name for column in self.types), *(column for column in (file_column, torn_column) if column))
 
 
 def text_table(
@@ -134,8 +133,7 @@ def _looked_at(
     key_names, key_values = directory_keys(place, names)
     headers = _headers(urls, sizes, separator, form) if kind == "csv" else [()] * len(names)
     layouts = tuple(dict.fromkeys(headers))
-    total = sum(sizes)
-    goal = min(MOST_BYTES, max(LEAST_BYTES, total // (2 * spark.sparkContext.defaultParallelism)))
+    goal = goal_bytes(spark, sum(sizes))
     parts: list[FilePart] = []
     for number, (url, size, header) in enumerate(zip(urls, sizes, headers, strict=True)):
         if kind == "csv" and not header:
@@ -150,23 +148,25 @@ def _looked_at(
         parts += cut_file(whole, goal, kind, form)
     look = Look(kind=kind, form=form, separator=separator, layouts=layouts)
     seen = _look(spark, look, parts)
-    opened = {parts[place].file for place, one in enumerate(seen) if one.is_open}
+    opened = {parts[place].file for place, part_seen in enumerate(seen) if part_seen.is_open}
     if opened:
         # A line break inside quotes was taken for the end of a row, so these files are read by one task each.
-        parts = [whole_file(one) if one.file in opened else one for one in parts if one.file not in opened or one.part.is_first]
+        parts = [
+            whole_file(part) if part.file in opened else part for part in parts if part.file not in opened or part.part.is_first
+        ]
         seen = _look(spark, look, parts)
     parts, lines = number_lines(parts, seen)
     shown = [name or place.name for name in names]
     types, arrow = (_csv_types if kind == "csv" else _json_types)(layouts, seen, lines, shown)
-    held = {one.name for one in types}
+    held = {column.name for column in types}
     kept = [number for number, name in enumerate(key_names) if name not in held]
     for name in set(key_names) & held:
         say(f"{name}= in the directories' names is a column of the files, too; the files' values are taken")
     key_names = [key_names[number] for number in kept]
-    parts = [replace(one, keys=tuple(one.keys[number] for number in kept)) for one in parts]
-    refuse_same_names(place, [*(one.name for one in types), *key_names])
+    parts = [replace(part, keys=tuple(part.keys[number] for number in kept)) for part in parts]
+    refuse_same_names(place, [*(column.name for column in types), *key_names])
     typed_keys = key_types(key_names, [[values[number] for number in kept] for values in key_values])
-    first = next(((one, part, line) for one, part, line in zip(seen, parts, lines, strict=True) if one.first_torn), None)
+    first = next((triple for triple in zip(seen, parts, lines, strict=True) if triple[0].first_torn), None)
     return TextTable(
         spark=spark,
         kind=kind,
@@ -175,17 +175,17 @@ def _looked_at(
         parts=tuple(parts),
         layouts=layouts,
         types=(*types, *typed_keys),
-        arrow=(*arrow, *(ARROW_TYPES[one.type] for one in typed_keys)),
+        arrow=(*arrow, *(ARROW_TYPES[column.type] for column in typed_keys)),
         keys=len(key_names),
         urls=tuple(f"file:{url}" if place.is_local else url for url in urls),
-        rows=sum(one.rows + one.torn for one in seen),
-        torn=sum(one.torn for one in seen),
+        rows=sum(part_seen.rows + part_seen.torn for part_seen in seen),
+        torn=sum(part_seen.torn for part_seen in seen),
         first_torn=_torn_words(*first) if first else "",
     )
 
 
-def _torn_words(one: Seen, part: FilePart, line: int) -> str:
-    there, detail = one.first_torn or (0, "")
+def _torn_words(part_seen: Seen, part: FilePart, line: int) -> str:
+    there, detail = part_seen.first_torn or (0, "")
     return f"{part.part.url}, line {there + line}: {detail}"
 
 
@@ -205,32 +205,36 @@ def _headers(urls: Sequence[str], sizes: Sequence[int], separator: str, form: Te
 
 
 def _look(spark: SparkSession, look: Look, parts: Sequence[FilePart]) -> list[Seen]:
-    size = sum(cost_of(one) for one in parts)
-    if size <= _LITTLE_BYTES and len(parts) <= _LITTLE_FILES and not any(one.part.url.endswith(".gz") for one in parts):
-        return [look.at(one) for one in parts]
-    found = a_task_each(spark, packs(spark, parts)).mapInArrow(look, REPORT).collect()
-    seen = {(file, start): Seen(**one) for file, start, one in (json.loads(row["report"]) for row in found)}
-    return [seen[one.file, one.part.start] for one in parts]
+    size = sum(cost_of(file_part) for file_part in parts)
+    if (
+        size <= _LITTLE_BYTES
+        and len(parts) <= _LITTLE_FILES
+        and not any(file_part.part.url.endswith(".gz") for file_part in parts)
+    ):
+        return [look.at(file_part) for file_part in parts]
+    reports = a_task_each(spark, packs(spark, parts)).mapInArrow(look, REPORT).collect()
+    seen = {(file, start): Seen(**values) for file, start, values in (json.loads(row["report"]) for row in reports)}
+    return [seen[file_part.file, file_part.part.start] for file_part in parts]
 
 
 def _csv_types(
     layouts: Sequence[Sequence[str]], seen: Sequence[Seen], lines: Sequence[int], files: Sequence[str]
 ) -> tuple[list[ColumnType], list[pa.DataType]]:
-    found = {name: Evidence() for layout in layouts for name in layout}
-    for one, line in zip(seen, lines, strict=True):
-        for name, written in one.columns.items():
-            found[name].merge(Evidence.from_json(written), line=line)
-    types = [evidence.decide(name, files) for name, evidence in found.items()]
-    return types, [ARROW_TYPES[one.type] for one in types]
+    columns = {name: Evidence() for layout in layouts for name in layout}
+    for part_seen, line in zip(seen, lines, strict=True):
+        for name, written in part_seen.columns.items():
+            columns[name].merge(Evidence.from_json(written), line=line)
+    types = [evidence.decide(name, files) for name, evidence in columns.items()]
+    return types, [ARROW_TYPES[part_seen.type] for part_seen in types]
 
 
 def _json_types(
     _layouts: Sequence[Sequence[str]], seen: Sequence[Seen], lines: Sequence[int], files: Sequence[str]
 ) -> tuple[list[ColumnType], list[pa.DataType]]:
-    found: dict[str, Shape] = {}
-    for one, line in zip(seen, lines, strict=True):
-        for name, written in one.columns.items():
-            found.setdefault(name, Shape()).merge(Shape.from_json(written), line=line)
-    arrow = [shape.arrow for shape in found.values()]
+    columns: dict[str, Shape] = {}
+    for part_seen, line in zip(seen, lines, strict=True):
+        for name, written in part_seen.columns.items():
+            columns.setdefault(name, Shape()).merge(Shape.from_json(written), line=line)
+    arrow = [shape.arrow for shape in columns.values()]
     names = [from_arrow_type(kind).simpleString() for kind in arrow]
-    return [shape.decide(name, files, kind) for (name, shape), kind in zip(found.items(), names, strict=True)], arrow
+    return [shape.decide(name, files, kind) for (name, shape), kind in zip(columns.items(), names, strict=True)], arrow
