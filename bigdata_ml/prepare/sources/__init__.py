@@ -1,4 +1,4 @@
-"""Where raw data comes from: one file a kind of source, each returning a Spark DataFrame; notebooks use them too."""
+"""Read raw data: one function for each kind of source, for jobs and notebooks."""
 
 from bigdata_ml.prepare.sources.any_source import any_images, any_table
 from bigdata_ml.prepare.sources.image_files.archives import archives

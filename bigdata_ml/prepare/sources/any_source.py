@@ -1,4 +1,4 @@
-"""Which source an URL names."""
+"""Read the source that a URL names."""
 
 import os
 from collections.abc import Callable, Collection, Mapping
@@ -39,10 +39,10 @@ _HIVE, _JDBC = "hive:", "jdbc:"
 def any_images(
     spark: SparkSession, url: str, *, kind: ImageFormat = "auto", label_from: str | LabelFile = "folder"
 ) -> ImageFiles:
-    """Return the images of a source of any kind; `auto` takes what is named like an archive for one, and all else for files.
+    """Return the images of any kind of source; `auto` reads archives by their names, and anything else as files.
 
     Raises:
-        JobRefused: as the source of that kind.
+        JobRefused: see the source of that kind.
     """
     if kind == "auto":
         place = locate(url)
@@ -54,7 +54,7 @@ def any_images(
 
 
 def is_file_source(url: str) -> bool:
-    """Whether a table's source is a file or a directory of files."""
+    """Whether the source of a table is a file or a directory of files."""
     return not url.startswith((_HIVE, _JDBC))
 
 
@@ -71,14 +71,14 @@ def any_table(
 
     Args:
         spark: the session.
-        url: of files; `hive:TABLE` or `hive:SELECT …`; `jdbc:SUBPROTOCOL:…#TABLE`, or `…#TABLE#COLUMN/PARTS` to read so many
-            parts of it by that column (see `jdbc`), its user and password from the environment's JDBC_USER and JDBC_PASSWORD.
-        null_value, as_text, file_column, form: as for `table`; of Hive and databases types are what they are, and the source's
-            name stands for the file's.
+        url: of files; `hive:TABLE` or `hive:SELECT …`; `jdbc:SUBPROTOCOL:…#TABLE`, or `…#TABLE#COLUMN/PARTS` to read
+            that many parts by that column (see `jdbc`). JDBC_USER and JDBC_PASSWORD in the environment name user and password.
+        null_value, as_text, file_column, form: as for `table`. Hive and databases keep their types, and the file column
+            holds the name of the source.
 
     Raises:
         JobRefused: as the source of that kind.
-        ValueError: an URL of `jdbc:` without a table, or with parts that are none.
+        ValueError: a `jdbc:` URL has no table, or its parts are malformed.
     """
     form = form or TextFormat()
     form = replace(form, null_value=null_value or form.null_value)
@@ -98,23 +98,23 @@ def source_table(
     lenient: bool = False,
     prefix: str = "",
 ) -> SourceTable:
-    """Return the rows of a table's source, what was left out, and the types that were chosen.
+    """Return the rows of a table, its omitted columns, and the inferred types.
 
     Args:
         spark, url, form, file_column: as for `any_table`.
         as_text: columns, by their new names.
-        torn_column: add a column of that name: what is wrong with rows of text files that have no values, see `TextTable.read`.
-        drop: columns that are wanted for nothing: those that cannot be read, or have names of ours, are left out at once.
+        torn_column: add a column of that name with the error of each malformed row, see `TextTable.read`.
+        drop: columns that are not needed: unreadable ones, and those with reserved names, are omitted immediately.
         rename: new names by old ones.
-        lenient: leave out every column that cannot be read.
-        prefix: what `--drop` writes before a column's name, for joined tables; errors name it.
+        lenient: omit every column that cannot be read.
+        prefix: the prefix of a joined table's columns in `--drop`, for errors.
 
     Raises:
-        JobRefused: as `any_table`; a column to rename that is not there, or a new name that is taken.
-        ValueError: as `any_table`.
+        JobRefused: see `any_table`; a column to rename does not exist, or a new name is taken.
+        ValueError: see `any_table`.
     """
     new = dict(rename or {})
-    # The URL of a reference in the rules comes here first.
+    # URLs of references in rules are first checked here.
     if not url.startswith(_HIVE):
         refuse_credentials(url)
     if is_file_source(url):
@@ -151,7 +151,7 @@ def source_table(
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a job needs the name for itself: `split`, as directories of datasets, and `__…`, as its own columns."""
+    """Whether a job reserves the name: `split` for directories, `__…` for internal columns."""
     return name.lower() == "split" or name.startswith("__")
 
 

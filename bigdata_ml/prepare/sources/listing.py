@@ -1,4 +1,4 @@
-"""What a store says of a source's files, and whether they changed while a job read them: Spark reads more than once."""
+"""List the files of a source, and detect changes while a job reads them more than once."""
 
 import re
 import time
@@ -19,13 +19,13 @@ _WILD = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a store said of a source's files before they were read.
+    """The files of a source, listed before they are read.
 
     Attributes:
-        root: what was listed: a folder, or a file by itself.
-        files: columns `LISTED`: path below it, size in bytes, time of change in ns since 1970 (null where the store tells none).
-        obstacles: by path why a file cannot be read, such as a link to nothing; it is there with a size of 0.
-        when: the moment in ns since 1970, by this machine's clock, before which nothing was listed.
+        root: the listed folder, or a single file.
+        files: columns `LISTED`: path below the root, size in bytes, modification time in ns since 1970 (null if unknown).
+        obstacles: why a file cannot be read, by path, such as a broken link; its size is 0.
+        when: start of the listing in ns since 1970, by this machine's clock.
     """
 
     root: Location
@@ -34,10 +34,10 @@ class Listing:
     obstacles: Mapping[str, str] = field(default_factory=dict)
 
     def refuse_changed(self) -> None:
-        """List the source again.
+        """Verify that no listed file changed.
 
         Raises:
-            JobRefused: a file is gone or another one than it was, naming the first one. New files are not looked at.
+            JobRefused: a file was removed or changed; the error names the first. New files are ignored.
         """
         now = dict(_files(self.root))
         for path, size, modified in zip(*(self.files[name].to_pylist() for name in LISTED.names), strict=True):
@@ -53,10 +53,10 @@ _WAY_OUT = "nothing was published: run the job again when nobody writes there, o
 
 
 def list_source(url: str) -> Listing:
-    """Return the files that are there now: below a directory, a file by itself, or below what comes before a glob's first `*`.
+    """Return the current files below a directory, below the root of a glob, or a single file.
 
     Raises:
-        StorageUnavailable: the store does not answer.
+        StorageUnavailable: the store does not respond.
     """
     root, _ = split_glob(url)
     when = time.time_ns()
@@ -76,11 +76,11 @@ def split_glob(url: str) -> tuple[Location, str]:
 
 
 def refuse_unreadable(place: Location) -> list[Entry]:
-    """Return the visible files that Spark finds at a place: of a directory, or a file itself.
+    """Return the visible files of a directory, or the file itself.
 
     Raises:
-        JobRefused: a link to nothing, a FIFO and the like, a name that is not UTF-8, a table of Iceberg, Delta or Hudi, or what
-            Spark would read twice, by another link.
+        JobRefused: a broken link, a FIFO or another special file, a name that is not UTF-8, a table of Iceberg, Delta or
+            Hudi, or a file that Spark would read twice through links.
     """
     if place.is_file():
         return [Entry("", int(place.info().size))]

@@ -1,7 +1,7 @@
-"""Many small files, or members of archives, read in tasks of about the same number of bytes.
+"""Read many small files, or members of archives, in tasks of similar size.
 
-What is to be read is listed once, by us; a task gets a list of stretches of files. So a million tiny images are some hundred
-tasks rather than a million, and a large archive is read by many. Lists are held compressed, some ten bytes a stretch.
+The driver lists the files once, and each task gets a list of stretches. A million tiny images take some hundred tasks, and many
+tasks read a large archive. Lists stay compressed, about ten bytes per stretch.
 """
 
 import zlib
@@ -32,9 +32,9 @@ __all__ = [
     "unpacked",
 ]
 
-# From batches to batches, on the executors.
+# A function of batches, run on the executors.
 Batches = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-# Columns of what is read: path as it is called in messages and in the dataset, the bytes, and why there are none.
+# Columns of a file: its path in messages and datasets, its bytes, and why it has none.
 READ = "path string, content binary, obstacle string"
 _ARROW = pa.schema([pa.field("path", pa.string()), pa.field("content", pa.binary()), pa.field("obstacle", pa.string())])
 _STRETCHES = pa.schema(
@@ -48,29 +48,29 @@ _STRETCHES = pa.schema(
         "obstacle": pa.string(),
     }
 )
-# A file as it is read: path, bytes, and why there are none.
+# Path, bytes, and why there are none.
 ReadFile = tuple[str, bytes, str | None]
-# At most, in a task.
+# Limits per task.
 _PACK_BYTES, _PACK_FILES = 32 << 20, 8192
-# Of a source that is small: so many tasks a core that none waits long for another, if each has something to do.
+# Small sources: several tasks per core balance the load, with at least this much work per task.
 _TASKS_A_CORE, _FEW_BYTES, _FEW_FILES = 4, 1 << 20, 64
 _WAS_THERE = "; it was there when the files were listed"
-# Of batches that go to Spark; one image may be larger.
+# Size of batches sent to Spark; a single image may be larger.
 _BATCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Where a file's bytes lie.
+    """Where the bytes of a file are stored.
 
     Attributes:
-        url: of the file that holds them.
-        path: what it is called.
-        offset: of the first byte; of a zip's member that of its local header.
-        length: bytes that are stored; −1 is the whole file.
-        size: bytes that come of it.
-        packing: `plain`, or a zip's member `zip-stored` or `zip-deflated`.
-        obstacle: why it cannot be read, as a link to nothing; empty if it can.
+        url: of the containing file.
+        path: its name.
+        offset: of the first byte, or of the local header of a zip member.
+        length: stored bytes; −1 for the whole file.
+        size: bytes after unpacking.
+        packing: `plain`, or for members of a zip `zip-stored` or `zip-deflated`.
+        obstacle: why it cannot be read, such as a broken link; empty if it can.
     """
 
     url: str
@@ -83,7 +83,7 @@ class Stretch:
 
 
 def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int = _PACK_FILES) -> Iterator[list[Stretch]]:
-    """Yield lists of stretches that follow one another, each of `size` bytes or `count` files at most, one file in any case."""
+    """Yield lists of consecutive stretches of at most `size` bytes and `count` files, and at least one file."""
     pack: list[Stretch] = []
     held = 0
     for stretch in stretches:
@@ -97,7 +97,7 @@ def packs(stretches: Iterable[Stretch], *, size: int = _PACK_BYTES, count: int =
 
 
 def packed(pack: Sequence[Stretch]) -> bytes:
-    """Return the stretches in few bytes, for `unpacked`."""
+    """Return the stretches as compressed bytes, for `unpacked`."""
     columns = [pa.array([getattr(stretch, field.name) for stretch in pack], field.type) for field in _STRETCHES]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, _STRETCHES, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
@@ -106,12 +106,12 @@ def packed(pack: Sequence[Stretch]) -> bytes:
 
 
 def unpacked(blob: bytes) -> list[Stretch]:
-    """Return the stretches that were packed."""
+    """Return the stretches in the bytes of `packed`."""
     return [Stretch(**row) for row in pa.ipc.open_stream(blob).read_all().to_pylist()]
 
 
 def packs_for(spark: SparkSession, stretches: Iterable[Stretch], *, files: int, size: int) -> Iterator[list[Stretch]]:
-    """Yield the packs of so many stretches of so many bytes together: enough for every core."""
+    """Yield packs that keep every core busy, for `files` stretches of `size` bytes in total."""
     tasks = _TASKS_A_CORE * spark.sparkContext.defaultParallelism
     return packs(
         stretches,
@@ -122,7 +122,7 @@ def packs_for(spark: SparkSession, stretches: Iterable[Stretch], *, files: int, 
 
 @dataclass(frozen=True, slots=True)
 class Packs:
-    """Files that are still to be read, a task each pack.
+    """Files to be read, one task per pack.
 
     Attributes:
         rows: column `pack`, as `packed` makes it.
@@ -131,26 +131,26 @@ class Packs:
     rows: DataFrame
 
     def read(self) -> DataFrame:
-        """Return the files: the columns `READ`. A file that cannot be read ends the job, naming it."""
+        """Return the files in the columns `READ`. An unreadable file ends the job with its name."""
         return self.rows.mapInArrow(_read_batches, READ)
 
     def read_then(self, function: Batches, schema: StructType) -> DataFrame:
-        """Return what `function` makes of batches of the files, in the process that reads them: their bytes go nowhere else."""
+        """Apply `function` to batches of files in the process that reads them, so that their bytes stay there."""
         return self.rows.mapInArrow(_ReadThen(function), schema)
 
 
 def packs_of(spark: SparkSession, stretches: Iterable[Sequence[Stretch]]) -> Packs:
-    """Return the packs as rows; one pack at a time is held unpacked."""
+    """Return the packs as rows; only one pack at a time is unpacked."""
     return Packs(a_task_each(spark, map(packed, stretches)))
 
 
 def a_task_each(spark: SparkSession, blobs: Iterable[bytes]) -> DataFrame:
-    """Return rows of a column `pack`, each a partition by itself."""
+    """Return rows of a column `pack`, one partition per row."""
     schema = pa.schema([pa.field("pack", pa.binary())])
     rows = [pa.record_batch([pa.array([pack], pa.binary())], schema=schema) for pack in blobs]
     limit = "spark.sql.execution.arrow.localRelationThreshold"
     before = str(spark.conf.get(limit))
-    # Then each batch is a partition, made without Python; a local table would be dealt out anew.
+    # Then each batch is one partition, without Python workers; a local table would be repartitioned.
     spark.conf.set(limit, "0")
     try:
         return spark.createDataFrame(pa.Table.from_batches(rows, schema))
@@ -173,7 +173,7 @@ def _read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
 
 
 def batches_of(files: Iterable[ReadFile]) -> Iterator[pa.RecordBatch]:
-    """Yield files as batches of a bounded number of bytes."""
+    """Yield files in batches of bounded size in bytes."""
     waiting: list[ReadFile] = []
     held = 0
     for file in files:
@@ -194,12 +194,12 @@ def _batch(files: list[ReadFile]) -> pa.RecordBatch:
 
 
 def read_all(stretches: Iterable[Stretch]) -> Iterator[ReadFile]:
-    """Yield each stretch as it is read; a file that several in a row lie in is opened once.
+    """Read each stretch; consecutive stretches of the same file share one open stream.
 
-    A member of a zip that does not unpack to what the archive says of it has an obstacle, and the others are read.
+    A zip member that does not unpack to its declared size gets an obstacle; reading continues.
 
     Raises:
-        JobRefused: a file that is gone, or shorter than it was.
+        JobRefused: a file was removed or became shorter.
     """
     opened, stream = "", None
     with ExitStack() as stack:
@@ -252,7 +252,7 @@ def _zip_stored(stream: Any, stretch: Stretch) -> bytes:
 def _zip_deflated(stream: Any, stretch: Stretch) -> bytes:
     _skip_local_header(stream, stretch)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    # One byte more than is declared shows that there are more.
+    # One byte more than declared detects larger data.
     data = inflater.decompress(_exactly(stream, stretch.length), stretch.size + 1)
     if len(data) != stretch.size:
         raise EOFError(f"it unpacks to {'more' if len(data) > stretch.size else len(data)} bytes, {stretch.size} are declared")
@@ -260,7 +260,7 @@ def _zip_deflated(stream: Any, stretch: Stretch) -> bytes:
 
 
 def _skip_local_header(stream: Any, stretch: Stretch) -> None:
-    """Go to a member's data: its local header has 30 bytes, a name and an extra field (PKWARE APPNOTE 4.3.7)."""
+    """Seek to the data of a member: skip its 30-byte local header, name and extra field (PKWARE APPNOTE 4.3.7)."""
     header = _exactly(stream, 30)
     if header[:4] != b"PK\x03\x04":
         raise EOFError("there is no local header where the archive's directory says")

@@ -28,16 +28,16 @@ from bigdata_ml.storage import Location, is_hidden, locate, way_out
 
 __all__ = ["ARCHIVES", "BROKEN", "NOWHERE", "STREAMED", "STREAMED_LIMIT", "Archive", "ArchiveIndex", "ListedMembers"]
 
-# A compressed tar has to be read from its beginning: it is one task. tarfile's own decompression overlooks a file's missing end.
+# A compressed tar is one task, since it is read from its start. tarfile's own decompression does not notice a missing end.
 _UNPACKERS: dict[str, Any] = {".tar.gz": gzip.open, ".tgz": gzip.open, ".tar.bz2": bz2.open, ".tar.xz": lzma.open}
 STREAMED = tuple(_UNPACKERS)
 ARCHIVES = (".tar", ".zip", *STREAMED)
-# Bytes of a member: of what lies in the file as it is, of what is unpacked, and of what is sent to Spark's own memory besides.
+# Most bytes of a member: stored as is, deflated, and in a compressed tar, where it also takes memory of Spark.
 _MEMBER_LIMIT, _DEFLATED_LIMIT, STREAMED_LIMIT = 1 << 30, 1 << 29, 1 << 26
 NOWHERE = "is a link to nothing in the archive"
 _BLOCK = 512
 _TINY = 64 << 10
-# What the modules raise for broken archives: of headers that make no sense also what Python's own functions do.
+# Errors of the modules for broken archives, and of Python's functions for invalid headers.
 BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, OSError, EOFError, ValueError, RuntimeError, OverflowError,
     LookupError, struct.error,
@@ -45,7 +45,7 @@ BROKEN = (
 
 
 class Archive:
-    """What both passes need: the archive of a name below a root, without the root's filesystem, which is not sent."""
+    """An archive by its name below a root; holds the URL only, since filesystems cannot be sent to tasks."""
 
     def __init__(self, root: Location) -> None:
         self._root = root.url
@@ -55,7 +55,7 @@ class Archive:
 
     def _path(self, name: str, member: str) -> str:
         path = f"{name or self._root.rsplit('/', 1)[-1]}!/{member.removeprefix('./')}"
-        # Names that are not UTF-8 have surrogates.
+        # Names that are not UTF-8 contain surrogates.
         return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
     def _refused(self, name: str, error: Exception) -> JobRefused:
@@ -69,7 +69,7 @@ class Archive:
         ending = place.name.lower()
         with place.filesystem.open_input_file(place.path) as stream:
             if not ending.endswith(STREAMED):
-                # Going from header to header is a call each to another store: there it is read through.
+                # On remote stores each seek is a request, so the file is read sequentially.
                 with open_tar(stream, seekable=place.is_local) as archive:
                     yield archive
                 return
@@ -80,7 +80,7 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class ListedMembers:
-    """Some members of an archive: how many, their bytes, where they lie (of a compressed tar nowhere), how many are hidden."""
+    """Members of an archive: their number, bytes, places (none in a compressed tar), and the number of hidden ones."""
 
     files: int
     size: int
@@ -89,9 +89,9 @@ class ListedMembers:
 
 
 class ArchiveIndex(Archive):
-    """Lists an archive's members, some thousand at a time; those of a compressed tar have the length −1.
+    """Lists the members of an archive in packs; members of a compressed tar have the length −1.
 
-    What is wrong with an archive is returned as text: raised, it would be tried again by Spark, three times.
+    Errors are returned as text: Spark would retry the task if they were raised.
     """
 
     def __call__(self, name: str) -> Iterator[ListedMembers | str]:
@@ -111,7 +111,7 @@ class ArchiveIndex(Archive):
         try:
             if ending.endswith(".zip"):
                 with place.filesystem.open_input_file(place.path) as stream:
-                    # Of a tiny file zipfile looks before the beginning, which pyarrow refuses in words zipfile does not know.
+                    # zipfile seeks before the start of a tiny file, and does not know the error that pyarrow raises.
                     tiny = place.info().size < _TINY
                     yield from self._zip(io.BytesIO(stream.read()) if tiny else stream, name, hidden)
             elif ending.endswith(STREAMED):
@@ -133,7 +133,7 @@ class ArchiveIndex(Archive):
                     links.append(member.name)
                 else:
                     yield self._stretch(name, place, member)
-            # An archive ends with blocks of zeros; the module takes the file's end for one.
+            # An archive ends with blocks of zeros; tarfile accepts the end of the file instead.
             if place.info().size < archive.offset + _BLOCK:
                 raise EOFError("its end is missing: it was cut short or is still being written")
         stretches: dict[str, Stretch] = {}
@@ -198,12 +198,12 @@ def _unpacked(stream: Any, ending: str) -> Any:
 
 
 def _overlapping(archive: zipfile.ZipFile) -> dict[int, str]:
-    """Return, by offset, what is wrong with members that share bytes with one before them: so a small zip holds terabytes."""
+    """Return errors by offset for members that overlap an earlier one, as in zip bombs."""
     end, overlaps = 0, {}
     for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
         if member.header_offset < end:
             overlaps[member.header_offset] = "overlaps another member, as in a zip bomb; pack it anew"
-        # A local header has 30 bytes, a name as long as the directory's, and what more there is.
+        # A local header has 30 bytes, the name as in the directory, and possibly an extra field.
         end = max(
             end, member.header_offset + 30 + len(member.orig_filename.encode("utf-8", "surrogateescape")) + member.compress_size
         )

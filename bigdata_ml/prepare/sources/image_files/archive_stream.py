@@ -37,7 +37,7 @@ class StreamedArchives(Archive):
             raise self._refused(name, error) from error
 
     def _linked(self, name: str, targets: LinkTargets, links: list[str]) -> Iterator[ReadFile]:
-        """Read the archive again for the files that links lead to; of several of one path the first is taken."""
+        """Read the archive again for the targets of links; the first of several members with one path counts."""
         waiting: dict[str, list[str]] = {}
         for link in links:
             end = targets.end_of(link)

@@ -1,4 +1,4 @@
-"""Images in archives, tar or zip, read where they lie: nothing is unpacked to disk."""
+"""Read images in tar and zip archives without unpacking them to disk."""
 
 from pyspark.sql import SparkSession
 
@@ -13,15 +13,15 @@ __all__ = ["archives", "is_archive"]
 
 
 def is_archive(name: str) -> bool:
-    """Whether a file's name ends like an archive's."""
+    """Whether a file name has the ending of an archive."""
     return name.lower().endswith(ARCHIVES)
 
 
 def archives(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
     """Return the files in an archive, or in all archives of a folder, at any depth.
 
-    A member is called `ARCHIVE!/PATH`. A hard or symbolic link in a tar is the file that it leads to. Hidden members (`.…`, `_…`,
-    as in `__MACOSX`) are not looked at, but counted. A plain tar and a zip are read by many tasks, a compressed tar by one.
+    The path of a member is `ARCHIVE!/PATH`. Links in a tar are read as their targets. Hidden members (`.…`, `_…`, as in
+    `__MACOSX`) are skipped and counted. Many tasks read a plain tar or a zip, one task reads a compressed tar.
 
     Args:
         spark: the session.
@@ -29,9 +29,9 @@ def archives(spark: SparkSession, url: str, *, label_from: str | LabelFile = "fo
         label_from: as for `images`.
 
     Raises:
-        JobRefused: no archive there, one that cannot be read, is encrypted or packed in a way that is not known, or no file in
-            them. A member that cannot be read (of more than 1 GiB, 512 MiB if it is deflated, 64 MiB in a compressed tar; a
-            link to nothing; damaged) has an `obstacle`, and the others are read.
+        JobRefused: no archive, no file in the archives, or an archive that is unreadable, encrypted or packed by an unknown
+            method. An unreadable member has an `obstacle`, and the others are read: one of more than 1 GiB (512 MiB if
+            deflated, 64 MiB in a compressed tar), a broken link, a damaged one.
     """
     root = locate(url)
     names, passed_over = _names(root)
@@ -43,7 +43,7 @@ def archives(spark: SparkSession, url: str, *, label_from: str | LabelFile = "fo
     files = sum(members.files for members in indexed)
     if not files:
         raise JobRefused(f"{root.url}: the archives hold no files")
-    # Packed anew, so that many small archives are few tasks.
+    # Repacked, so that many small archives need few tasks.
     size = sum(members.size for members in indexed)
     stretches = (stretch for members in indexed for stretch in unpacked(members.places))
     unread = packs_of(spark, packs_for(spark, stretches, files=files, size=size))
@@ -63,7 +63,7 @@ def archives(spark: SparkSession, url: str, *, label_from: str | LabelFile = "fo
 
 
 def _names(root: Location) -> tuple[list[str], dict[str, int]]:
-    """Return the archives below `root`, itself as an empty name, and how many files are passed over by why."""
+    """Return the archives below `root` (itself as an empty name), and the number of skipped files by reason."""
     if root.is_file():
         return [""], {"hidden": 0}
     if not root.is_directory():

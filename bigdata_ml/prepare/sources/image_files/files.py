@@ -1,4 +1,4 @@
-"""Image files as every source of images returns them, and their labels."""
+"""Image files and their labels, as all sources of images return them."""
 
 import json
 from collections.abc import Mapping
@@ -33,14 +33,14 @@ class ImageFiles:
 
     Attributes:
         rows: columns `path` (relative to the source), `label` (text or null), `content` (the file's bytes).
-        files: how many there are.
+        files: their number.
         bytes: their total size.
-        empty_classes: folders directly below the source that hold no file.
-        passed_over: files that are not looked at and not counted, by why: `hidden`, `unfinished`.
-        listing: of the files that are read; None before they are listed.
+        empty_classes: folders directly below the source without files.
+        passed_over: number of skipped files by reason, such as `hidden` and `unfinished`.
+        listing: of the source; None before it is listed.
         packed: whether the images are members of these files.
-        packs: the same images before they are read, where that is in our hands: see `Packs.read_then`.
-        label_from: where their labels come from.
+        packs: the same images before they are read; None if Spark reads them. See `Packs.read_then`.
+        label_from: source of the labels.
     """
 
     rows: DataFrame
@@ -54,23 +54,23 @@ class ImageFiles:
     label_from: str | LabelFile = "folder"
 
     def refuse_changed(self) -> None:
-        """Raise JobRefused if a file is gone or another one than it was when it was listed, naming it."""
+        """Raise JobRefused, naming the file, if a listed file was removed or changed."""
         if self.listing is not None:
             self.listing.refuse_changed()
 
 
 def labelled(spark: SparkSession, rows: DataFrame, label_from: str | LabelFile) -> DataFrame:
-    """Return rows that have a `path`, such as `path` and `content`, with their `label`.
+    """Add a `label` to rows with a `path`.
 
     Args:
         spark: the session.
-        rows: what was read.
-        label_from: `folder` takes the name of the folder a file lies in, null at the top of the source or of an archive; `none`
-            labels nothing; else a file of labels, or its URL: CSV with the columns `path` (relative to the source) and `label`,
-            JSON lines or an array with these fields, or one JSON object of labels by path. Labels are the text that stands there.
+        rows: with a column `path`.
+        label_from: `folder` uses the name of the folder of a file, null at the top of the source or of an archive; `none` gives
+            no labels; otherwise a label file or its URL. It is CSV with the columns `path` (relative to the source) and `label`,
+            JSON lines or an array with these fields, or one JSON object of labels by path. Labels stay unchanged text.
 
     Raises:
-        JobRefused: a label file that is not there, of no such form, with a row that is none, or that names a path more than once.
+        JobRefused: the label file does not exist, has another form or a malformed row, or names a path twice.
     """
     if label_from == "none":
         return rows.withColumn("label", F.lit(None).cast("string"))
@@ -110,7 +110,7 @@ def _labels(spark: SparkSession, place: Location, form: TextFormat) -> DataFrame
 
 
 def _object_of_labels(place: Location, form: TextFormat) -> list[tuple[str, str]] | None:
-    """Return the labels of a file that is one JSON object of labels by path; None if it has rows."""
+    """Return the labels if the file is one JSON object of labels by path; None if it has rows."""
     begins = ""
     with closing(texts_of(TextPart(url=place.url, size=int(place.info().size or 0)), form)) as texts:
         begins = next(texts, "").lstrip()

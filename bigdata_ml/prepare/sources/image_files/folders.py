@@ -1,4 +1,4 @@
-"""Image files in folders, on any store, named by a folder or a glob."""
+"""Read image files below a folder or by a glob, on any store."""
 
 import re
 import time
@@ -17,30 +17,30 @@ from bigdata_ml.storage import Entry, Location, is_hidden, lakehouse_below, list
 
 __all__ = ["images", "packs_listed"]
 
-# Spark's list of files holds 3.3 KB of the driver's heap a file on HDFS, most of it for places that a task of hundreds of
-# files, which lie anywhere, cannot use; ours holds some ten bytes.
+# Spark's list of files takes 3.3 KB of the driver's heap per file on HDFS, mostly block locations that a task of hundreds of
+# scattered files cannot use. Ours takes about ten bytes.
 _MOST_FILES_OF_SPARK = 20_000
-# What `hdfs dfs -put` calls a file that is not whole yet; Spark passes over it.
+# The ending that `hdfs dfs -put` gives unfinished files; Spark skips them.
 _COPYING = "._COPYING_"
 
 
 def images(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
     """Return the files below `url`.
 
-    Up to 20,000 files on HDFS are read by Spark's `binaryFile`, which knows where their blocks are; more of them, files with a
-    colon in their path, which Hadoop cannot name, and those on other stores by our own client, which hands their bytes to what
-    inspects them in the same process. Both read tiny files in tasks of many.
+    Spark's `binaryFile` reads up to 20,000 files on HDFS near their blocks. Our own client reads more files, files on other
+    stores, and paths with a colon, which Hadoop rejects; the same process then inspects the bytes. Both read many tiny files
+    per task.
 
     Args:
         spark: the session.
-        url: a folder, whose files are taken at any depth; or a glob: `*` and `?` match within a name, `[…]` one character,
-            `**` any folders. Hidden files (`_…`, `.…`) and unfinished ones (`…._COPYING_`) are not looked at, but counted.
-            A link to a folder is followed once; what cannot be read, as a link to nothing, is found and refused.
-        label_from: `folder` takes the name of the folder a file lies in, `none` nothing; else a CSV or JSON file of labels,
-            or its URL: see `labelled`.
+        url: a folder, read at any depth; or a glob: `*` and `?` match within a name, `[…]` one character, `**` any folders.
+            Hidden files (`_…`, `.…`) and unfinished ones (`…._COPYING_`) are skipped and counted. A link to a folder is
+            followed once. Unreadable files, such as broken links, are refused.
+        label_from: `folder` uses the name of the folder of a file, `none` gives no labels; otherwise a CSV or JSON file of
+            labels, or its URL: see `labelled`.
 
     Raises:
-        JobRefused: no folder there, no files in it, or a label file that cannot be used.
+        JobRefused: the folder does not exist or has no files, or the label file is invalid.
     """
     root, glob = split_glob(url)
     pattern = _pattern(glob) if glob else None
@@ -77,7 +77,7 @@ def images(spark: SparkSession, url: str, *, label_from: str | LabelFile = "fold
 
 
 def packs_listed(spark: SparkSession, listing: Listing, files: Iterable[tuple[str, int]]) -> Packs:
-    """Return the packs of some files of a listing, given by path and size; one that is gone or has another size ends the job."""
+    """Return packs of listed files, given by path and size; a removed or resized file ends the job."""
     known = listing.obstacles
     return packs_of(spark, packs(_stretch(listing.root, path, size, known.get(path, "")) for path, size in files))
 
@@ -119,10 +119,10 @@ def _packs(spark: SparkSession, root: Location, files: list[Entry], size: int) -
 
 def _read_by_spark(spark: SparkSession, root: Location, files: list[Entry]) -> DataFrame:
     read = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(spark_path(spark, root))
-    # Spark writes file:/a where it was given file:///a, so the root is found by its path.
+    # Spark turns file:///a into file:/a, so the root is matched by its path.
     relative = F.element_at(F.split("path", _quoted(f"{root.path}/"), 2), 2)
     rows = read.where("length > 0").select(relative.alias("path"), F.col("content"))
-    # Spark passes over files without a byte; they are to be refused, not overlooked.
+    # Spark skips empty files; add them, so that they are refused and counted.
     empty = [(entry.path,) for entry in files if entry.size == 0]
     if empty:
         rows = rows.union(spark.createDataFrame(empty, "path string").withColumn("content", F.lit("").cast("binary")))

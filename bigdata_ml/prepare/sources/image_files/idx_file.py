@@ -1,4 +1,4 @@
-"""An IDX file, plain or by gzip, read by parts: what its header claims is compared with what is there before it is held."""
+"""Read parts of an IDX file, plain or gzip, and verify its header before using memory for it."""
 
 import gzip
 import zlib
@@ -15,13 +15,13 @@ from bigdata_ml.storage import Location, way_out
 __all__ = ["IdxHeader", "read_idx_header", "read_idx_items"]
 
 _PIECE = 1 << 20
-# Bytes of one picture, and of what a file by gzip may unpack to: more is a bomb.
+# Most bytes of one picture, and of an unpacked gzip file: more is a bomb.
 _MOST_ITEM, _LEAST_BOUND, _MOST_RATIO = 178_956_970, 1 << 30, 200
 
 
 @dataclass(frozen=True, slots=True)
 class IdxHeader:
-    """What a file of uint8 says of itself: how many items, the shape of each, the bytes of each, and where the first begins."""
+    """Header of a file of uint8: number of items, shape and bytes of each, and offset of the first."""
 
     count: int
     shape: tuple[int, ...]
@@ -30,10 +30,10 @@ class IdxHeader:
 
 
 def read_idx_header(place: Location, *, dimensions: int, whole: bool = False) -> IdxHeader:
-    """Return the header of a file of so many dimensions; with `whole` its bytes are counted, a piece of them in memory.
+    """Return the header of a file with that many dimensions; `whole` verifies the size of the data piece by piece.
 
     Raises:
-        JobRefused: no such file, one that is cut short or has more bytes than it says, or pictures that are too large.
+        JobRefused: the file does not exist, its size differs from the header, or pictures are too large.
     """
     begin = 4 + 4 * dimensions
     with _unzipped(place) as stream:
@@ -55,7 +55,7 @@ def read_idx_header(place: Location, *, dimensions: int, whole: bool = False) ->
 
 
 def read_idx_items(place: Location, header: IdxHeader, first: int, count: int) -> bytes:
-    """Return the bytes of so many items from one on; raises JobRefused if they are not there."""
+    """Return the bytes of `count` items from `first` on; raises JobRefused if they are missing."""
     left, wanted = header.begin + first * header.item, count * header.item
     with _unzipped(place) as stream:
         while left > 0:

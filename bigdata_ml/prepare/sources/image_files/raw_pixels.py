@@ -1,4 +1,4 @@
-"""MNIST's IDX files (http://yann.lecun.com/exdb/mnist) and CIFAR's binary ones (https://www.cs.toronto.edu/~kriz/cifar.html)."""
+"""Read IDX files (http://yann.lecun.com/exdb/mnist) and CIFAR's binary files (https://www.cs.toronto.edu/~kriz/cifar.html)."""
 
 import io
 import re
@@ -20,7 +20,7 @@ __all__ = ["cifar", "idx"]
 
 _LABELLED = "path string, label string, content binary"
 _PICTURES = 4096
-# Of pixels, in a task.
+# Bytes of pixels per task.
 _PART_BYTES = 32 << 20
 
 
@@ -36,18 +36,18 @@ class _Part:
 
 
 def idx(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
-    """Return the pictures of IDX files, each as a PNG, with the labels of the file beside it.
+    """Return the pictures of IDX files as PNG, with labels from the label file in the same folder.
 
-    A picture is called `FILE#NUMBER`. The labels of `train-images-idx3-ubyte.gz` are looked for in `train-labels-idx1-ubyte.gz`,
-    with and without `.gz`.
+    The path of a picture is `FILE#NUMBER`. `train-images-idx3-ubyte.gz` has its labels in `train-labels-idx1-ubyte.gz`, with or
+    without `.gz`.
 
     Args:
         spark: the session.
         url: a file of pictures, or a folder of them.
-        label_from: `none` for no labels; anything else takes those of the label files.
+        label_from: `none` for no labels; anything else uses the label files.
 
     Raises:
-        JobRefused: no such file, one that is no IDX file of uint8 pictures or is cut short, or labels missing or too few.
+        JobRefused: no such file, not a whole IDX file of uint8 pictures, or missing labels.
     """
     root = locate(url)
     names, passed_over = _files(
@@ -69,18 +69,18 @@ def idx(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder"
 
 
 def cifar(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
-    """Return the pictures of CIFAR's binary files, each as a PNG, with their labels by name where `*.meta.txt` is beside them.
+    """Return the pictures of CIFAR's binary files as PNG; labels are names if `*.meta.txt` is in the same folder.
 
-    A picture is called `FILE#NUMBER`. CIFAR-10's records have one byte of label, CIFAR-100's two, of which the second, fine one
-    is taken; which it is follows from the file's size, and from its name where both would do.
+    The path of a picture is `FILE#NUMBER`. CIFAR-10 has one label byte, CIFAR-100 two, of which the second (fine) label is used.
+    The size of a file tells which it is, or its name if both fit.
 
     Args:
         spark: the session.
         url: a `.bin` file or a folder of them.
-        label_from: `none` for no labels; anything else takes those in the files.
+        label_from: `none` for no labels; anything else uses those in the files.
 
     Raises:
-        JobRefused: no such file, or one that is no whole number of records.
+        JobRefused: no such file, or not a whole number of records.
     """
     root = locate(url)
     parts: list[_Part] = []
@@ -96,7 +96,7 @@ def cifar(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folde
 
 
 def _files(root: Location, pattern: str, expected: str) -> tuple[list[str], dict[str, int]]:
-    """Return the files below `root` whose names match, itself as an empty name, and how many are passed over by why."""
+    """Return matching files below `root` (itself as an empty name), and the number of skipped files by reason."""
     if root.is_file():
         return [""], {}
     tree = list_tree(root) if root.is_directory() else Tree(())

@@ -1,4 +1,4 @@
-"""Hadoop SequenceFiles of images: the key is the path, the value the file's bytes."""
+"""Read Hadoop SequenceFiles of images, with paths as keys and bytes as values."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,16 +19,16 @@ _TEXT, _BYTES = "org.apache.hadoop.io.Text", "org.apache.hadoop.io.BytesWritable
 def sequence_files(spark: SparkSession, url: str, *, label_from: str | LabelFile = "folder") -> ImageFiles:
     """Return the images of a SequenceFile, or of a folder of them, with keys of `Text` and values of `BytesWritable`.
 
-    Hadoop splits them at their sync marks, so that a large one is read by many tasks.
+    Hadoop splits them at sync marks, so that many tasks read a large file.
 
     Args:
         spark: the session.
         url: the file or folder.
-        label_from: as for `images`; the key is the path.
+        label_from: see `images`.
 
     Raises:
-        JobRefused: nothing there, a file that cannot be read or is there by two links, a file without a record, or files on a
-            store for which Spark has no jar.
+        JobRefused: the path does not exist, a file is unreadable or linked twice, there are no records, or Spark has no jar for
+            the store.
     """
     place = locate(url)
     if not place.exists():
@@ -44,7 +44,7 @@ def sequence_files(spark: SparkSession, url: str, *, label_from: str | LabelFile
 
 
 def _counted(records: Iterable[tuple[str, bytes]]) -> Iterator[tuple[int, int]]:
-    """Yield how many records there are, and their bytes; of the whole file only these two numbers go on."""
+    """Yield the number of records and their total bytes."""
     files = size = 0
     for _, content in records:
         files += 1

@@ -1,4 +1,4 @@
-"""The members of a tar, hard and symbolic links among them, with bounds on what its headers may ask for."""
+"""Read the members and links of a tar, with limits on the sizes in its headers."""
 
 import posixpath
 import tarfile
@@ -9,18 +9,18 @@ from bigdata_ml.storage import is_hidden
 
 __all__ = ["BoundedReader", "LinkTargets", "is_link", "member_path", "open_tar", "tar_members", "trouble_with"]
 
-# A header of a long name, or of pax attributes, is read into memory as a whole.
+# Headers of long names and pax attributes are read into memory whole.
 _HEADER_LIMIT = 1 << 20
 _HEADERS = (
     tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK
 )  # fmt: skip
-# Of what a compressed tar unpacks to: images are compressed already, so that much more is a bomb.
+# Limits of an unpacked tar: images are already compressed, so much more is a bomb.
 _LEAST_BOUND, _MOST_RATIO = 1 << 30, 200
 _MOST_LINKS = 40
 
 
 class _BoundedTarInfo(tarfile.TarInfo):
-    """A member whose extended header is no larger than names and attributes are."""
+    """A member with a limit on the size of its extended header."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
         if self.type in _HEADERS and not 0 <= self.size <= _HEADER_LIMIT:
@@ -31,11 +31,11 @@ class _BoundedTarInfo(tarfile.TarInfo):
 
 
 class BoundedReader:
-    """Reads on from a compressed stream up to a bound that follows from the compressed size.
+    """Reads from a decompressing stream up to a limit that depends on the compressed size.
 
     Args:
-        stream: what unpacks.
-        packed: bytes of the compressed file.
+        stream: the decompressing stream.
+        packed: size of the compressed file in bytes.
     """
 
     def __init__(self, stream: Any, packed: int) -> None:
@@ -43,7 +43,7 @@ class BoundedReader:
         self._left = max(_LEAST_BOUND, _MOST_RATIO * packed)
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; raises ReadError beyond the bound."""
+        """Return up to `size` bytes; raises ReadError beyond the limit."""
         data = bytes(self._stream.read(size))
         self._left -= len(data)
         if self._left < 0:
@@ -54,14 +54,14 @@ class BoundedReader:
 
 
 def open_tar(stream: IO[bytes] | BoundedReader, *, seekable: bool) -> tarfile.TarFile:
-    """Open a tar; without `seekable` it is read from beginning to end."""
+    """Open a tar; without `seekable` it is read sequentially."""
     return tarfile.open(fileobj=stream, mode="r:" if seekable else "r|", tarinfo=_BoundedTarInfo)  # type: ignore[call-overload,no-any-return]
 
 
 def tar_members(archive: tarfile.TarFile, hidden: list[str] | None = None) -> Iterator[tarfile.TarInfo]:
-    """Yield the members that are no folders, in order; hidden ones are noted in `hidden` instead."""
+    """Yield the members except folders, in order; names of hidden ones are added to `hidden` instead."""
     for member in archive:
-        # Members are kept by the module for names that are asked for later; there may be a million.
+        # tarfile keeps all members for later lookups; there may be a million.
         archive.members = []  # type: ignore[attr-defined]
         if member.isdir():
             continue
@@ -77,12 +77,12 @@ def member_path(member: tarfile.TarInfo) -> str:
 
 
 def is_link(member: tarfile.TarInfo) -> bool:
-    """Whether it is a hard or a symbolic link."""
+    """Whether a member is a hard or symbolic link."""
     return member.islnk() or member.issym()
 
 
 def trouble_with(member: tarfile.TarInfo, *, limit: int) -> str:
-    """Return why a member that is no link cannot be read, empty if it can; `limit` is the most bytes that it may have."""
+    """Return why a member (not a link) cannot be read, or an empty text; `limit` is its largest size in bytes."""
     if not member.isfile():
         return "is no regular file"
     if not 0 <= member.size <= limit:
@@ -95,7 +95,7 @@ def trouble_with(member: tarfile.TarInfo, *, limit: int) -> str:
 
 
 class LinkTargets:
-    """Where the links of an archive lead, found by a second pass; nothing is done for an archive without links."""
+    """Targets of the links of an archive."""
 
     def __init__(self) -> None:
         self._links: dict[str, str | None] = {}
@@ -104,7 +104,7 @@ class LinkTargets:
         return bool(self._links)
 
     def add(self, member: tarfile.TarInfo) -> None:
-        """Note a link."""
+        """Add a link."""
         folder = "" if member.islnk() else posixpath.dirname(member.name)
         target = posixpath.normpath(posixpath.join(folder, member.linkname))
         outside = target.startswith(("/", "../")) or target == ".."
@@ -112,11 +112,11 @@ class LinkTargets:
 
     @property
     def wanted(self) -> set[str]:
-        """Paths of the files that links lead to in the end, as far as the archive has them."""
+        """Final targets of all links, inside the archive."""
         return {end for end in map(self.end_of, self._links) if end is not None}
 
     def end_of(self, name: str) -> str | None:
-        """Return the path that a link leads to in the end; None if that is outside of the archive, or the link itself again."""
+        """Return the final target of a link; None if it is outside the archive, or in a cycle."""
         path: str | None = posixpath.normpath(name)
         for _ in range(_MOST_LINKS):
             if path is None or path not in self._links:

@@ -159,12 +159,12 @@ class Read(_OfParts):
         try:
             if self.kind == "csv":
                 for batch in self.reader(file_part).rows(texts, skip_header=file_part.part.is_first):
-                    yield from self._rows(
-                        file_part, self._csv(file_part, batch.columns, len(batch.lines)), len(batch.lines), batch.torn
-                    )
+                    columns = self._csv(file_part, batch.columns, len(batch.lines))
+                    yield from self._rows(file_part, columns, len(batch.lines), batch.torn)
             else:
-                for batch in JsonReader(file_part.part.url, file_part.part.line).rows(texts, is_first=file_part.part.is_first):
-                    yield from self._rows(file_part, self._json(batch.objects), len(batch.lines), batch.torn)
+                reader = JsonReader(file_part.part.url, file_part.part.line)
+                for objects in reader.rows(texts, is_first=file_part.part.is_first):
+                    yield from self._rows(file_part, self._json(objects.objects), len(objects.lines), objects.torn)
         except (pa.ArrowInvalid, ValueError) as error:
             changed = f"{file_part.part.url}: it has values it had not before, it changes while the job reads it"
             raise JobRefused(f"{changed}: {error}") from error
