@@ -14,7 +14,7 @@ BIN := $(abspath $(VENV))/bin
 IN_VENV := PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python3"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-docs test-install test-cluster test-long test-petastorm-upstream bench bench-petastorm bench-tiny-files bench-prepare lint format constraints clean
+.PHONY: help demo test test-unit test-slow test-docs test-install test-cluster test-long test-petastorm-upstream bench bench-petastorm bench-tiny-files bench-prepare lint format constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ test: ## Run the tests, except those that take minutes each, need the network or
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests -m "not docs and not install and not upstream and not cluster and not long and not slow" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
 
+test-unit: ## Run the tests that need neither a JVM nor the network nor other processes, in two minutes
+	@scripts/install.sh dev
+	$(IN_VENV) pytest tests -m "not spark and not processes and not docs and not install and not upstream and not cluster and not long and not slow" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=10
+
 test-slow: ## Run the tests that take about a minute each: a real table, large images, signals
 	@scripts/check-java.sh
 	@scripts/install.sh dev
@@ -44,10 +48,11 @@ test-install: ## Install into new environments, by uv and by pip (needs the netw
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests -m install --durations=10
 
-test-long: ## Run the tests that take minutes each: whole real tables, histories, fetched data (needs the network and npm)
+test-long: ## Run the tests that take minutes each, and draw all examples of the others (needs the network and npm)
 	@scripts/check-java.sh
 	@scripts/install.sh dev
 	$(IN_VENV) pytest tests -m long --durations=10
+	$(IN_VENV) BIGDATA_ML_TESTS=thorough pytest tests -m "not spark and not docs and not install and not upstream and not cluster and not long and not slow" -n $(TEST_WORKERS) --dist loadfile --durations=10
 
 test-cluster: ## Run the tests against real HDFS, YARN, Hive, PostgreSQL and S3 (needs Maven, PostgreSQL, the network)
 	@scripts/check-java.sh

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
+from hypothesis import settings
+from thoroughness import examples
 from tiny import publish_dataset, write_plain
 
 from bigdata_ml.dataset import Dataset
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     # Spark warns of pandas 3 whenever it meets it; the jobs hand it Arrow batches and never pandas.
     config.addinivalue_line("filterwarnings", "ignore:PySpark does not yet fully support pandas:FutureWarning")
+    settings.register_profile("project", deadline=None, max_examples=examples(100))
+    settings.load_profile("project")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.spark)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import pytest
 
 from bigdata_ml.dataset import Dataset
 
+pytestmark = pytest.mark.processes
+
 JOBS = Path(__file__).parents[1] / "jobs"
 
 

@@ -18,6 +18,8 @@ from bigdata_ml.prepare.session.failures import refused_by_spark
 from bigdata_ml.reader import ReadOptions, open_reader
 from bigdata_ml.schema import Codec, Field, Schema
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def earlier(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:

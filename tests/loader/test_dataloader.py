@@ -22,6 +22,7 @@ from bigdata_ml.reader import Mixture, ReadOptions, RowWeights
 
 PROCESSES = (0, 1, 2, 3)
 pytestmark = [
+    pytest.mark.processes,
     # Said once, on purpose; a test hears it where it is meant.
     pytest.mark.filterwarnings("ignore:each of the DataLoader's:UserWarning"),
     # torchdata 0.11 calls what torch has put away.

@@ -19,6 +19,8 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.loader import make_loader
 from bigdata_ml.reader import ReadOptions
 
+pytestmark = pytest.mark.processes
+
 RANKS, SIZE, REMAINDERS = 4, 16, ("drop", "pad", "exact")
 # Row groups of ids by name (files where one of them is empty), and the ids that the predicate keeps.
 SHAPES: dict[str, tuple[list[int], tuple[int, int]]] = {

@@ -14,6 +14,8 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.loader import make_loader
 from bigdata_ml.reader import ReadOptions
 
+pytestmark = pytest.mark.processes
+
 SCRIPT = Path(__file__).parent / "collected_inside_a_submit.py"
 
 

@@ -21,6 +21,8 @@ from bigdata_ml.errors import ChecksumMismatch, DecodeFailed, ResumeMismatch
 from bigdata_ml.loader import compose, random_crop, random_flip
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema
 
+pytestmark = pytest.mark.processes
+
 WORKERS = (0, 1, 3)
 
 

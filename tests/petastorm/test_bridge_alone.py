@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from bridging import bridged, run
+
+pytestmark = pytest.mark.processes
 
 NAMESPACES = """
 import importlib, json, sys

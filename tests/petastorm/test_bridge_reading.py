@@ -15,6 +15,7 @@ from petastorm_pickles import CALLED, DOTTED, INDEXES, Class, Object, dumps
 OLD = Path(__file__).parents[1] / "data/petastorm/upstream"
 
 pytestmark = [
+    pytest.mark.processes,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::SyntaxWarning"),

@@ -98,6 +98,7 @@ def test_a_table_that_is_joined_and_changes_ends_the_job(
     refused(lambda: prepare_table(spark, job), out, other, SIZE)
 
 
+@pytest.mark.long
 def test_a_file_that_comes_later_is_not_looked_at(
     spark: SparkSession, tmp_path: Path, out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,6 +121,7 @@ def test_what_a_job_does_not_read_is_named_and_can_be_dropped(
     assert Dataset.open(f"{tmp_path}/out").schema.names == ("x", "y")
 
 
+@pytest.mark.long
 def test_what_a_job_does_not_read_of_a_joined_table_can_be_dropped_and_of_a_reference_does_not_matter(
     spark: SparkSession, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def test_components_are_those_of_a_search(spark: SparkSession, few: int) -> None
     assert found(spark, edges, few) == searched(edges)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("few", [0, 1000], ids=["by stars", "on the driver"])
 def test_a_long_chain_is_one_component(spark: SparkSession, few: int) -> None:
     order = np.random.default_rng(1).permutation(60).tolist()

@@ -88,6 +88,7 @@ def test_the_groups_are_listed_with_their_members(grouped: Any) -> None:
     assert "Near duplicates: the largest of 10 groups" in (dataset.location / QUALITY).read_bytes().decode()
 
 
+@pytest.mark.long
 def test_of_pictures_that_look_alike_the_one_with_the_most_pixels_is_kept(spark: SparkSession, folder: Path) -> None:
     dataset, manifest, rows = prepared(spark, folder, near_duplicates="refuse")
     details = {row["source"]: (row["reason"], row["detail"]) for row in dataset.quarantine().to_pylist()}
@@ -130,6 +131,7 @@ def test_a_patient_is_never_separated_and_paths_without_one_are_told(spark: Spar
     assert manifest.split_rule["class_bounds"].keys() == {"sick", "well"}
 
 
+@pytest.mark.long
 def test_classes_keep_the_bounds_of_an_earlier_dataset(spark: SparkSession, folder: Path) -> None:
     old, first, before = prepared(spark, folder, near_duplicates="ignore", stratify=True)
     _, again, after = prepared(spark, folder, near_duplicates="ignore", stratify_like=old.url)
@@ -147,6 +149,7 @@ def test_every_image_gets_the_size_and_is_kept_as_pixels(spark: SparkSession, fo
     assert (dataset.location / QUALITY).read_bytes().count(b"data:image/png") > 20
 
 
+@pytest.mark.long
 def test_every_image_is_reduced_and_written_as_jpeg(spark: SparkSession, folder: Path) -> None:
     dataset, _, rows = prepared(spark, folder, encoding="jpeg", jpeg_quality=80, shorter_side=40)
     assert dataset.schema["image"].codec is Codec.IMAGE

@@ -245,6 +245,7 @@ def test_spark_reads_what_pyarrow_reads(spark: SparkSession, published: Dataset)
     assert len(found) == published.rows
 
 
+@pytest.mark.long
 def test_the_content_is_the_same_however_the_work_is_cut_and_the_files_are_listed(
     spark: SparkSession, published: Dataset, manifest: Manifest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,7 @@ def test_where_nothing_changed_nothing_is_read_and_the_content_stays(
     assert validate(dataset) == []
 
 
+@pytest.mark.long
 def test_a_file_that_changed_as_it_was_listed_is_read_again(spark: SparkSession, tmp_path: Path) -> None:
     """Its size and time say nothing: the time is that of the listing, and a clock's grain later there would be other bytes."""
     for index in range(6):
@@ -195,6 +196,7 @@ def test_a_version_without_a_ledger_has_all_files_read(spark: SparkSession, hist
     assert facts_of(Dataset.open(dataset)).keys() == {str(path.relative_to(history.root)) for path in history.files()}
 
 
+@pytest.mark.long
 def test_pixels_that_would_be_files_now_have_all_files_read(
     spark: SparkSession, history: History, dataset: Path, tmp_path: Path
 ) -> None:

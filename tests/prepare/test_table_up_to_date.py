@@ -84,6 +84,7 @@ def test_after_any_change_the_result_equals_that_of_a_full_run(
     assert (whole.content, whole.cleaning.refused) == (last.content, last.cleaning.refused)
 
 
+@pytest.mark.long
 def test_other_options_and_rules_are_a_change(spark: SparkSession, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = prepared(spark, lake)
     write(lake / "rules.yaml", "columns: {kind: {range: [0, 1]}}")

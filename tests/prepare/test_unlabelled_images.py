@@ -104,6 +104,7 @@ def test_a_recipe_says_that_there_is_no_label(published: Dataset, tmp_path: Path
         train(config, published, tmp_path / "run", recipe="first_network", seed=0)
 
 
+@pytest.mark.long
 def test_members_of_an_archive_need_no_folders(spark: SparkSession, folder: Path, published: Dataset) -> None:
     with tarfile.open(folder.parent / "all.tar", "w") as archive:
         archive.add(folder, arcname=".")

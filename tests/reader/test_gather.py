@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import gatherer, listed, make_plan, plans, shares, worlds
+from thoroughness import examples
 
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.reader.order.plan import EpochPlan
 
 
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=examples(250))
 @given(plans(), st.data())
 def test_what_is_gathered_is_what_was_planned_from_any_step_at_any_stride(plan: EpochPlan, data: st.DataObject) -> None:
     streams = data.draw(st.sampled_from(shares(plan, data.draw(st.sampled_from(worlds(plan))))))
@@ -24,7 +25,7 @@ def test_what_is_gathered_is_what_was_planned_from_any_step_at_any_stride(plan: 
     assert (one.open.held_rows, one.open.held_groups) == (0, 0)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(plans())
 def test_a_rank_never_holds_more_than_its_streams_windows_and_largest_groups(plan: EpochPlan) -> None:
     for streams in shares(plan, worlds(plan)[-1]) + shares(plan, 1):
@@ -36,7 +37,7 @@ def test_a_rank_never_holds_more_than_its_streams_windows_and_largest_groups(pla
             assert one.open.held_rows <= most + len(streams) * plan.settings.stream_batch
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(plans(), st.data())
 def test_a_resumed_rank_reads_only_groups_with_a_row_to_come(plan: EpochPlan, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, plan.steps - 1))

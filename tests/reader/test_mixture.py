@@ -14,6 +14,7 @@ from contracts import assert_resumes_elsewhere, assert_resumes_exactly
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from plans import gatherer, listed, shares, worlds
+from thoroughness import examples
 from tiny import publish_columns, write_plain
 
 from bigdata_ml.dataset import Dataset, Vocabulary
@@ -56,7 +57,7 @@ def members_of(plan: MixedPlan, groups: np.ndarray) -> list[int]:
     return (np.searchsorted([part.offset for part in plan.parts], groups, side="right") - 1).tolist()
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=examples(120))
 @given(mixtures(), st.data())
 def test_what_is_gathered_is_what_was_planned_from_any_step_at_any_stride(plan: MixedPlan, data: st.DataObject) -> None:
     streams = data.draw(st.sampled_from(shares(plan, data.draw(st.sampled_from(worlds(plan))))))
@@ -70,7 +71,7 @@ def test_what_is_gathered_is_what_was_planned_from_any_step_at_any_stride(plan: 
     assert (one.open.held_rows, one.open.held_groups) == (0, 0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(mixtures())
 def test_every_stretch_of_every_stream_has_each_datasets_share_to_within_two(plan: MixedPlan) -> None:
     weights = np.array([len(places) for places in plan.pattern.places])
@@ -92,7 +93,7 @@ def test_a_global_batch_has_each_datasets_share_no_worse_than_by_chance(weights:
         assert np.std(np.diff(ends) - streams * batch * share) <= (streams * batch * share * (1 - share)) ** 0.5
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=examples(80))
 @given(mixtures())
 def test_it_ends_where_it_says_and_rows_come_again_only_in_further_passes(plan: MixedPlan) -> None:
     streams = range(plan.settings.streams)
@@ -115,7 +116,7 @@ def test_it_ends_where_it_says_and_rows_come_again_only_in_further_passes(plan: 
         assert any(quota[one][0] < lengths[one] for one in lengths)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(mixtures())
 def test_the_shares_of_all_ranks_laid_side_by_side_are_the_global_batch_at_every_world_size(plan: MixedPlan) -> None:
     for step in range(0, plan.steps, 3):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bigdata_ml.reader.order.hashing import block_of, delayed, hash_word, hash_words, key_of, permutation, row_permutation
@@ -56,7 +56,6 @@ def test_slices_longer_than_a_block_keep_their_numbers_within_16_bits() -> None:
         assert (np.bincount(delayed(1, size, delay, 0, size), minlength=size) == 1).all()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), st.lists(st.integers(0, 10**6 - 1), unique=True, max_size=300))
 def test_rows_keep_their_relative_order_when_others_are_left_out(key: int, rows: list[int]) -> None:
     every = row_permutation(key, np.arange(10**6))

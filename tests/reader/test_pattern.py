@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bigdata_ml.reader.order.pattern import make_pattern, whole_weights
@@ -10,7 +10,6 @@ from bigdata_ml.reader.order.pattern import make_pattern, whole_weights
 WEIGHTS = st.lists(st.sampled_from([1, 1, 2, 3, 5, 8, 20, 50]), min_size=1, max_size=9)
 
 
-@settings(deadline=None)
 @given(WEIGHTS)
 def test_of_any_number_of_first_ranks_each_member_has_its_share_to_within_one(weights: list[int]) -> None:
     pattern, ends = make_pattern(weights), np.arange(1, 2 * sum(weights) + 1)

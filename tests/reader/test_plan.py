@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from plans import every_step, is_repeated, listed, make_plan, plans, shares, sizes_of, worlds
+from thoroughness import examples
 
 from bigdata_ml.reader.order.plan import EpochPlan
 from bigdata_ml.reader.order.settings import OrderSettings
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(150))
 @given(plans())
 def test_each_selected_row_comes_as_often_as_the_remainder_says(plan: EpochPlan) -> None:
     size, rows = plan.settings.global_batch_size, plan.layout.rows
@@ -25,7 +26,7 @@ def test_each_selected_row_comes_as_often_as_the_remainder_says(plan: EpochPlan)
     assert all(row < sizes_of(plan)[group] for group, row, _ in once)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(plans())
 def test_the_shares_of_all_ranks_laid_side_by_side_are_the_global_batch_at_every_world_size(plan: EpochPlan) -> None:
     whole = every_step(plan)
@@ -36,7 +37,7 @@ def test_the_shares_of_all_ranks_laid_side_by_side_are_the_global_batch_at_every
             assert [one for part in parts for one in part] == whole[step]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(plans("exact"))
 def test_repetitions_are_only_in_the_last_step_and_repeat_rows_of_the_last_two(plan: EpochPlan) -> None:
     *before, last = every_step(plan)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import every_step, gatherer, make_plan, plans, shares, sizes_of, worlds
+from thoroughness import examples
 from tiny import write_plain
 
 from bigdata_ml.dataset import Dataset
@@ -17,7 +18,7 @@ from bigdata_ml.reader.order.plan import EpochPlan
 from bigdata_ml.reader.plan_summary import Reads, measure_mixing, measure_reads
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(150))
 @given(plans(), st.data())
 def test_reads_are_those_that_the_ranks_make(plan: EpochPlan, data: st.DataObject) -> None:
     world_size = data.draw(st.sampled_from(worlds(plan)))
@@ -30,7 +31,7 @@ def test_reads_are_those_that_the_ranks_make(plan: EpochPlan, data: st.DataObjec
     assert measure_reads(plan, counts, world_size) == Reads(len(groups), int(counts[groups].sum()))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(plans(), st.data())
 def test_rows_held_are_those_that_the_ranks_hold(plan: EpochPlan, data: st.DataObject) -> None:
     world_size = data.draw(st.sampled_from(worlds(plan)))

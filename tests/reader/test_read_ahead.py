@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import CountedGroups, listed, make_plan, plans
+from thoroughness import examples
 from tiny import write_plain
 
 from bigdata_ml.dataset import Dataset
@@ -28,7 +29,7 @@ def needs(count: int) -> list[Need[None]]:
     return [Need(group // 2 * 2, group, None) for group in range(count)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(plans(), st.integers(1, 4), st.integers(0, 2))
 def test_batches_are_the_same_however_many_groups_are_read_ahead(plan: EpochPlan, ahead: int, first: int) -> None:
     share = Share(range(plan.settings.streams), min(first, plan.steps - 1))

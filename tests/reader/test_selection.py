@@ -11,6 +11,7 @@ import pytest
 from counting import counted
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 from tiny import make_rows, publish_dataset, write_plain
 
 from bigdata_ml.dataset import Dataset
@@ -64,7 +65,7 @@ def test_a_predicate_selects_exactly_the_rows_that_satisfy_it(days: Dataset, pre
     assert rows_of(days, predicate) == brute(days, predicate)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_any_comparisons_joined_by_and_or_not_select_exactly_their_rows(data: st.DataObject, tmp_path_factory: Any) -> None:
     dataset = _dirty(tmp_path_factory)

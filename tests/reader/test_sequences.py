@@ -13,6 +13,7 @@ from contracts import assert_resumes_elsewhere, assert_resumes_exactly, content_
 from counting import counted
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 from tiny import make_rows, publish_dataset, write_plain
 
 from bigdata_ml.dataset import Dataset
@@ -88,7 +89,7 @@ def by_hand(
     return found
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(150))
 @given(data=st.data())
 def test_exactly_the_sequences_that_there_are_begin(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     rows = data.draw(st.integers(1, 60))

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 from bigdata_ml.reader.assemble.open_batches import OpenBatches
 from bigdata_ml.reader.assemble.slots import Slots
@@ -164,7 +165,7 @@ SCHEMA = pa.schema(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.lists(st.integers(0, 6), max_size=9), max_size=12), st.integers(1, 4))
 def test_batches_hold_the_rows_that_were_added_however_far_ahead(groups: list[list[int]], rows: int) -> None:
     """Each group is a list of how many batches ahead its rows go; the places of a batch are filled in turn."""

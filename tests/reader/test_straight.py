@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from plans import REMAINDERS, CountedGroups, make_plan
 
@@ -39,7 +39,6 @@ def both(plan: EpochPlan, share: Share) -> tuple[StraightGatherer, CountedGroups
     return straight, source, Gatherer(plan, share, CountedGroups(plan))  # type: ignore[arg-type]
 
 
-@settings(deadline=None)
 @given(
     counts=st.lists(st.integers(0, 30), min_size=1, max_size=8).filter(lambda counts: sum(counts) > 0),
     each=st.integers(1, 12),

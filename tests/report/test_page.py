@@ -12,6 +12,8 @@ from bigdata_ml.report import Baseline, DatasetRecord, RunDirectory, write_basel
 
 from .conftest import BINARY, MULTICLASS
 
+pytestmark = pytest.mark.processes
+
 MakeRun = Callable[..., RunDirectory]
 
 

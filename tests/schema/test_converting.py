@@ -5,7 +5,7 @@ from decimal import Decimal
 import hypothesis.strategies as st
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from bigdata_ml.schema.converting import converted, is_held_as, nearest_doubles, refused_rows
 
@@ -73,7 +73,6 @@ def test_a_narrower_or_another_type_is_not_read(found: pa.DataType, wanted: pa.D
     assert not is_held_as(found, wanted)
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**30), max_value=10**30)))
 def test_decimals_become_what_float_makes_of_them(values: list[Decimal | None]) -> None:
     wanted = [None if value is None else float(value) for value in values]

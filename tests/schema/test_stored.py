@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thoroughness import examples
 
 from bigdata_ml.errors import SchemaMismatch
 from bigdata_ml.schema import Codec, Field, NullPolicy, Schema, from_stored, stored_schema, stored_table
@@ -37,7 +38,7 @@ def through_parquet(table: pa.Table) -> pa.Table:
 PIXELS = st.lists(st.integers(0, 255), min_size=6, max_size=6)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.none() | PIXELS, max_size=9), st.data())
 def test_slices_with_nulls_come_back_as_they_were(pixels: list[list[int] | None], data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(pixels)))

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tiny import publish_dataset
 
+pytestmark = pytest.mark.processes
+
 SECRET = "hunter2secret"
 JOB = Path(__file__).parents[2] / "jobs/train.py"
 

@@ -21,6 +21,8 @@ from bigdata_ml.schema import Field, Schema
 from bigdata_ml.train import RECIPES, TrainConfig, recipe, train
 from bigdata_ml.train.checkpoint import save_checkpoint
 
+pytestmark = pytest.mark.processes
+
 # What holds on a processor holds on a GPU, where there is one.
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MEASURED = {"seconds", "wait_seconds", "rows_per_second", "peak_rss_mb"}

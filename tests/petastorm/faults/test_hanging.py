@@ -10,7 +10,7 @@ import psutil
 import pytest
 from fault_datasets import ids_of, plain_dataset
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(60)]
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from fault_datasets import ids_of, plain_dataset
 
+pytestmark = pytest.mark.processes
+
 COUNT = int(os.environ.get("FAULT_READERS", "300"))
 
 
