@@ -1,4 +1,4 @@
-"""Tables in Parquet and ORC files: columns by name, compared and widened as types, read by a schema that the footers say."""
+"""Read tables in Parquet and ORC files: match columns by name and widen their types by the footers."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,16 +28,16 @@ __all__ = ["columnar_table"]
 
 _THREADS = 16
 _SPARK_SCHEMA = b"org.apache.spark.sql.parquet.row.metadata"
-# ORC's C++ library, by which pyarrow, DuckDB and others write, counts days before this one in the calendar of today and says so
-# nowhere; Java's readers take them for days of the Julian calendar.
+# ORC's C++ library (pyarrow, DuckDB) counts days before this one in the Gregorian calendar without recording it; Java's readers
+# take them for days of the Julian calendar.
 _GREGORIAN = "1582-10-15"
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A column of a file: its type, and Spark's own where only Spark knows it (MLlib's vectors).
+    """A column of a file: its type, and Spark's own type where only Spark knows it (MLlib's vectors).
 
-    `moved`: Spark would move its values from before 1582-10-15 by days.
+    `moved`: Spark would shift its values before 1582-10-15 by days.
     """
 
     name: str
@@ -48,7 +48,7 @@ class _Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Files that hold the same columns."""
+    """Files with the same columns."""
 
     columns: tuple[_Stored, ...]
     files: tuple[str, ...]
@@ -67,24 +67,24 @@ def columnar_table(
     prefix: str = "",
     file_column: str = "",
 ) -> SourceTable:
-    """Return the rows of Parquet or ORC files; each footer is read first.
+    """Return the rows of Parquet or ORC files, after reading every footer.
 
     Args:
         spark: the session.
         place: the directory, or the file itself.
-        files: paths below the directory, or the file's name.
+        files: paths below the directory, or the name of the file.
         kind: `parquet` or `orc`.
-        as_text: columns that become text where files hold them in types with nothing in common.
-        drop: columns that are wanted for nothing: they are left out if they, or a value, cannot be read.
-        keep: pandas' index columns that are wanted all the same.
-        lenient: leave out every column that cannot be read.
-        prefix: what `--drop` writes before a column's name, for joined tables; errors name it.
+        as_text: columns that become text where the types of files have no common type.
+        drop: columns that are not needed: omitted if they, or a value, cannot be read.
+        keep: pandas' index columns to read.
+        lenient: omit every column that cannot be read.
+        prefix: the prefix of a joined table's columns in `--drop`, for errors.
         file_column: add a column of that name: the URL of the row's file.
 
     Raises:
-        JobRefused: a file that is not whole; a column that cannot be read, or of types that cannot become one, naming the files.
+        JobRefused: a file is incomplete, or a column cannot be read or has no common type; the error names the files.
     """
-    # A store that Spark cannot read is refused before any footer is.
+    # Refuse a store that Spark cannot read before reading footers.
     root = spark_path(spark, place)
     single = not place.is_directory()
     layouts = _layouts_of(place, files, kind=kind, single=single)
@@ -128,7 +128,7 @@ def columnar_table(
 
 
 def _types_by_column(layouts: Sequence[_Layout]) -> dict[str, dict[_Stored, str]]:
-    """Return each column's types, with a file of each."""
+    """Return the types of each column, with one file per type."""
     types: dict[str, dict[_Stored, str]] = {}
     for layout in layouts:
         for column in layout.columns:
@@ -137,16 +137,16 @@ def _types_by_column(layouts: Sequence[_Layout]) -> dict[str, dict[_Stored, str]
 
 
 def _may_end_the_job(types: Collection[_Stored]) -> bool:
-    """Whether a value of a column may have no place in the common type.
+    """Whether the common type may not hold a value of a column.
 
-    So are digits of nanoseconds, whole numbers beside doubles, days of an unknown calendar.
+    Examples are nanoseconds, whole numbers mixed with doubles, and days in an unknown calendar.
     """
     kinds = {str(column.kind) for column in types}
     return len(kinds) > 1 or any("timestamp[ns" in kind for kind in kinds) or any(column.moved for column in types)
 
 
 def _target(place: Location, name: str, types: Mapping[_Stored, str], as_text: Collection[str], prefix: str) -> pa.DataType | str:
-    """Return the type that a column's types become: Arrow's, or where only Spark knows it the JSON of Spark's."""
+    """Return the common type of a column: Arrow's, or the JSON of a type that only Spark knows."""
     columns = list(types)
     own = {column.own for column in columns}
     if own != {""}:
@@ -185,12 +185,12 @@ def _unlike(types: Mapping[_Stored, str]) -> Iterator[tuple[tuple[_Stored, str],
         for other in items[number + 1 :]:
             if item[0].own != other[0].own or common_type(item[0].kind, other[0].kind) is None:
                 yield item, other
-    # Any two become one type, and all of them do not.
+    # Each pair has a common type, but all of them together do not.
     yield items[0], items[-1]
 
 
 def _refuse_alike(place: Location, layouts: Sequence[_Layout], targets: Mapping[str, object]) -> None:
-    """Raise JobRefused for two columns whose names differ in case alone: to Spark they are one."""
+    """Raise JobRefused for columns whose names differ only in case: Spark cannot tell them apart."""
     first: dict[str, tuple[str, str]] = {}
     for layout in layouts:
         for column in layout.columns:
@@ -206,9 +206,9 @@ def _refuse_alike(place: Location, layouts: Sequence[_Layout], targets: Mapping[
 def _read(
     spark: SparkSession, kind: str, paths: Sequence[str], layout: _Layout, targets: Mapping[str, pa.DataType | str], prefix: str
 ) -> DataFrame:
-    """Return the rows of files of one layout, with the common types, and `__file`."""
+    """Return the rows of files with one layout, with the common types and `__file`."""
     wanted = [column for column in layout.columns if column.name in targets]
-    # Keys in directories are typed by all of them, not by Spark for each layout.
+    # The types of directory keys depend on all files; Spark would infer them for each layout.
     reader = spark.read.format(kind).option("recursiveFileLookup", "true")
     if kind == "parquet":
         fields = [T.StructField(column.name, _own_type(column) if column.own else stored_type(column.kind)) for column in wanted]
@@ -264,7 +264,7 @@ def _parquet_columns(stream: pa.NativeFile) -> tuple[_Stored, ...]:
     schema = file.schema_arrow
     old = {leaf.path for leaf in map(file.schema.column, range(len(file.schema))) if leaf.physical_type == "INT96"}
     own = _own_types((file.metadata.metadata or {}).get(_SPARK_SCHEMA))
-    # Spark, Hive and Impala mean moments in UTC.
+    # Spark, Hive and Impala store UTC in INT96.
     return tuple(
         _Stored(field.name, pa.timestamp("us", "UTC") if field.name in old else plain_type(field.type), own.get(field.name, ""))
         for field in schema
@@ -283,12 +283,12 @@ def _orc_columns(stream: pa.NativeFile) -> tuple[_Stored, ...]:
 
 
 def _of_orc(kind: pa.DataType) -> pa.DataType:
-    """Return ORC's type as Spark reads it: both kinds of timestamps as moments in microseconds."""
+    """Return an ORC type as Spark reads it: both timestamp types are UTC in microseconds."""
     return pa.timestamp("us", "UTC") if pa.types.is_timestamp(kind) else plain_type(kind)
 
 
 def _own_types(written: bytes | None) -> dict[str, str]:
-    """Return the JSON of the fields of Spark's own types, of the schema that Spark wrote into a file."""
+    """Return the fields with user-defined types as JSON, from the schema that Spark wrote into a file."""
     if written is None:
         return {}
     fields = json.loads(written)["fields"]

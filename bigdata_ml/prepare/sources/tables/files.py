@@ -1,4 +1,4 @@
-"""Tables in files: CSV, JSON, Parquet, ORC."""
+"""Read tables in CSV, JSON, Parquet and ORC files."""
 
 import posixpath
 from collections.abc import Collection, Sequence
@@ -34,21 +34,21 @@ def table(
 ) -> DataFrame:
     """Return the rows of a file, or of a directory of files of one format.
 
-    Files of a directory may have columns that others lack (they are null there), in any order; whole numbers and floating
-    ones of several widths get the widest. A column of CSV is a number, date or time only if every value prints back the same.
+    Files of a directory may have different columns in any order; missing ones are null. Numbers of several widths get the widest
+    type. A CSV column is a number, date or time only if every value prints back the same.
 
     Args:
         spark: the session.
-        url: where it is; the format is told by the files' ending (.csv, .csv.gz, .tsv, .json, .jsonl, .parquet, .orc).
-        null_value: the text that means null in CSV, besides nothing at all.
-        as_text: columns that rules give their types: of CSV and JSON the text that stands there is read, and in other files
-            they may have several types.
-        file_column: add a column of that name: the URL of the row's file.
+        url: of the file or directory; file endings tell the format (.csv, .csv.gz, .tsv, .json, .jsonl, .parquet, .orc).
+        null_value: the text that means null in CSV, in addition to empty values.
+        as_text: columns whose types come from rules: CSV and JSON values are read as unchanged text, and in other files these
+            columns may have several types.
+        file_column: add a column of that name with the URL of the file.
         form: how CSV and JSON files are written. CSV needs a header.
 
     Raises:
-        JobRefused: nothing there, an ending that tells no format, files that cannot be read, a row of text files that is none, a
-            column of types that have nothing in common, or files on a store for which Spark has no jar.
+        JobRefused: the path does not exist, has no known ending, or cannot be read. A text row is malformed, a column has no
+            common type, or Spark has no jar for the store.
     """
     form = form or TextFormat()
     form = replace(form, null_value=null_value or form.null_value)
@@ -68,13 +68,13 @@ def file_table(
     lenient: bool = False,
     prefix: str = "",
 ) -> SourceTable:
-    """Return the rows of `table`, what was left out, and the types that were chosen.
+    """Return the rows of a table, its omitted columns, and the inferred types.
 
     Args:
         spark, url, form, as_text, file_column: see `table`.
-        torn_column: add a column of that name: of rows of text files that have not the values of their columns what is wrong, see
-            `TextTable.read`. Without it they are refused.
-        drop, keep, lenient, prefix: of Parquet and ORC, see `columnar_table`.
+        torn_column: add a column of that name with the error of each malformed row of a text file, see `TextTable.read`. Without
+            it, such rows end the job.
+        drop, keep, lenient, prefix: for Parquet and ORC, see `columnar_table`.
     """
     place = locate(url)
     if not place.exists():
@@ -114,7 +114,7 @@ def file_table(
 
 
 def _ending(place: Location, file: Entry) -> str:
-    """Return the ending that tells a file's format; Parquet files may have others, or none, as Hive writes them."""
+    """Return the ending that tells the format; Parquet files may have another or none, as written by Hive."""
     name = file.path or place.name
     ending = posixpath.splitext(name.removesuffix(".gz"))[1].lower()
     if ending in FORMATS:

@@ -1,4 +1,4 @@
-"""Nested columns become plain ones: structs by the names of their fields, maps by named keys, MLlib's vectors as arrays."""
+"""Flatten nested columns: structs by fields, maps by given keys, MLlib's vectors as arrays."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -17,10 +17,10 @@ _KEYS_SHOWN = 10
 
 
 def parse_map_keys(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return keys by column of texts `COLUMN:KEY[,KEY…]`.
+    """Parse texts `COLUMN:KEY[,KEY…]` into keys by column.
 
     Raises:
-        ValueError: another form.
+        ValueError: a text has another form.
 
     >>> parse_map_keys(["weather:wind,rain"])
     {'weather': ('wind', 'rain')}
@@ -35,20 +35,20 @@ def parse_map_keys(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def flatten(rows: DataFrame, *, map_keys: Mapping[str, Sequence[str]] | None = None, keep: Collection[str] = ()) -> DataFrame:
-    """Return the rows with plain columns and arrays of plain values only.
+    """Return the rows with only plain columns and arrays of plain values.
 
-    A field `b` of a struct `a` becomes `a_b`, at any depth, null where the struct is; of an array of structs each field becomes
-    an array. A map `m` becomes `m_KEY` for each of the keys named for it, null in rows without that key. A vector of MLlib, dense
-    or sparse, becomes an array of doubles. The order of columns is kept, fields standing where their struct stood.
+    A field `b` of a struct `a` becomes `a_b`, at any depth, and is null where the struct is. Each field of an array of structs
+    becomes an array. A map `m` becomes `m_KEY` for each given key, null in rows without that key. Dense and sparse vectors of
+    MLlib become arrays of doubles. Columns keep their order; fields replace their struct.
 
     Args:
         rows: any columns.
-        map_keys: keys by the (flattened) name of a map.
-        keep: columns that stay as they are.
+        map_keys: keys by the flattened name of the map.
+        keep: columns to leave unchanged.
 
     Raises:
-        JobRefused: a map without keys, two columns of one name, or a type that has no plain form. All name the column and the
-            way out.
+        JobRefused: a map has no keys, two columns have one name, or a type has no plain form. The error names the column and the
+            remedy.
     """
     keys = dict(map_keys or {})
     columns: list[tuple[str, Column]] = []
@@ -99,7 +99,7 @@ def _array(name: str, column: Column, kind: T.ArrayType) -> Iterator[tuple[str, 
 def _vector(name: str, column: Column, kind: T.UserDefinedType) -> Column:
     if kind.scalaUDT() != _VECTOR:
         raise JobRefused(f"column {name!r} is of the user-defined type {type(kind).__name__}; only MLlib's vectors are known")
-    # Here, since it imports pandas.
+    # Imported here because it imports pandas.
     from pyspark.ml.functions import vector_to_array
 
     return F.when(column.isNotNull(), vector_to_array(column))

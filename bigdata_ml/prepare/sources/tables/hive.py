@@ -1,4 +1,4 @@
-"""Hive tables, and SQL queries over them."""
+"""Read Hive tables, and SQL queries over them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,18 +14,18 @@ __all__ = ["hive"]
 
 
 def hive(spark: SparkSession, table: str | None = None, *, query: str | None = None) -> DataFrame:
-    """Return the rows of a table, or of a query, as the Hive metastore knows them.
+    """Return the rows of a table or query by the Hive metastore.
 
     Args:
-        spark: a session with Hive's catalogue: `spark_session(name, hive=True)`, the metastore's address being that of
-            `hive-site.xml` in HADOOP_CONF_DIR or of `spark.hadoop.hive.metastore.uris`.
+        spark: a session with Hive's catalogue: `spark_session(name, hive=True)`. The metastore's address comes from
+            `hive-site.xml` in HADOOP_CONF_DIR or from `spark.hadoop.hive.metastore.uris`.
         table: `table` or `database.table`.
-        query: instead of a table: Spark SQL over tables.
+        query: Spark SQL over tables, instead of a table.
 
     Raises:
         ValueError: not exactly one of table and query.
-        JobRefused: no such table, a query that cannot be understood, a session without Hive's catalogue, or a partition of a
-            table that is read, by a view or in a subquery too, whose directory is gone: Spark would pass over it without a word.
+        JobRefused: the table does not exist, the query is invalid, or the session has no Hive catalogue. The directory of a
+            partition is missing, also behind a view or subquery: Spark would skip it silently.
     """
     if (table is None) == (query is None):
         raise ValueError("give exactly one of table and query")
@@ -51,7 +51,7 @@ def hive(spark: SparkSession, table: str | None = None, *, query: str | None = N
 
 
 def _tables_of(rows: DataFrame) -> Iterator[Any]:
-    """Yield what the catalogue knows of each table that rows are read from, be it through a view or in a subquery."""
+    """Yield catalogue metadata of each table that rows are read from, also behind views and subqueries."""
     plans = [rows._jdf.queryExecution().analyzed()]
     while plans:
         plan = plans.pop()
@@ -67,7 +67,7 @@ def _tables_of(rows: DataFrame) -> Iterator[Any]:
 
 
 def _gone_partitions(spark: SparkSession, table: Any) -> Iterator[tuple[str, str]]:
-    """Yield (partition, URL of its directory) of partitions of a table in files whose directory is not there."""
+    """Yield (partition, URL of its directory) for partitions whose directory is missing."""
     if table.partitionColumnNames().isEmpty():
         return
     partitions = spark._jsparkSession.sessionState().catalog().listPartitions(table.identifier(), _nothing(spark))
@@ -77,7 +77,7 @@ def _gone_partitions(spark: SparkSession, table: Any) -> Iterator[tuple[str, str
         try:
             is_there = locate(url if "://" in url else url.replace("file:", "file://", 1)).exists()
         except (StorageUnavailable, ValueError):
-            # A store that only Spark reaches.
+            # Only Spark reaches this store.
             continue
         if not is_there:
             yield str(partition.spec().mkString(", ")).replace(" -> ", "="), url

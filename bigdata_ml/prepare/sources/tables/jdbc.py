@@ -1,4 +1,4 @@
-"""Tables of a database, by JDBC: read in parts by many tasks."""
+"""Read tables of a database by JDBC, in parallel parts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from bigdata_ml.prepare.sources.tables.jdbc_values import exact_values, read_as_
 
 __all__ = ["JdbcParts", "jdbc"]
 
-# PostgreSQL's driver holds the whole result in memory where it is told no number of rows.
+# Without a fetch size, PostgreSQL's driver keeps the whole result in memory.
 _FETCH_ROWS = 10_000
-# Spark's own search takes a wrapper of its own for the driver where one was loaded before.
+# Spark's own search finds its wrapper instead of the driver, if one was loaded before.
 _DRIVERS = {
     "db2": "com.ibm.db2.jcc.DB2Driver",
     "mariadb": "org.mariadb.jdbc.Driver",
@@ -27,18 +27,18 @@ _DRIVERS = {
     "postgresql": "org.postgresql.Driver",
     "sqlserver": "com.microsoft.sqlserver.jdbc.SQLServerDriver",
 }
-# Before it the driver, which Spark asks for the column that parts are cut by, counts days by the Julian calendar.
+# For the partition column Spark uses the driver, which counts earlier days by the Julian calendar.
 _FIRST_YEAR = 1583
 _BOUNDED = (T.IntegralType, T.DecimalType, T.DateType, T.TimestampType, T.TimestampNTZType)
 
 
 @dataclass(frozen=True, slots=True)
 class JdbcParts:
-    """How a table is read by several tasks.
+    """How several tasks read a table.
 
     Attributes:
-        column: a whole number, date or timestamp, best indexed and evenly spread; rows without a value are read too.
-        count: of parts, each a query of its own, 1 or more.
+        column: a whole number, date or timestamp, preferably indexed and evenly distributed; null rows are read too.
+        count: number of parts, at least 1; each is a separate query.
     """
 
     column: str
@@ -54,22 +54,22 @@ def jdbc(
 ) -> DataFrame:
     """Return the rows of a table, a view, or a query in brackets with a name: `(SELECT … WHERE …) AS recent`.
 
-    Without `parts` one task reads all. With them the least and greatest value of the column are asked for first, and the stretch
-    between is cut into parts of equal width. Each part is a statement of its own: rows that are changed meanwhile may be missed
-    or come twice, so read a replica, a snapshot or a table that rests.
+    Without `parts` one task reads everything. With `parts`, the range from the least to the greatest value of the column is cut
+    into parts of equal width. Each part is a separate statement: rows changed meanwhile may be missed or duplicated, so read a
+    replica, a snapshot or a table without writers.
 
-    Dates, timestamps and `numeric` columns of PostgreSQL are exact: a value that Spark's type does not hold, such as `infinity`,
-    ends the job when it is read. A `time` is text.
+    Dates, timestamps and `numeric` columns of PostgreSQL are exact: reading a value that Spark's type cannot hold, such as
+    `infinity`, ends the job. A `time` is text.
 
     Args:
         spark: the session; the driver must be on its class path (`--packages org.postgresql:postgresql:42.7.7`).
-        url: `jdbc:postgresql://host:port/database` and the like; keep the password out of it.
-        table: what is read.
-        parts: how.
-        properties: the driver's: `user`, `password`, `sessionInitStatement` …; `driver`, its class, for databases less known.
+        url: such as `jdbc:postgresql://host:port/database`, without the password.
+        table: name, or query in brackets.
+        parts: how to read in parallel.
+        properties: of the driver: `user`, `password`, `sessionInitStatement` …; `driver` is its class for other databases.
 
     Raises:
-        JobRefused: no driver, nobody answers, no such table or column, or a column that parts are not cut by.
+        JobRefused: no driver, no response, no such table or column, or a column of another type for parts.
     """
     known = {name: driver for name, driver in _DRIVERS.items() if url.startswith(f"jdbc:{name}:")}
     driver = {"driver": next(iter(known.values()))} if known else {}
@@ -86,7 +86,7 @@ def jdbc(
             return rows
         bounds = {"partitionColumn": parts.column, "lowerBound": least, "upperBound": greatest, "numPartitions": parts.count}
         read = read.options(**{name: str(value) for name, value in bounds.items()})
-        # Spark cuts parts by a column of its own type. Its values are exact: the search for the bounds read all of them as text.
+        # Spark needs the partition column in its own type. Its values are exact: the query for bounds read all of them as text.
         return _exact(read, schema, url, place, parted_by=parts.column)
     except (PySparkException, Py4JJavaError) as error:
         if "ClassNotFoundException" in str(error) or "No suitable driver" in str(error):
@@ -108,10 +108,10 @@ def _bounds(rows: DataFrame, parts: JdbcParts, place: str) -> tuple[str | None, 
         raise JobRefused(
             f"{place}: parts are cut by a whole number, date or timestamp; {parts.column!r} is {kind.simpleString()}"
         )
-    # Spark takes whole numbers for bounds; they need not be the column's own.
+    # Spark expects whole numbers as bounds; the column need not contain them.
     down, up = (F.floor, F.ceil) if isinstance(kind, T.DecimalType) else (_as_it_is, _as_it_is)
     column = named(parts.column)
-    # As text: Python has no years beyond 9999.
+    # As text, because Python has no years beyond 9999.
     bounds = (down(F.min(column)).cast("string").alias("least"), up(F.max(column)).cast("string").alias("greatest"))
     year = F.year(F.min(column)) if not isinstance(kind, T.IntegralType | T.DecimalType) else F.lit(None)
     row = rows.agg(*bounds, year.alias("year")).collect()[0]

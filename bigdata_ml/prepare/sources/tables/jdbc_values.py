@@ -1,4 +1,4 @@
-"""Values that a database's driver would change without an error: they are read as text and converted exactly, or refused."""
+"""Read values that a database driver would change silently as text, and convert them exactly."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -13,10 +13,10 @@ _DAY_AND_TIME = r"^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?([+-]\d\d(:\d\d){
 
 
 def read_as_text(url: str, schema: T.StructType) -> str:
-    """Return the columns to read as text, as Spark's option `customSchema` takes them; empty if there are none.
+    """Return the columns to read as text for Spark's option `customSchema`, or an empty text.
 
-    PostgreSQL's driver gives another value for infinite dates, for days that the Julian calendar had, for times of day, and for
-    numbers with more digits than Spark's type has.
+    PostgreSQL's driver changes infinite dates, days of the Julian calendar, times of day, and numbers with more digits than
+    Spark's type has.
     """
     if not url.startswith("jdbc:postgresql:"):
         return ""
@@ -24,9 +24,9 @@ def read_as_text(url: str, schema: T.StructType) -> str:
 
 
 def exact_values(rows: DataFrame, schema: T.StructType, place: str) -> DataFrame:
-    """Return rows whose text columns have the types of `schema` again; a time of day stays the text that it is.
+    """Return rows with the types of `schema`; a time of day stays text.
 
-    A value that the type does not hold exactly ends the job, by its column.
+    A value that the type cannot hold exactly ends the job; the error names the column.
     """
     columns = [
         _exact(field, place).alias(field.name)

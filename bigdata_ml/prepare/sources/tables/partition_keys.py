@@ -1,4 +1,4 @@
-"""Keys of `key=value` directories as columns: typed by all their values, by the rule of `Dataset.open`."""
+"""Keys of `key=value` directories as columns, typed by all values as in `Dataset.open`."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -15,15 +15,15 @@ __all__ = ["partition_keys"]
 
 
 def partition_keys(files: Sequence[str], *, held: Collection[str], file_column: str = "__file") -> dict[str, Column]:
-    """Return a column for each key of the files' directories, made of the row's file; a key that the files hold is not one.
+    """Return a column for each key of the directories, except keys that are columns of the files.
 
     Args:
         files: paths below the source.
-        held: columns that the files hold.
-        file_column: the column of the files' URLs.
+        held: columns of the files.
+        file_column: the column with the URLs of the files.
 
     Raises:
-        JobRefused: two keys whose names differ in case alone, or a key and a column.
+        JobRefused: the names of two keys, or of a key and a column, differ only in case.
     """
     values = [keys_of(path) for path in files]
     columns: dict[str, Column] = {}
@@ -43,7 +43,7 @@ def partition_keys(files: Sequence[str], *, held: Collection[str], file_column: 
 
 
 def _value_of(key: str, file_column: str) -> Column:
-    # A key's name may be written as an URL is, too.
+    # The name of a key may be URL-encoded.
     spelled = "".join(
         character if character.isalnum() or character in "_-" else f"(?:{re.escape(character)}|%{ord(character):02X})"
         for character in key

@@ -1,4 +1,4 @@
-"""A table as it was read: its rows, what was left out before, and what was found out about text files."""
+"""A table read from a source: rows, omitted columns, and inferred types."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ __all__ = ["SourceTable"]
 
 @dataclass(frozen=True, slots=True)
 class SourceTable:
-    """A table's rows.
+    """A table read from a source.
 
     Attributes:
-        rows: as they were read.
-        left_out: columns that were not read, with their types or why.
-        types: the types that were chosen for the columns of text files, and why.
-        text: the text files, looked at.
+        rows: unchanged rows of the source.
+        left_out: omitted columns, with their types or the reason.
+        types: inferred types of the columns of text files, with reasons.
+        text: the text files, if it is a text table.
     """
 
     rows: DataFrame

@@ -1,7 +1,7 @@
-"""How a column of a Parquet or ORC file becomes one of Spark's: what Spark is told to read, and what is made of it.
+"""Convert columns of Parquet and ORC files into Spark's types.
 
-Spark's own look at a file fails for all columns where it knows the type of one not: nanoseconds, UUID, times, half floats. So the
-footers say what there is, and Spark is told what to read: 16 bytes for a UUID, a whole number for nanoseconds.
+Spark's schema inference fails for all columns if it does not know the type of one: nanoseconds, UUID, times, half floats. So we
+give Spark a schema made from the footers: 16 bytes for a UUID, a whole number for nanoseconds.
 """
 
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ _MOST_DIGITS = 38
 
 
 class NotReadable(Exception):
-    """A type that a table job does not read."""
+    """A table job does not read this type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Ends the job at a value.
+    """An error that ends the job at a value.
 
     Attributes:
-        name: of the column.
-        file: URL of the row's file.
-        way_out: what to do.
+        name: column name.
+        file: URL of the file of the row.
+        way_out: remedy.
     """
 
     name: str
@@ -39,17 +39,17 @@ class Refusal:
     way_out: str
 
     def of(self, value: Column, why: str) -> Column:
-        """Return the error as a column, which goes where its value would."""
+        """Return the error as a column that takes the place of the value."""
         return F.raise_error(
             F.concat(self.file, F.lit(f": column {self.name!r}: "), value.cast("string"), F.lit(f" {why}; {self.way_out}"))
         )
 
 
 def spark_type(kind: pa.DataType) -> T.DataType:
-    """Return the type that values of an Arrow type have in a job.
+    """Return the Spark type for values of an Arrow type.
 
     Raises:
-        NotReadable: none holds them.
+        NotReadable: no type holds them.
     """
     if pa.types.is_boolean(kind):
         return T.BooleanType()
@@ -68,7 +68,7 @@ def spark_type(kind: pa.DataType) -> T.DataType:
     if pa.types.is_timestamp(kind):
         return T.TimestampNTZType() if kind.tz is None else T.TimestampType()
     if pa.types.is_null(kind):
-        # As Parquet keeps them.
+        # As stored in Parquet.
         return T.IntegerType()
     if pa.types.is_dictionary(kind):
         return spark_type(kind.value_type)
@@ -84,7 +84,7 @@ def spark_type(kind: pa.DataType) -> T.DataType:
 
 
 def stored_type(kind: pa.DataType) -> T.DataType:
-    """Return what Spark is told to read of a column of an Arrow type; raises as `spark_type`."""
+    """Return the type in the schema given to Spark for an Arrow type; raises as `spark_type`."""
     if _is_nanoseconds(kind):
         return T.LongType()
     if pa.types.is_float16(kind):
@@ -101,13 +101,13 @@ def stored_type(kind: pa.DataType) -> T.DataType:
 
 
 def as_kind(column: Column, kind: pa.DataType, wanted: pa.DataType, refusal: Refusal) -> Column:
-    """Return a column that was read as `stored_type(kind)` as one of `spark_type(wanted)`, of the same values.
+    """Convert a column from `stored_type(kind)` to `spark_type(wanted)`, with the same values.
 
     Args:
-        column: what was read.
-        kind: what the file holds.
-        wanted: what all files hold in common, as `common_type` says.
-        refusal: what is said of a value that `wanted` does not hold.
+        column: as read from the file.
+        kind: type in the file.
+        wanted: common type of all files, from `common_type`.
+        refusal: the error for a value that `wanted` cannot hold.
     """
     target = spark_type(wanted)
     if pa.types.is_null(kind):
@@ -175,7 +175,7 @@ def _from_nanoseconds(column: Column, kind: pa.TimestampType, refusal: Refusal) 
 
 
 def _from_half(column: Column) -> Column:
-    """Return the floats of IEEE's 16 bits, little endian."""
+    """Return IEEE 16-bit little-endian floats as floats."""
     bits = F.conv(F.hex(F.concat(F.substring(column, 2, 1), F.substring(column, 1, 1))), 16, 10).cast("int")
     sign = F.when(F.shiftright(bits, 15) == 1, -1.0).otherwise(1.0)
     exponent, mantissa = F.shiftright(bits, 10).bitwiseAND(31), bits.bitwiseAND(1023).cast("double")

@@ -1,1 +1,1 @@
-"""CSV and JSON: rows, types, encodings."""
+"""Read CSV and JSON: rows, types, encodings."""

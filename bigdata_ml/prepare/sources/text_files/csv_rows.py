@@ -1,7 +1,7 @@
-"""CSV as RFC 4180 has it, row by row: line breaks and quotes inside quotes, and the number of every row's line.
+"""Read CSV rows by RFC 4180, with line breaks and quotes inside quotes, and the line number of every row.
 
-Quotes inside quotes are doubled; where a row makes no sense so, they may stand behind backslashes instead. A quote inside text
-that does not begin with one is a character like any other. Empty lines are no rows.
+Quotes inside quotes are doubled; if a row is malformed that way, backslashes are tried as escapes. Quotes inside unquoted text
+are ordinary characters. Empty lines are skipped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,14 +17,14 @@ from bigdata_ml.prepare.sources.text_files.format import TextFormat
 
 __all__ = ["CsvReader", "RowBatch", "Torn"]
 
-# A row is no longer; a quote that is never closed would hold the rest of the file.
+# Longest row; an unclosed quote would otherwise take the rest of the file.
 _MOST_TEXT = 64 << 20
 _SHOWN = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Torn:
-    """A row without its values: the number of its line, the reason, what is wrong, and its text."""
+    """A malformed row: its line number, the reason, the detail, and its text."""
 
     line: int
     reason: str
@@ -34,7 +34,7 @@ class Torn:
 
 @dataclass(frozen=True, slots=True)
 class RowBatch:
-    """Rows: a column of text for each name of the header, the numbers of their lines, and the rows that are none."""
+    """Rows: a text column for each name of the header, their line numbers, and the malformed rows."""
 
     columns: tuple[pa.Array, ...]
     lines: np.ndarray
@@ -43,14 +43,14 @@ class RowBatch:
 
 @dataclass(slots=True)
 class CsvReader:
-    """Makes rows of the text of one file, or of a stretch of it that begins with a row.
+    """Reads rows from the text of a file, or of a stretch of it that begins with a row.
 
     Attributes:
         url: of the file, for errors.
-        form: how it is written.
+        form: format of the file.
         separator: between values.
-        width: values that a row must have; 0 before the header was read.
-        line: number of the line that comes next.
+        width: number of values in a row; 0 before the header is read.
+        line: number of the next line.
         is_open: whether the text ended inside a quote.
     """
 
@@ -66,10 +66,10 @@ class CsvReader:
         self._scanner = RowScanner(self.form, self.separator)
 
     def header(self, texts: Iterator[str]) -> list[str]:
-        """Return the names of the columns: the first row; none where there is no row.
+        """Return the column names in the first row, or an empty list if there is no row.
 
         Raises:
-            JobRefused: a quote in it is not closed.
+            JobRefused: the header has an unclosed quote.
         """
         text = ""
         for piece in texts:
@@ -103,16 +103,16 @@ class CsvReader:
         """Yield the rows.
 
         Args:
-            texts: of the file, or a stretch of it.
+            texts: of the file, or of a stretch of it.
             skip_header: whether the first row is the header.
-            at_end: whether the file ends with the text; else a quote that stays open sets `is_open`.
+            at_end: whether the file ends with the text; otherwise an open quote sets `is_open`.
 
         Raises:
-            JobRefused: a quote that is never closed, or a row of more than 64 MiB.
+            JobRefused: a quote is never closed, or a row has more than 64 MiB.
         """
         text, final, header = "", False, skip_header
         while not final:
-            # So that a long row is not looked at again and again.
+            # Grow by half, so that a long row is not rescanned too often.
             pieces = [text]
             wanted = len(text) // 2 + 1
             while wanted > 0 and not final:
@@ -161,7 +161,7 @@ class CsvReader:
         return self._unquoted(piece), max(cut, position)
 
     def _unquoted(self, piece: str) -> RowBatch:
-        """Return the rows of whole lines without any quote."""
+        """Return the rows of complete lines without quotes."""
         first, self.line = self.line, self.line + piece.count("\n")
         columns = self._by_arrow(piece)
         if columns is not None:
@@ -179,7 +179,7 @@ class CsvReader:
         return self._made(rows, lines, torn)
 
     def _by_arrow(self, piece: str) -> tuple[pa.Array, ...] | None:
-        """Return the columns of text that has no quotes, no empty lines and rows of one width; else None."""
+        """Return the columns of text without quotes and empty lines, with rows of one width; otherwise None."""
         if not piece or piece[0] in "\n\ufeff" or "\n\n" in piece or not self.separator.isascii():
             return None
         data = piece.encode()
@@ -252,7 +252,7 @@ class CsvReader:
         return RowBatch(tuple(pa.array(column, pa.string()) for column in columns), np.array(lines, np.int64), tuple(torn))
 
     def _after(self, text: str) -> int:
-        """Return the number of the line that follows the text."""
+        """Return the number of the line after the text."""
         lines = text.count("\n")
         return self.line + (lines if "\r" not in text else lines + text.count("\r") - text.count("\r\n"))
 

@@ -33,7 +33,7 @@ class RowScanner:
         plain = rf"[^{s}\r\n]*"
         self.patterns: dict[str, re.Pattern[str]] = {"plain": re.compile(plain), "end": re.compile(r"\r\n|\n|\r")}
         if q:
-            # What closes a value is no half of a doubled quote, of which the other half may still have to be read.
+            # A closing quote must not be half of a doubled quote, whose second half may not be read yet.
             quoted = rf"{q}[^{q}]*(?:{q}{q}[^{q}]*)*{q}(?!{q})"
             value = rf"(?:{quoted}|(?!{q}){plain})"
             self.patterns |= {

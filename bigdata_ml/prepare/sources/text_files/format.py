@@ -1,4 +1,4 @@
-"""How text files are written: separator, quote, encoding, the words for null, decimal comma, thousands."""
+"""Format of text files: separator, quote, encoding, null value, decimal comma, thousands."""
 
 import codecs
 import difflib
@@ -13,15 +13,15 @@ __all__ = ["TextFormat"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextFormat:
-    r"""How CSV files are written; of JSON files the encoding.
+    r"""Format of CSV files; JSON files use only the encoding.
 
     Attributes:
-        separator: between values; by default a comma, in `.tsv` a tab (`\t` means one).
-        quote: around values that hold a separator, a quote or a line break; empty where none are quoted.
-        encoding: of the text; by default UTF-8, or UTF-16 and UTF-32 where a byte order mark says so.
-        decimal_comma: numbers have a comma where others have a point.
-        thousands: the character between groups of three digits; empty where there is none.
-        null_value: the text that means null, besides nothing at all; text in quotes is never null.
+        separator: between values; by default a comma, or a tab in `.tsv` (`\t` means a tab).
+        quote: around values with a separator, quote or line break; empty if no values are quoted.
+        encoding: by default UTF-8, or UTF-16 or UTF-32 by the byte order mark.
+        decimal_comma: numbers have a decimal comma.
+        thousands: the character between groups of three digits; empty for none.
+        null_value: the text that means null, in addition to empty values; quoted text is never null.
     """
 
     separator: str = ""
@@ -45,20 +45,20 @@ class TextFormat:
             _check_encoding(self.encoding)
 
     def separator_of(self, ending: str) -> str:
-        """Return the separator of files of that ending."""
+        """Return the separator for a file ending."""
         return self.separator or ("\t" if ending == ".tsv" else ",")
 
     @property
     def grouped(self) -> str:
-        """A regular expression for numbers with thousands, of which groups of three digits are apart."""
+        """A regular expression for numbers with separated groups of three digits."""
         mark = f"[{self.thousands}]" if self.thousands not in (*"\\^]",) else f"\\{self.thousands}"
         return rf"^[+-]?\d{{1,3}}({mark}\d{{3}})+({',' if self.decimal_comma else '[.]'}\d+)?$"
 
     def plain_numbers(self, texts: pa.Array) -> pa.Array:
-        """Return numbers with a decimal point and without thousands; what is no number so written stays none."""
+        """Rewrite numbers with a decimal point and without thousands; other texts do not become numbers."""
         if self.thousands:
             grouped = pc.match_substring_regex(texts, self.grouped)
-            # One that is grouped in another way keeps its marks, and is no number.
+            # Numbers with other groups keep their marks, and stay text.
             texts = pc.if_else(grouped, pc.replace_substring(texts, self.thousands, ""), texts)
         if self.decimal_comma:
             for old, new in ((".", "\0"), (",", "."), ("\0", ",")):
@@ -69,7 +69,7 @@ class TextFormat:
 def _check_encoding(name: str) -> None:
     try:
         codec = codecs.lookup(name)
-        # Codecs from bytes to bytes, such as gzip or base64, are encodings to Python, too.
+        # Python also lists codecs from bytes to bytes, such as gzip or base64.
         "".encode(codec.name)
     except (LookupError, UnicodeError) as error:
         near = difflib.get_close_matches(name.lower(), [*encodings.aliases.aliases, *encodings.aliases.aliases.values()], 1)

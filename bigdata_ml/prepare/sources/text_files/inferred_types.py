@@ -1,6 +1,6 @@
-"""The type of a column of text: a number, date or time only where every value prints back the same; all values are looked at.
+"""Infer the type of a text column: a number, date or time only if every value prints back the same.
 
-What was seen of parts of a column adds up to the same in any order, so a type never depends on how the work is cut.
+All values are examined. Evidence of parts merges in any order, so types do not depend on how files are cut.
 """
 
 import datetime
@@ -17,7 +17,7 @@ from bigdata_ml.prepare.sources.text_files.format import TextFormat
 
 __all__ = ["ARROW_TYPES", "ColumnType", "Evidence", "typed_column"]
 
-# Spark's names of the types, and the texts that are of them; numbers and booleans are written in one way throughout a column.
+# Ways to write values, and Spark's names of their types; a column has numbers and booleans in one way only.
 _WAYS: Mapping[str, str] = {
     "whole": "bigint",
     "numbers as 2 and 2.5": "double",
@@ -35,20 +35,20 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
 }  # fmt: skip
 _WHOLE = r"^(0|-?[1-9]\d{0,18})$"
 _POINT = r"^-?(0|[1-9]\d*)\.\d+(e[+-]\d+)?$|^-?[1-9]e[+-]\d+$"
-# What the rule `type: number` takes.
+# Texts that the rule `type: number` accepts.
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$|^(?i)\s*[+-]?(nan|inf|infinity)\s*$"
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
 _TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?"
 _ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
 _EXACT = 2**53
 _SHOWN = 60
-# Where so many of the values are numbers, the column is said to be one in another form.
+# With this share of numbers, the reason suggests to read the column as numbers.
 _MOSTLY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """The type that was chosen for a column, in Spark's words, and why."""
+    """The inferred type of a column, in Spark's words, and the reason."""
 
     name: str
     type: str
@@ -60,7 +60,7 @@ class ColumnType:
 
     @property
     def word(self) -> str:
-        """The type as it is called in messages."""
+        """Name of the type in messages."""
         return "text" if self.type == "string" else self.type
 
     def __str__(self) -> str:
@@ -69,13 +69,13 @@ class ColumnType:
 
 @dataclass(slots=True)
 class Evidence:
-    """What was seen of a column's values.
+    """Statistics of the values of a column.
 
     Attributes:
-        known: values that are not null, empty text aside, which every type but text takes for null.
-        fits: how many of them are written in each way.
-        numbers: how many the rule `type: number` would take.
-        first: by way the first value that is not so written: number of the file, line, value.
+        known: values that are neither null nor empty text, which is null for all types except text.
+        fits: number of values by way of writing.
+        numbers: number of values that the rule `type: number` accepts.
+        first: by way, the first value not written so: file number, line, value.
     """
 
     known: int = 0
@@ -84,7 +84,7 @@ class Evidence:
     first: dict[str, tuple[int, int, str]] = field(default_factory=dict)
 
     def add(self, column: pa.Array, lines: np.ndarray, form: TextFormat, *, file: int = 0) -> None:
-        """Look at more values, which stand in these lines of the file of that number."""
+        """Add values with their line numbers in the file with that number."""
         counted = pc.value_counts(column.drop_null())
         values, counts = counted.field("values"), np.asarray(counted.field("counts"))
         some = _mask(pc.not_equal(values, ""))
@@ -102,7 +102,7 @@ class Evidence:
                 self.first[way] = (file, int(lines[place]), str(column[place])[:_SHOWN])
 
     def merge(self, other: "Evidence", *, line: int = 0) -> None:
-        """Add what was seen elsewhere, where lines are counted from `line` on."""
+        """Add the evidence of another part whose lines start after `line`."""
         self.known += other.known
         self.fits += other.fits
         self.numbers += other.numbers
@@ -111,7 +111,7 @@ class Evidence:
             self.first[way] = min(place, self.first.get(way, place))
 
     def to_json(self) -> list[Any]:
-        """Return it as JSON values."""
+        """Return the evidence as JSON values."""
         return [self.known, dict(+self.fits), self.numbers, {way: list(place) for way, place in self.first.items()}]
 
     @classmethod
@@ -121,7 +121,7 @@ class Evidence:
         return cls(known, Counter(fits), numbers, {way: (file, line, value) for way, (file, line, value) in first.items()})
 
     def decide(self, name: str, files: Sequence[str]) -> ColumnType:
-        """Return the column's type; `files` are the names of the files by number."""
+        """Return the type of the column; `files` are file names by number."""
         if not self.known:
             return ColumnType(name, "string", "no value is known")
         way = next((way for way in _WAYS if self.fits[way] == self.known), None)
@@ -144,10 +144,10 @@ class Evidence:
 
 
 def typed_column(column: pa.Array, kind: str, form: TextFormat) -> pa.Array:
-    """Return a column of text as the type that was chosen for it.
+    """Convert a text column to its inferred type.
 
     Raises:
-        pa.ArrowInvalid: a value that is none: it was not there when the type was chosen.
+        pa.ArrowInvalid: a value does not fit, since the file changed after inference.
     """
     if kind == "string":
         return column
@@ -158,7 +158,7 @@ def typed_column(column: pa.Array, kind: str, form: TextFormat) -> pa.Array:
 
 
 def _written(values: pa.Array, texts: pa.Array) -> dict[str, np.ndarray]:
-    """Return by way which of the values are so written; `texts` are the same as plain numbers."""
+    """Return a mask of the matching values by way; `texts` are the values as plain numbers."""
     nothing = np.zeros(len(values), bool)
     whole = _mask(pc.match_substring_regex(texts, _WHOLE))
     fits = dict.fromkeys(_WAYS, nothing)
@@ -181,7 +181,7 @@ def _written(values: pa.Array, texts: pa.Array) -> dict[str, np.ndarray]:
 
 
 def _whole(texts: pa.Array, looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which texts are whole numbers of 64 bits, and which of these a double holds exactly."""
+    """Return masks of 64-bit whole numbers, and of those that a double holds exactly."""
     whole, exact = looks.copy(), looks.copy()
     for place in np.flatnonzero(looks & _mask(pc.greater(pc.utf8_length(texts), 15))):
         number = int(texts[int(place)].as_py())
@@ -191,7 +191,7 @@ def _whole(texts: pa.Array, looks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _points(texts: pa.Array, looks: np.ndarray) -> np.ndarray:
-    """Return which texts are what a double prints as."""
+    """Return a mask of texts that a double prints back."""
     mask = looks.copy()
     places = np.flatnonzero(looks)
     written = texts.take(pa.array(places)).to_pylist()

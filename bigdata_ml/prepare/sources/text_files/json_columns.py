@@ -29,13 +29,13 @@ class JsonNumber(str):
 
 @dataclass(slots=True)
 class Shape:
-    """What was seen of a column's JSON values: how many of each kind, the first of each, and the same of what is inside.
+    """Statistics of the JSON values of a column, including nested values.
 
     Attributes:
-        kinds: values by kind.
-        first: by kind the first value: number of the file, line, text.
-        element: of lists.
-        fields: of objects, in the order in which they came.
+        kinds: number of values by kind.
+        first: by kind, the first value: file number, line, text.
+        element: shape of list elements.
+        fields: shapes of object fields, in order of appearance.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
@@ -44,7 +44,7 @@ class Shape:
     fields: "dict[str, Shape]" = field(default_factory=dict)
 
     def add(self, value: Any, line: int, *, file: int = 0) -> None:
-        """Look at a value."""
+        """Add a value."""
         if value is None:
             return
         kind = _kind(value)
@@ -60,7 +60,7 @@ class Shape:
                 self.fields.setdefault(name, Shape()).add(item, line, file=file)
 
     def merge(self, other: "Shape", *, line: int = 0) -> None:
-        """Add what was seen elsewhere, where lines are counted from `line` on."""
+        """Add the shape of another part whose lines start after `line`."""
         self.kinds += other.kinds
         for kind, (file, there, value) in other.first.items():
             place = (file, there + line, value)
@@ -72,7 +72,7 @@ class Shape:
             self.fields.setdefault(name, Shape()).merge(shape, line=line)
 
     def to_json(self) -> list[Any]:
-        """Return it as JSON values."""
+        """Return the shape as JSON values."""
         element = None if self.element is None else self.element.to_json()
         return [dict(self.kinds), self.first, element, {name: shape.to_json() for name, shape in self.fields.items()}]
 
@@ -89,7 +89,7 @@ class Shape:
 
     @property
     def arrow(self) -> pa.DataType:
-        """The type that holds all values as they are."""
+        """The type that holds all values unchanged."""
         kinds = set(self.kinds)
         if kinds == {"list"} and self.element is not None:
             return pa.list_(self.element.arrow)
@@ -102,7 +102,7 @@ class Shape:
         return pa.float64() if kinds and kinds <= {"whole", "double"} else pa.string()
 
     def decide(self, name: str, files: Sequence[str], spark_type: str) -> ColumnType:
-        """Return the column's type, which Spark calls `spark_type`, and why."""
+        """Return the type of the column, `spark_type` in Spark's words, and the reason."""
         if not self.kinds:
             return ColumnType(name, spark_type, "no value is known")
         total = sum(self.kinds.values())
@@ -118,7 +118,7 @@ class Shape:
 
 
 def converted(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Return values of JSON as a column of the type."""
+    """Return JSON values as a column of the type."""
     return pa.array([_converted(value, kind) for value in values], kind)
 
 
@@ -139,7 +139,7 @@ def _converted(value: Any, kind: pa.DataType) -> Any:
 
 
 def _text_of(value: Any) -> str:
-    """Return a value as text: text as it is, all else as JSON, numbers as they were written."""
+    """Return text unchanged, and any other value as JSON."""
     if isinstance(value, str):
         return str(value)
     return json_text(value)

@@ -20,7 +20,7 @@ _BLANK = " \t\r\n"
 
 @dataclass(frozen=True, slots=True)
 class JsonBatch:
-    """Rows: objects, the numbers of their lines, and the rows that are none."""
+    """Rows: objects, their line numbers, and the malformed rows."""
 
     objects: list[dict[str, Any]]
     lines: list[int]
@@ -29,11 +29,11 @@ class JsonBatch:
 
 @dataclass(slots=True)
 class JsonReader:
-    """Makes rows of the text of one file, or of a stretch of whole lines.
+    """Reads rows from the text of a file, or of a stretch of complete lines.
 
     Attributes:
         url: of the file, for errors.
-        line: number of the line that comes next.
+        line: number of the next line.
     """
 
     url: str
@@ -45,10 +45,10 @@ class JsonReader:
     )
 
     def rows(self, texts: Iterator[str], *, is_first: bool) -> Iterator[JsonBatch]:
-        """Yield the rows; `is_first` says that the file begins with the text, so that it may be an array.
+        """Yield the rows; with `is_first` the file begins with the text, and may be an array.
 
         Raises:
-            JobRefused: an array that is torn, an object over several lines, or a row of more than 64 MiB.
+            JobRefused: an array is malformed, an object spans several lines, or a row has more than 64 MiB.
         """
         start = ""
         while is_first and not start.lstrip(_BLANK):
@@ -151,7 +151,7 @@ class JsonReader:
         return position
 
     def _more(self, texts: Iterator[str], held: int) -> str | None:
-        """Return more text, at least half of what is held, so that a long object is not decoded again and again."""
+        """Return more text, at least half of `held`, so that a long object is not decoded too often."""
         if held > _MOST_TEXT:
             return None
         pieces: list[str] = []
@@ -197,7 +197,7 @@ def _depth(value: Any) -> int:
 def _said(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    # Its own line and column count from where the text at hand begins.
+    # The line and column of the error are relative to the current text.
     return f"no whole JSON: {error.msg if isinstance(error, json.JSONDecodeError) else error}"
 
 

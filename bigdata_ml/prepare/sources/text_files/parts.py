@@ -1,4 +1,4 @@
-"""What executors do with parts of text files: see what types their values are of, and make rows of them."""
+"""Infer types from parts of text files and read their rows, on the executors."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,14 +22,14 @@ REPORT = "report string"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilePart:
-    """A part of a file of the table.
+    """A part of a file of a table.
 
     Attributes:
-        part: where it lies.
+        part: its place.
         file: the file's number.
-        layout: the number of its columns' names among the table's layouts.
-        is_whole: whether it is all of its file.
-        keys: values of the directories' keys.
+        layout: number of its column names in the layouts of the table.
+        is_whole: whether it is the whole file.
+        keys: values of the directory keys.
     """
 
     part: TextPart
@@ -40,7 +40,7 @@ class FilePart:
 
 
 def packed_parts(parts: Sequence[FilePart]) -> bytes:
-    """Return the parts in bytes, for a task."""
+    """Return the parts as bytes for a task."""
     return json.dumps([asdict(file_part) for file_part in parts]).encode()
 
 
@@ -53,7 +53,7 @@ def _unpacked(blob: bytes) -> list[FilePart]:
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen of a part: its rows and lines, what is no row, whether it ends inside a quote, and its columns' values."""
+    """Statistics of a part: rows, lines, malformed rows, whether it ends inside a quote, and column statistics."""
 
     rows: int
     lines: int
@@ -65,12 +65,12 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _OfParts:
-    """How parts are read.
+    """Settings for reading parts.
 
     Attributes:
         kind: `csv` or `json`.
-        form, separator: how the files are written.
-        layouts: names of columns, for parts of CSV.
+        form, separator: format of the files.
+        layouts: column names, for CSV.
     """
 
     kind: str
@@ -86,10 +86,10 @@ class _OfParts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look(_OfParts):
-    """Sees what the values of parts are; runs on the executors, or on the driver where there is little to read."""
+    """Collects statistics of parts, on the executors, or on the driver for small sources."""
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield a report for each part."""
+        """Yield a report of each part."""
         for batch in batches:
             for blob in batch.column(0):
                 for file_part in _unpacked(blob.as_py()):
@@ -97,7 +97,7 @@ class Look(_OfParts):
                     yield pa.RecordBatch.from_pydict({"report": [report]})
 
     def at(self, file_part: FilePart) -> Seen:
-        """Return what is seen of a part."""
+        """Return the statistics of a part."""
         texts = texts_of(file_part.part, self.form)
         return self._csv(file_part, texts) if self.kind == "csv" else self._json(file_part, texts)
 
@@ -129,14 +129,14 @@ class Look(_OfParts):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Read(_OfParts):
-    """Makes rows of parts, on the executors.
+    """Reads rows of parts, on the executors.
 
     Attributes:
-        schema: the columns; behind them the keys of directories, the file's URL and what is wrong.
-        names, types: of the columns that stand in the files, the types in Spark's words.
-        keys: how many keys the directories have.
-        with_file, with_torn: whether the URL and what is wrong are columns.
-        urls: of the files, as rows name them.
+        schema: the columns, then directory keys, URL of the file, and error.
+        names, types: of the columns in the files; types in Spark's words.
+        keys: number of directory keys.
+        with_file, with_torn: whether URL and error are columns.
+        urls: of the files, as in rows.
     """
 
     schema: pa.Schema

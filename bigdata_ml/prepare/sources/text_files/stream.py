@@ -1,4 +1,4 @@
-"""The text of a file or a stretch of it, piece by piece; bytes that are no text are refused, never replaced."""
+"""Decode a text file, or a stretch of it, piece by piece; invalid bytes are refused, never replaced."""
 
 import codecs
 import gzip
@@ -18,7 +18,7 @@ _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
 _LONGEST_MARK = 4
-# Said to fit a file if they read so much of it; those of one byte a character come last, since nearly all bytes fit them.
+# Encodings to suggest; single-byte ones come last, since nearly all bytes fit them.
 _CANDIDATES = (
     "utf-8", "utf-16", "utf-16-le", "utf-16-be", "shift_jis", "gb18030", "big5", "euc_jp", "euc_kr", "cp1252", "iso-8859-1",
     "cp1250", "cp1251",
@@ -26,18 +26,18 @@ _CANDIDATES = (
 _TRIED_BYTES = 1 << 20
 _SEEN_BYTES = 8
 _OPTION = "--encoding NAME (of label files of images: --label-encoding NAME)"
-# A byte below 128 is the same character in these, wherever it stands, so a line feed ends a line.
+# In these a byte below 128 is always the same character, so a line feed always ends a line.
 _LINE_BY_LINE = ("utf-8", "ascii", "iso8859", "cp125", "koi8", "mac", "latin")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextPart:
-    """A file, or a stretch of one that begins and ends with a line.
+    """A file, or a stretch of complete lines.
 
     Attributes:
         url: of the file.
-        size: bytes that the file had when it was listed.
-        start, end: of the stretch, in bytes.
+        size: of the file in bytes when it was listed.
+        start, end: offsets of the stretch in bytes.
         line: the number of its first line.
     """
 
@@ -49,16 +49,16 @@ class TextPart:
 
     @property
     def is_first(self) -> bool:
-        """Whether the file begins with it."""
+        """Whether it starts the file."""
         return self.start == 0
 
 
 def texts_of(part: TextPart, form: TextFormat, *, piece_bytes: int = _PIECE) -> Generator[str, None, None]:
-    """Yield the text, some bytes at a time.
+    """Yield the text in pieces.
 
     Raises:
-        JobRefused: a file that is gone or has another size than it had, one that is no whole gzip file, or bytes that are no text
-            in the encoding; the text names file, byte and the encodings that would fit.
+        JobRefused: a file was removed or resized, a gzip file is incomplete, or bytes do not fit the encoding. The error
+            names the file, the byte and possible encodings.
     """
     pieces = _bytes_of(part, piece_bytes)
     start = next(pieces, b"")
@@ -91,13 +91,13 @@ def texts_of(part: TextPart, form: TextFormat, *, piece_bytes: int = _PIECE) -> 
 
 
 def is_splittable(url: str, form: TextFormat) -> bool:
-    """Whether lines of the file can be found without reading it from its start."""
+    """Whether lines can be found without reading the file from its start."""
     encoding = codecs.lookup(form.encoding or "utf-8").name
     return not url.endswith(".gz") and encoding.startswith(_LINE_BY_LINE)
 
 
 def start_of(url: str, size: int, *, near: int, within: int = 1 << 20) -> int | None:
-    """Return where the first line begins at or after the byte `near`; None if none does soon.
+    """Return the offset of the first line at or after `near`; None if there is none within `within` bytes.
 
     Raises:
         JobRefused: the file cannot be read.
@@ -178,7 +178,7 @@ def _fits(data: bytes, encoding: str) -> bool:
         text = codecs.getincrementaldecoder(encoding)("strict").decode(data)
     except UnicodeDecodeError:
         return False
-    # Control characters say that letters were meant which this encoding has elsewhere.
+    # Control characters suggest letters in another encoding.
     return not any((character < " " and character not in "\t\n\r\f\v") or "\x7f" <= character < "\xa0" for character in set(text))
 
 

@@ -1,4 +1,4 @@
-"""A table in CSV or JSON files: looked at once, for the types of its columns and where it can be cut, then read by tasks."""
+"""Read tables in CSV or JSON files: one pass infers types and cuts files, another reads rows."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -36,19 +36,19 @@ __all__ = ["TextTable", "text_table"]
 
 _THREADS = 16
 _HEADER_BYTES = 64 << 10
-# So little is looked at by the driver sooner than by tasks.
+# The driver examines sources this small faster than tasks.
 _LITTLE_BYTES, _LITTLE_FILES = 4 << 20, 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextTable:
-    """A table in text files, of which all values were looked at.
+    """A table in text files, with types inferred from all values.
 
     Attributes:
-        types: its columns, those of the directories' keys last.
-        rows: how many there are, those that are none among them.
-        torn: rows that are none.
-        first_torn: the first of them in words: file, line, what is wrong.
+        types: of its columns, directory keys last.
+        rows: number of rows, including malformed ones.
+        torn: number of malformed rows.
+        first_torn: the first malformed row: file, line, error.
     """
 
     spark: SparkSession
@@ -69,12 +69,12 @@ class TextTable:
         """Return the rows.
 
         Args:
-            as_text: columns that are left the text that stands there.
-            file_column: add a column of that name: the URL of the row's file.
-            torn_column: add a column of that name: null, or as JSON the `reason`, `detail` and `row` of a row without values.
+            as_text: columns to read as unchanged text.
+            file_column: add a column of that name with the URL of the file.
+            torn_column: add a column of that name: null, or `reason`, `detail` and `row` of a malformed row as JSON.
 
         Raises:
-            JobRefused: there are rows without values, and no column for what is wrong with them.
+            JobRefused: there are malformed rows, and no column for their errors.
         """
         if self.torn and not torn_column:
             raise JobRefused(f"{self.first_torn}; {self.torn} of {self.rows} rows are so; mend them")
@@ -96,7 +96,7 @@ class TextTable:
             with_torn=bool(torn_column),
             urls=self.urls,
         )
-        # By number: names may hold dots.
+        # Numbers instead of names, which may contain dots.
         spark_schema = StructType([StructField(field.name, from_arrow_type(field.type)) for field in schema])
         rows = a_task_each(self.spark, packs(self.spark, self.parts)).mapInArrow(read, spark_schema)
         return rows.toDF(*(column.name for column in self.types), *(column for column in (file_column, torn_column) if column))
@@ -105,20 +105,19 @@ class TextTable:
 def text_table(
     spark: SparkSession, place: Location, files: Mapping[str, int], *, kind: str, separator: str, form: TextFormat
 ) -> TextTable:
-    """Look at a table's files, each of which is read once.
+    """Infer the types of a table, reading each file once.
 
     Args:
         spark: the session.
         place: a file or a directory.
-        files: bytes of each file by its path below the place, in order; the place itself is the path ``.
+        files: size of each file in bytes by its path below the place, in order; the path of the place itself is empty.
         kind: `csv` or `json`.
         separator: between values of CSV.
-        form: how the files are written.
+        form: format of the files.
 
     Raises:
-        JobRefused: names of columns that are there twice, directories whose keys differ, text in another encoding, a quote that
-            is never closed.
-        StorageUnavailable: a file that may not be read.
+        JobRefused: duplicate column names, different directory keys, another encoding, or an unclosed quote.
+        StorageUnavailable: no permission to read a file.
     """
     with refused_by_spark(place.url):
         return _looked_at(spark, place, files, kind=kind, separator=separator, form=form)
@@ -137,7 +136,7 @@ def _looked_at(
     parts: list[FilePart] = []
     for number, (url, size, header) in enumerate(zip(urls, sizes, headers, strict=True)):
         if kind == "csv" and not header:
-            # An empty file says nothing.
+            # Skip empty files.
             continue
         whole = FilePart(
             part=TextPart(url=url, size=size),
@@ -150,7 +149,7 @@ def _looked_at(
     seen = _look(spark, look, parts)
     opened = {parts[place].file for place, part_seen in enumerate(seen) if part_seen.is_open}
     if opened:
-        # A line break inside quotes was taken for the end of a row, so these files are read by one task each.
+        # These files were cut at a line break inside quotes, so one task reads each of them whole.
         parts = [
             whole_file(part) if part.file in opened else part for part in parts if part.file not in opened or part.part.is_first
         ]
