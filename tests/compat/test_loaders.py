@@ -22,7 +22,7 @@ from bigdata_ml.compat.petastorm import (
 )
 from bigdata_ml.errors import ResumeMismatch
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* has no schema of Petastorm's:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* has no Petastorm schema:UserWarning")
 
 
 def loader(table: str, **options: Any) -> BatchedDataLoader:

@@ -19,7 +19,7 @@ from bigdata_ml.compat.petastorm import (
 )
 from bigdata_ml.errors import DatasetInvalid
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* has no schema of Petastorm's:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* has no Petastorm schema:UserWarning")
 
 
 @pytest.fixture

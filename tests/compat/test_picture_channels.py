@@ -53,7 +53,7 @@ def test_a_png_whose_orientation_stands_behind_its_pixels_is_not_turned() -> Non
 def test_a_png_with_a_transparent_colour_is_refused() -> None:
     stream = io.BytesIO()
     Image.fromarray(np.full((9, 7, 3), 100, np.uint8)).save(stream, "png", transparency=(100, 100, 100))
-    with pytest.raises(ValueError, match="drop its transparency"):
+    with pytest.raises(ValueError, match="transparency"):
         decode_picture(memoryview(stream.getvalue()))
 
 

@@ -153,7 +153,7 @@ def test_selectors_are_combined_as_by_petastorm(petastorm: Any, written: str, na
 
 def test_selectors_that_agree_on_no_row_group_select_nothing(written: str) -> None:
     apart = ours.IntersectIndexSelector([SingleIndexSelector("sensors", ["s0"]), SingleIndexSelector("ids", [np.int32(9)])])
-    with pytest.warns(UserWarning, match="no row is selected"):
+    with pytest.warns(UserWarning, match="no row"):
         reader = make_reader(written, rowgroup_selector=apart)
     assert list(reader) == []
     with pytest.raises(ValueError, match="at least one selector"):
@@ -235,7 +235,7 @@ def test_indexes_of_files_that_are_no_more_are_dropped(
         assert set(get_row_group_indexes(url)) == {"ids"}
     write(spark, url, rows=range(ROWS, 2 * ROWS), mode="append")
     assert "indexes are of other files and were dropped" in caplog.text
-    with pytest.raises(ValueError, match="no row-group indexes"):
+    with pytest.raises(ValueError, match="row-group indexes"):
         get_row_group_indexes(url)
     assert not (place_of(url) / "_metadata").exists()
     assert sum(json.loads(keys_of(url)[b"dataset-toolkit.num_row_groups_per_file.v1"]).values()) == 2 * FILES

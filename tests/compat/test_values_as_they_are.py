@@ -15,7 +15,7 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DecodeFailed
 from bigdata_ml.reader import ReadOptions, open_reader
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* has no schema of Petastorm's:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* has no Petastorm schema:UserWarning")
 BAD_TEXT = pa.Array.from_buffers(pa.string(), 2, pa.array([b"fine", b"R\xc9UNION"]).buffers())
 
 
@@ -39,7 +39,7 @@ def test_text_that_is_no_utf8_is_named_by_file_and_row(tmp_path: Path, make: Cal
 
 def test_a_whole_number_beside_nulls_is_floating_only_if_that_is_the_same_number(tmp_path: Path) -> None:
     assert values(make_batch_reader, write(tmp_path / "small", pa.array([2**53, None])))[0] == 2.0**53
-    with pytest.raises(DecodeFailed, match=r"row 1 field 'x': 9007199254740993"):
+    with pytest.raises(DecodeFailed, match=r"row 1 field 'x': .*9007199254740993"):
         values(make_batch_reader, write(tmp_path / "big", pa.array([None, 2**53 + 1])))
 
 

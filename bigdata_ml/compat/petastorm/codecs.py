@@ -1,4 +1,4 @@
-"""Codecs: a field's value to what lies in its Parquet column, and back. The bytes are those that Petastorm writes and reads."""
+"""Codecs: a field's value to its stored form in Parquet and back. The bytes are the same as Petastorm's."""
 
 import io
 import re
@@ -17,15 +17,15 @@ __all__ = ["CompressedImageCodec", "CompressedNdarrayCodec", "DataframeColumnCod
 
 
 class DataframeColumnCodec(ABC):
-    """How a field's value is stored. Your own: subclass it, with all methods."""
+    """How a field's value is stored. For your own codec, subclass it and define all methods."""
 
     @abstractmethod
     def encode(self, unischema_field: "UnischemaField", value: Any) -> Any:
-        """Return what is stored for a value."""
+        """Return the stored form of a value."""
 
     @abstractmethod
     def decode(self, unischema_field: "UnischemaField", value: Any) -> Any:
-        """Return the value of what is stored."""
+        """Return the value of a stored form."""
 
     @abstractmethod
     def spark_dtype(self) -> Any:
@@ -33,7 +33,7 @@ class DataframeColumnCodec(ABC):
 
 
 class ScalarCodec(DataframeColumnCodec):
-    """One scalar, in a column of a Spark type.
+    """A scalar, stored in a column of a Spark type.
 
     Args:
         spark_type: an instance of a class of `pyspark.sql.types`, or Spark's short name of such a type: "int", "decimal(10,2)" …
@@ -43,14 +43,14 @@ class ScalarCodec(DataframeColumnCodec):
         self._spark_type = spark_type
 
     def encode(self, unischema_field: "UnischemaField", value: Any) -> Any:
-        """Return the value as the plain Python scalar that Spark takes.
+        """Return the value as a plain Python scalar for Spark.
 
         Raises:
-            TypeError: a value that is no scalar.
-            ValueError: a field whose shape is not `()`, or text that is none.
+            TypeError: the value is not a scalar.
+            ValueError: the field's shape is not `()`, or a value of a text field is not text.
         """
         if tuple(unischema_field.shape):
-            raise ValueError(f"field {unischema_field.name!r}: ScalarCodec goes with the shape (), got {unischema_field.shape}")
+            raise ValueError(f"field {unischema_field.name!r}: ScalarCodec needs the shape (), got {unischema_field.shape}")
         if np.ndim(value) or isinstance(value, (dict, set)):
             raise TypeError(f"field {unischema_field.name!r}: ScalarCodec takes a scalar, got {type(value).__name__}")
         kind = type(self.spark_dtype()).__name__
@@ -91,12 +91,12 @@ def _spark_type_named(name: str) -> Any:
     )
     by_name = {kind().simpleString(): kind for kind in kinds}
     if name not in by_name:
-        raise ValueError(f"{name!r} names no Spark type of a scalar; they are decimal(p,s), {', '.join(by_name)}")
+        raise ValueError(f"{name!r} is not a scalar type of Spark; these are decimal(p,s), {', '.join(by_name)}")
     return by_name[name]()
 
 
 class _Binary(DataframeColumnCodec):
-    """One that stores bytes."""
+    """A codec that stores bytes."""
 
     def spark_dtype(self) -> Any:
         from pyspark.sql import types as spark_types
@@ -108,13 +108,13 @@ class _Binary(DataframeColumnCodec):
 
 
 class NdarrayCodec(_Binary):
-    """An array as numpy's own `.npy` bytes."""
+    """An array as numpy's `.npy` bytes."""
 
     def encode(self, unischema_field: "UnischemaField", value: Any) -> bytearray:
         """Return the bytes of an array.
 
         Raises:
-            ValueError: no array, or of another dtype or shape than the field's.
+            ValueError: the value is not an array of the field's dtype and shape.
         """
         _check_array(unischema_field, value)
         stream = io.BytesIO()
@@ -129,7 +129,7 @@ class CompressedNdarrayCodec(_Binary):
     """An array as numpy's `.npz` bytes, deflated."""
 
     def encode(self, unischema_field: "UnischemaField", value: Any) -> bytearray:
-        """Return the bytes of an array; raises as `NdarrayCodec.encode` does."""
+        """Return the bytes of an array; raises like `NdarrayCodec.encode`."""
         _check_array(unischema_field, value)
         stream = io.BytesIO()
         np.savez_compressed(stream, arr=value)
@@ -140,7 +140,7 @@ class CompressedNdarrayCodec(_Binary):
 
 
 class CompressedImageCodec(_Binary):
-    """A picture, grey [height, width] or RGB [height, width, 3], as PNG (uint8 or uint16) or JPEG (uint8) bytes.
+    """An image, grey [height, width] or RGB [height, width, 3], as PNG (uint8 or uint16) or JPEG (uint8) bytes.
 
     Args:
         image_codec: "png" or "jpeg".
@@ -165,12 +165,12 @@ class CompressedImageCodec(_Binary):
         """Return the file's bytes.
 
         Raises:
-            ValueError: another dtype or shape than the field's, or no picture's.
+            ValueError: the value is not an image of the field's dtype and shape.
         """
         _check_array(unischema_field, value)
         if value.ndim != 2 and value.shape[2:] != (3,):
             raise ValueError(
-                f"field {unischema_field.name!r}: a picture is [height, width] or [height, width, 3], got {value.shape}"
+                f"field {unischema_field.name!r}: an image must be [height, width] or [height, width, 3], got {value.shape}"
             )
         try:
             return encode_picture(value, self.image_codec, self._quality)

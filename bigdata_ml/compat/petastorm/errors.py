@@ -1,4 +1,4 @@
-"""Errors with Petastorm's names; those that have one of ours as base are caught by either."""
+"""Errors with Petastorm's names; those derived from our own errors can be caught by either name."""
 
 from bigdata_ml.errors import DatasetInvalid, DecodeFailed
 
@@ -12,7 +12,7 @@ class NoDataAvailableError(ValueError):
 
 
 class PetastormMetadataError(DatasetInvalid):
-    """The dataset has none of Petastorm's metadata, or it cannot be read."""
+    """The dataset has no Petastorm metadata, or they cannot be read."""
 
 
 class PetastormMetadataGenerationError(DatasetInvalid):

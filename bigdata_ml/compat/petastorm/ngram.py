@@ -1,4 +1,4 @@
-"""`NGram`: samples of several rows that follow one another by a timestamp, over the borders of row groups and files too."""
+"""`NGram`: samples of consecutive rows, ordered by a timestamp, also across row groups and files."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Number
@@ -12,18 +12,18 @@ FieldOrPattern = UnischemaField | str
 
 
 class NGram:
-    """What a sample is: which fields at which offset, and how far apart neighbours may be.
+    """A sample of several rows: its fields at each offset, and the largest gap between neighbours.
 
     Args:
-        fields: by offset, a whole number, the fields, or regular expressions of names, that are read there. Offsets in between
-            that are left out have no fields.
+        fields: by offset (an integer), the fields to read there, or regular expressions of their names. Missing offsets in
+            between have no fields.
         delta_threshold: the largest difference of the timestamp between neighbours.
-        timestamp_field: the field, or a regular expression of its name, by which the dataset is sorted: within each row group at
-            least. Where it falls from one row group to the next, no sample goes over that border.
-        timestamp_overlap: whether samples may share rows; without it each begins above the end of the one before.
+        timestamp_field: the field, or a regular expression of its name, that sorts at least each row group. If it decreases
+            from one row group to the next, no sample crosses that border.
+        timestamp_overlap: whether samples may share rows; if not, each starts after the end of the previous one.
 
     Raises:
-        ValueError: arguments of another kind.
+        ValueError: an argument of the wrong type.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class NGram:
         if not isinstance(fields, Mapping) or not fields:
             raise ValueError(f"NGram: fields must be a dict of lists by offset, got {type(fields).__name__}")
         for offset, named in fields.items():
-            if not isinstance(named, (list, tuple)) or not all(isinstance(one, (tuple, str)) for one in named):
+            if not isinstance(named, (list, tuple)) or not all(isinstance(field, (tuple, str)) for field in named):
                 raise ValueError(
                     f"NGram: the fields at offset {offset} must be a list of UnischemaFields and regular expressions"
                 )
@@ -72,29 +72,29 @@ class NGram:
         return self._delta_threshold
 
     def resolved(self, schema: Unischema) -> "NGram":
-        """Return it with the schema's own fields in place of regular expressions.
+        """Return this `NGram` with the schema's fields in place of regular expressions.
 
         Raises:
-            ValueError: fields that are not in the schema, or a timestamp that is not exactly one of them.
+            ValueError: a field is not in the schema, or the timestamp does not match exactly one field.
         """
         stamps = _resolved(schema, [self._timestamp_field])
         if len(stamps) != 1:
-            raise ValueError(f"NGram: timestamp_field must be one field, {self._timestamp_field!r} are {len(stamps)}")
+            raise ValueError(f"NGram: timestamp_field must match one field, {self._timestamp_field!r} matches {len(stamps)}")
         fields = {offset: _resolved(schema, named) for offset, named in self._fields.items()}
         return NGram(fields, self._delta_threshold, stamps[0], self.timestamp_overlap)
 
     @property
     def timestamp_name(self) -> str:
-        """Name of the timestamp's field, of a resolved one."""
+        """Name of the timestamp field of a resolved `NGram`."""
         return self._timestamp_field if isinstance(self._timestamp_field, str) else self._timestamp_field.name
 
     def get_field_names_at_timestep(self, timestep: int) -> list[str]:
-        """Return the names of the fields at an offset, of a resolved one; none where there is no such offset."""
-        return [one if isinstance(one, str) else one.name for one in self._fields.get(timestep, [])]
+        """Return the names of the fields at an offset of a resolved `NGram`; empty if there is no such offset."""
+        return [field if isinstance(field, str) else field.name for field in self._fields.get(timestep, [])]
 
     def get_field_names_at_all_timesteps(self) -> list[Any]:
         """Return the fields that are read at any offset, each once."""
-        return list(dict.fromkeys(one for named in self._fields.values() for one in named))
+        return list(dict.fromkeys(field for named in self._fields.values() for field in named))
 
     def get_schema_at_timestep(self, schema: Unischema, timestep: int) -> Unischema:
         """Return the fields of a schema that are read at an offset, in the schema's order."""
@@ -104,16 +104,20 @@ class NGram:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NGram):
             return NotImplemented
-        mine, theirs = ({at: set(named) for at, named in one.fields.items()} for one in (self, other))
-        return mine == theirs
+        return self._names_by_offset() == other._names_by_offset()
 
     def __hash__(self) -> int:
-        return hash(frozenset((offset, frozenset(named)) for offset, named in self._fields.items()))
+        return hash(frozenset(self._names_by_offset().items()))
+
+    def _names_by_offset(self) -> dict[int, frozenset[Any]]:
+        return {offset: frozenset(named) for offset, named in self._fields.items()}
 
 
 def _resolved(schema: Unischema, named: Sequence[FieldOrPattern]) -> list[UnischemaField]:
-    fields = [schema.fields[one.name] for one in named if not isinstance(one, str) and one.name in schema.fields]
-    unknown = [one.name for one in named if not isinstance(one, str) and one.name not in schema.fields]
+    fields = [schema.fields[field.name] for field in named if not isinstance(field, str) and field.name in schema.fields]
+    unknown = [field.name for field in named if not isinstance(field, str) and field.name not in schema.fields]
     if unknown:
-        raise ValueError(f"NGram: the schema has no fields {', '.join(unknown)}; it has {', '.join(schema.fields)}")
-    return list(dict.fromkeys(fields + match_unischema_fields(schema, [one for one in named if isinstance(one, str)])))
+        raise ValueError(f"NGram: the schema lacks the fields {', '.join(unknown)}; it has {', '.join(schema.fields)}")
+    return list(
+        dict.fromkeys(fields + match_unischema_fields(schema, [pattern for pattern in named if isinstance(pattern, str)]))
+    )

@@ -1,4 +1,4 @@
-"""Predicates on decoded values: which rows are read."""
+"""Predicates select rows by their decoded values."""
 
 import hashlib
 import sys
@@ -20,24 +20,23 @@ __all__ = [
 
 
 class PredicateBase(ABC):
-    """A condition on a row. Your own: subclass it, with both methods."""
+    """A condition on a row. For your own condition, subclass it and define both methods."""
 
     @abstractmethod
     def get_fields(self) -> Collection[str]:
-        """Return the names of the fields that it looks at."""
+        """Return the names of the fields it reads."""
 
     @abstractmethod
     def do_include(self, values: Mapping[str, Any]) -> Any:
-        """Return whether a row is read.
+        """Return whether to read a row; for a DataFrame, a Series of booleans.
 
         Args:
-            values: the fields' decoded values: of one row with `make_reader`; with `make_batch_reader` a pandas DataFrame, of
-                which a Series of booleans is made.
+            values: the decoded values: of one row with `make_reader`, a pandas DataFrame with `make_batch_reader`.
         """
 
 
-class _ByRow(PredicateBase):
-    """One that looks at a row's values; on a DataFrame it is asked row by row."""
+class _RowPredicate(PredicateBase):
+    """A predicate on a single row; a DataFrame is evaluated row by row."""
 
     @abstractmethod
     def _holds(self, values: Mapping[str, Any]) -> bool: ...
@@ -54,8 +53,8 @@ class _ByRow(PredicateBase):
         )
 
 
-class in_set(_ByRow):
-    """Rows whose field is one of some values."""
+class in_set(_RowPredicate):
+    """Rows whose field has one of the values."""
 
     def __init__(self, inclusion_values: Iterable[Any], predicate_field: str) -> None:
         self._values = set(inclusion_values)
@@ -68,8 +67,8 @@ class in_set(_ByRow):
         return values[self._field] in self._values
 
 
-class in_intersection(_ByRow):
-    """Rows whose field, an array, holds at least one of some values."""
+class in_intersection(_RowPredicate):
+    """Rows whose field, an array, contains at least one of the values."""
 
     def __init__(self, inclusion_values: Iterable[Any], _predicate_field: str) -> None:
         self._values = list(inclusion_values)
@@ -86,12 +85,12 @@ class in_intersection(_ByRow):
 
 
 class in_lambda(PredicateBase):
-    """Rows for which a function of some fields is true.
+    """Rows for which a function of some fields returns true.
 
     Args:
         predicate_fields: names of the fields, in the order of the function's arguments.
         predicate_func: with `make_batch_reader` its arguments are pandas Series, and it returns a Series of booleans.
-        state_arg: one more argument for it, unless None.
+        state_arg: an additional last argument, unless None.
     """
 
     def __init__(self, predicate_fields: list[str], predicate_func: Callable[..., Any], state_arg: Any = None) -> None:
@@ -120,39 +119,39 @@ class in_negate(PredicateBase):
         return self._predicate.get_fields()
 
     def do_include(self, values: Mapping[str, Any]) -> Any:
-        found = self._predicate.do_include(values)
-        return ~found.astype(bool) if _is_vector(found) else not found
+        included = self._predicate.do_include(values)
+        return ~included.astype(bool) if _is_vector(included) else not included
 
 
 class in_reduce(PredicateBase):
-    """Rows for which a function of several predicates' outcomes is true: `all`, `any`, or another on a list of booleans."""
+    """Rows for which a function of several predicates' results is true: `all`, `any`, or another on a list of booleans."""
 
     def __init__(self, predicate_list: Sequence[PredicateBase], reduce_func: Callable[[list[bool]], Any]) -> None:
-        for one in predicate_list:
-            _check(one)
+        for predicate in predicate_list:
+            _check(predicate)
         self._predicates = list(predicate_list)
         self._function = reduce_func
 
     def get_fields(self) -> set[str]:
-        return {name for one in self._predicates for name in one.get_fields()}
+        return {name for predicate in self._predicates for name in predicate.get_fields()}
 
     def do_include(self, values: Mapping[str, Any]) -> Any:
-        found = [one.do_include(values) for one in self._predicates]
-        if not any(_is_vector(one) for one in found):
-            return self._function(found)
+        results = [predicate.do_include(values) for predicate in self._predicates]
+        if not any(_is_vector(result) for result in results):
+            return self._function(results)
         import pandas as pd
 
         frame: Any = values
-        columns = [np.broadcast_to(np.asarray(one, bool), len(frame)).tolist() for one in found]
+        columns = [np.broadcast_to(np.asarray(result, bool), len(frame)).tolist() for result in results]
         return pd.Series([bool(self._function(list(row))) for row in zip(*columns, strict=True)], index=frame.index, dtype=bool)
 
 
-class in_pseudorandom_split(_ByRow):
-    """Rows of one part of a split that depends on a field's value alone: MD5 of its text, as Petastorm computes it.
+class in_pseudorandom_split(_RowPredicate):
+    """Rows of one part of a split that depends only on a field's value: the MD5 of its text, as in Petastorm.
 
     Args:
         fraction_list: share of each part, 0 … 1.
-        subset_index: which part.
+        subset_index: the part to read.
         predicate_field: the field.
     """
 
@@ -176,5 +175,5 @@ def _check(predicate: object) -> None:
         raise ValueError(f"a predicate must be derived from PredicateBase, got {type(predicate).__name__}")
 
 
-def _is_vector(found: Any) -> bool:
-    return hasattr(found, "astype") and bool(np.ndim(found))
+def _is_vector(result: Any) -> bool:
+    return hasattr(result, "astype") and bool(np.ndim(result))

@@ -1,4 +1,4 @@
-"""Row-group selectors: which row groups an index, built beforehand, says are worth reading."""
+"""Row-group selectors: choose the row groups to read by a row-group index."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ class RowGroupSelectorBase(ABC):
 
     @abstractmethod
     def get_index_names(self) -> list[str]:
-        """Return the names of the indexes that it needs."""
+        """Return the names of the indexes it needs."""
 
     @abstractmethod
     def select_row_groups(self, index_dict: Mapping[str, Any]) -> set[int]:
@@ -20,7 +20,7 @@ class RowGroupSelectorBase(ABC):
 
 
 class SingleIndexSelector(RowGroupSelectorBase):
-    """Row groups that hold one of some values.
+    """Row groups that contain at least one of the values.
 
     Args:
         index_name: of the index.
@@ -46,18 +46,18 @@ class _Combined(RowGroupSelectorBase):
         self._selectors = list(single_index_selectors)
 
     def get_index_names(self) -> list[str]:
-        return [name for one in self._selectors for name in one.get_index_names()]
+        return [name for selector in self._selectors for name in selector.get_index_names()]
 
 
 class IntersectIndexSelector(_Combined):
-    """Row groups that every one of some selectors chooses."""
+    """Row groups that all of the selectors choose."""
 
     def select_row_groups(self, index_dict: Mapping[str, Any]) -> set[int]:
-        return set.intersection(*(one.select_row_groups(index_dict) for one in self._selectors))
+        return set.intersection(*(selector.select_row_groups(index_dict) for selector in self._selectors))
 
 
 class UnionIndexSelector(_Combined):
-    """Row groups that at least one of some selectors chooses."""
+    """Row groups that at least one of the selectors chooses."""
 
     def select_row_groups(self, index_dict: Mapping[str, Any]) -> set[int]:
-        return set().union(*(one.select_row_groups(index_dict) for one in self._selectors))
+        return set().union(*(selector.select_row_groups(index_dict) for selector in self._selectors))

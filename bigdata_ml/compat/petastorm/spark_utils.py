@@ -21,17 +21,17 @@ def dataset_as_rdd(
     schema_fields: Sequence[UnischemaField | str] | None = None,
     hdfs_driver: str = "libhdfs3",
 ) -> "RDD[Any]":
-    """Return a dataset's rows, decoded, as named tuples: a partition for each row group, read where it is needed.
+    """Return a dataset's rows, decoded, as named tuples: one partition per row group, read by the executors.
 
     Args:
-        dataset_url: of the dataset.
+        dataset_url: URL of the dataset.
         spark_session: its executors read the files.
-        schema_fields: fields and regular expressions of names; None takes all.
-        hdfs_driver: says nothing here.
+        schema_fields: fields and regular expressions of names; None reads all fields.
+        hdfs_driver: has no effect.
 
     Raises:
-        PetastormMetadataError: the dataset has no schema of Petastorm's.
-        ValueError: fields that it does not have.
+        PetastormMetadataError: the dataset has no Petastorm schema.
+        ValueError: a field does not exist.
     """
     dataset = open_dataset(dataset_url)
     schema = get_schema(dataset)

@@ -1,4 +1,4 @@
-"""`TransformSpec`: what becomes of a row after it is decoded, and of the schema with it."""
+"""`TransformSpec`: changes each decoded row, and the schema accordingly."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,13 +18,13 @@ def edit_field(name: str, numpy_dtype: Any, shape: tuple[int | None, ...], nulla
 
 
 class TransformSpec:
-    """A function on decoded rows, and what it does to their schema.
+    """A function on decoded rows, and the changes it makes to their schema.
 
     Args:
-        func: with `make_reader` from a dict of one row's values to another, with `make_batch_reader` from a pandas DataFrame
-            to another; None changes fields alone.
-        edit_fields: (name, numpy dtype, shape, nullable) of fields that it adds or changes.
-        removed_fields, selected_fields: names of fields that are left out, or that alone are kept, in that order; not both.
+        func: from a dict of one row's values to a dict (`make_reader`), or from a pandas DataFrame to a DataFrame
+            (`make_batch_reader`); None changes only the fields.
+        edit_fields: (name, numpy dtype, shape, nullable) of the fields it adds or changes.
+        removed_fields, selected_fields: names of fields to drop, or of the only fields to keep, in that order; not both.
 
     Raises:
         ValueError: both `removed_fields` and `selected_fields`.
@@ -58,8 +58,8 @@ def transform_schema(schema: Unischema, transform_spec: TransformSpec) -> Unisch
     return Unischema(f"{schema._name}_transformed", fields)
 
 
-def _warn_unknown(what: str, names: Sequence[str], known: set[str]) -> None:
+def _warn_unknown(argument: str, names: Sequence[str], known: set[str]) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
-        text = f"TransformSpec({what}=…) names fields that are not there and are passed over: {', '.join(unknown)}"
+        text = f"TransformSpec({argument}=…) names fields that do not exist and are ignored: {', '.join(unknown)}"
         warnings.warn(shown(text), stacklevel=3)

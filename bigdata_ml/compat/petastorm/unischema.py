@@ -23,13 +23,13 @@ __all__ = [
 
 
 class UnischemaField(NamedTuple):
-    """A field. Two are equal if name, dtype, shape and nullability are; the codec does not count.
+    """A field. Two fields are equal if name, dtype, shape and nullability are equal; the codec is not compared.
 
     Attributes:
         name: of the field.
         numpy_dtype: a numpy scalar class (`np.uint8`, `np.str_`, `np.datetime64` …) or `decimal.Decimal`.
-        shape: of a value; `()` is a scalar, None a dimension that varies.
-        codec: how a value is stored; None is Parquet's own way.
+        shape: of a value; `()` is a scalar, None a variable dimension.
+        codec: how a value is stored; None stores it as a plain Parquet value.
         nullable: whether it may be None.
     """
 
@@ -53,7 +53,7 @@ class UnischemaField(NamedTuple):
 
 
 class Unischema:
-    """An ordered set of fields, each also an attribute of that name.
+    """An ordered set of fields; each is also an attribute.
 
     Args:
         name: of the schema.
@@ -68,16 +68,15 @@ class Unischema:
         self._fields: OrderedDict[str, UnischemaField] = OrderedDict()
         for field in fields:
             if field.name in self._fields:
-                raise ValueError(f"schema {name!r}: the field {field.name!r} stands twice")
+                raise ValueError(f"schema {name!r}: the field {field.name!r} occurs twice")
             self._fields[field.name] = field
         self._row_class: Any = None
 
     def __getattr__(self, name: str) -> UnischemaField:
-        # Only for what is no attribute of the class: a field named "fields" is reached as schema.fields["fields"].
-        found = self.__dict__.get("_fields", {}).get(name)
-        if found is None:
+        # Called only if the class has no such attribute; a field named "fields" is schema.fields["fields"].
+        field: UnischemaField | None = self.__dict__.get("_fields", {}).get(name)
+        if field is None:
             raise AttributeError(f"the schema has no field {name!r}")
-        field: UnischemaField = found
         return field
 
     @property
@@ -90,9 +89,9 @@ class Unischema:
 
     def __str__(self) -> str:
         lines = (
-            f"  {type(one).__name__}({one.name!r}, {getattr(one.numpy_dtype, '__name__', one.numpy_dtype)}, {one.shape}, "
-            f"{one.codec}, {one.nullable}),\n"
-            for one in self
+            f"  {type(field).__name__}({field.name!r}, {getattr(field.numpy_dtype, '__name__', field.numpy_dtype)}, "
+            f"{field.shape}, {field.codec}, {field.nullable}),\n"
+            for field in self
         )
         return f"{type(self).__name__}({self._name}, [\n{''.join(lines)}])"
 
@@ -103,16 +102,16 @@ class Unischema:
             fields: fields of this schema, and regular expressions that match whole names of fields.
 
         Raises:
-            ValueError: a field that is not in the schema, or something that is neither.
+            ValueError: a field is not in the schema, or an entry is neither a field nor text.
         """
-        patterns = [one for one in fields if isinstance(one, str)]
-        named = [one for one in fields if isinstance(one, tuple)]
+        patterns = [pattern for pattern in fields if isinstance(pattern, str)]
+        named = [field for field in fields if isinstance(field, tuple)]
         if len(patterns) + len(named) != len(fields):
             raise ValueError("fields must be UnischemaFields or regular expressions that match names")
-        unknown = sorted({one.name for one in named} - set(self._fields))
+        unknown = sorted({field.name for field in named} - set(self._fields))
         if unknown:
             raise ValueError(f"the schema {self._name!r} has no fields {', '.join(unknown)}; it has {', '.join(self._fields)}")
-        chosen = dict.fromkeys([one.name for one in named] + [one.name for one in match_unischema_fields(self, patterns)])
+        chosen = dict.fromkeys(field.name for field in [*named, *match_unischema_fields(self, patterns)])
         return Unischema(f"{self._name}_view", [self._fields[name] for name in chosen])
 
     def make_namedtuple(self, **values: Any) -> Any:
@@ -133,11 +132,11 @@ class Unischema:
         """Return the `pyspark.sql.types.StructType` of the encoded rows.
 
         Raises:
-            ValueError: a field without a codec whose dtype says no Spark type.
+            ValueError: a field has no codec and its dtype has no Spark type.
         """
         from pyspark.sql import types as spark_types
 
-        entries = [spark_types.StructField(one.name, _spark_type(one), bool(one.nullable)) for one in self]
+        entries = [spark_types.StructField(field.name, _spark_type(field), bool(field.nullable)) for field in self]
         return spark_types.StructType(entries)
 
     @classmethod
@@ -149,14 +148,14 @@ class Unischema:
 def match_unischema_fields(schema: Unischema, patterns: Iterable[str]) -> list[UnischemaField]:
     """Return the fields whose whole name one of the regular expressions matches, in the schema's order."""
     compiled = [re.compile(pattern) for pattern in patterns]
-    return [field for name, field in schema.fields.items() if any(one.fullmatch(name) for one in compiled)]
+    return [field for name, field in schema.fields.items() if any(pattern.fullmatch(name) for pattern in compiled)]
 
 
 def insert_explicit_nulls(schema: Unischema, row: MutableMapping[str, Any]) -> None:
-    """Put None into `row` for each nullable field that it lacks.
+    """Set each missing nullable field of `row` to None.
 
     Raises:
-        ValueError: it lacks a field that is not nullable.
+        ValueError: a field that is not nullable is missing.
     """
     for name, field in schema.fields.items():
         if name not in row:
@@ -169,7 +168,7 @@ def dict_to_spark_row(schema: Unischema, row: Mapping[str, Any]) -> Any:
     """Return a row, encoded by its fields' codecs, as a `pyspark.Row` in the schema's order.
 
     Raises:
-        ValueError: fields that are missing or unknown, None where that is not allowed, or a value that does not fit its field.
+        ValueError: a missing or unknown field, None for a field that is not nullable, or a value of the wrong type or shape.
     """
     from pyspark.sql import Row
 
@@ -177,13 +176,10 @@ def dict_to_spark_row(schema: Unischema, row: Mapping[str, Any]) -> Any:
     insert_explicit_nulls(schema, values)
     unknown = sorted(set(values) - set(schema.fields))
     if unknown:
-        raise ValueError(f"the row has fields that the schema has not: {', '.join(unknown)}")
-    encoded = []
-    for name, field in schema.fields.items():
-        encoded.append(_encoded(field, values[name]))
-    made = Row(*encoded)
-    made.__fields__ = list(schema.fields)
-    return made
+        raise ValueError(f"the row has fields that the schema does not have: {', '.join(unknown)}")
+    encoded = Row(*(_encoded(field, values[name]) for name, field in schema.fields.items()))
+    encoded.__fields__ = list(schema.fields)
+    return encoded
 
 
 def _encoded(field: UnischemaField, value: Any) -> Any:
@@ -267,6 +263,6 @@ def _spark_type(field: UnischemaField) -> Any:
     }
     if tuple(field.shape) or field.numpy_dtype not in kinds:
         raise ValueError(
-            f"field {field.name!r} has no codec, and {field.numpy_dtype} of shape {field.shape} says no Spark type; give one"
+            f"field {field.name!r} has no codec, and {field.numpy_dtype} of shape {field.shape} has no Spark type; add one"
         )
     return kinds[field.numpy_dtype]()

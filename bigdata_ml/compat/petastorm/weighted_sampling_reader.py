@@ -11,14 +11,14 @@ __all__ = ["WeightedSamplingReader"]
 
 
 class WeightedSamplingReader(Reader):
-    """Rows of several readers by proportion: deterministic, exact to within two rows of any stretch, and resumable.
+    """Rows of several readers by proportion: deterministic, resumable, and exact to within two rows over any number of rows.
 
-    It ends before the first of them runs out. It stands wherever a reader does, in loaders too; batches of mixed batch readers
-    hold rows of all of them. The order is that of the first reader's seed.
+    It ends before the first reader is exhausted. It can replace a reader anywhere, also in loaders; batches of mixed batch
+    readers contain rows of all of them. The first reader's seed determines the order.
 
     Args:
-        readers: two or more, alike in shuffling, shards, epochs and fields; nothing was read of them.
-        probabilities: their shares, 0 or more; they need not sum to 1.
+        readers: two or more unread readers with the same shuffling, shards, epochs and fields.
+        probabilities: their shares, 0 or more; the sum need not be 1.
 
     Raises:
         ValueError: fewer than two readers, another number of probabilities, or readers that differ.
@@ -29,22 +29,22 @@ class WeightedSamplingReader(Reader):
             raise ValueError(f"give two readers or more, got {len(readers)}")
         if len(readers) != len(probabilities):
             raise ValueError(f"give as many probabilities as readers, got {len(probabilities)} for {len(readers)}")
-        if not all(isfinite(one) and one >= 0 for one in probabilities) or not sum(probabilities):
+        if not all(isfinite(share) and share >= 0 for share in probabilities) or not sum(probabilities):
             raise ValueError(f"probabilities must be 0 or more, and not all 0, got {list(probabilities)}")
         sources = [reader.source for reader in readers]
-        members = [one for one in sources if isinstance(one, Source)]
+        members = [source for source in sources if isinstance(source, Source)]
         if len(members) < len(sources):
-            raise ValueError("readers that are mixtures themselves cannot be mixed; give all their readers to one mixture")
+            raise ValueError("a mixture cannot be a member of a mixture; pass all readers to one mixture")
         self._readers = list(readers)
-        used = [(one, weight) for one, weight in zip(members, probabilities, strict=True) if weight]
-        # One that is never drawn from leaves the others' order as it is.
+        used = [(member, weight) for member, weight in zip(members, probabilities, strict=True) if weight]
+        # A reader with share 0 does not change the order of the others.
         source: Source | MixedSource = used[0][0]
         if len(used) > 1:
-            source = MixedSource(tuple(one for one, _ in used), tuple(float(weight) for _, weight in used))
+            source = MixedSource(tuple(member for member, _ in used), tuple(float(weight) for _, weight in used))
         super().__init__(source)
 
     def stop(self) -> None:
-        """End the threads, those of the readers too; nothing can be read any more."""
+        """Stop the threads, including those of the readers; nothing can be read afterwards."""
         super().stop()
         for reader in self._readers:
             reader.stop()

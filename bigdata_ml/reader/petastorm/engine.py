@@ -1,6 +1,6 @@
-"""Petastorm's engine: row groups through the unmodified Petastorm's own reader, threads and worker, run by the bridge."""
+"""Petastorm's engine: unmodified Petastorm's reader, threads and worker read row groups, run by the bridge."""
 
-import bigdata_ml.petastorm_bridge  # noqa: F401 - before Petastorm, or that would not load
+import bigdata_ml.petastorm_bridge  # noqa: F401 - Petastorm loads only after it
 
 # isort: split
 from collections.abc import Iterable, Iterator
@@ -27,15 +27,15 @@ __all__ = ["PetastormGroups"]
 class PetastormGroups(Iterator["tuple[int, pa.Table | DatasetInvalid]"]):
     """A rank's row groups of one epoch, in the order in which Petastorm reads them: index in the dataset, and table or error.
 
-    It ends with an error, never early: Petastorm's row groups are counted. `close` ends its threads.
+    Petastorm's row groups are counted: a missing one is an error, not a shorter epoch. `close` stops the threads.
 
     Args:
-        dataset: whose row groups.
-        plan: which of them a rank reads, and the seed of their order.
-        rank: which one.
-        fields: the columns, as Petastorm sees them.
+        dataset: the dataset to read.
+        plan: each rank's row groups, and the seed of their order.
+        rank: of this process.
+        fields: the columns to read, as Petastorm's fields.
         source: names row groups in errors.
-        threads: of Petastorm; 0 reads in the caller's.
+        threads: of Petastorm; 0 reads in the calling thread.
     """
 
     def __init__(
@@ -60,51 +60,51 @@ class PetastormGroups(Iterator["tuple[int, pa.Table | DatasetInvalid]"]):
             reader_pool=self._pool,
             seed=plan.group_seed,
             shuffle_row_groups=plan.settings.shuffles_groups,
-            rowgroup_selector=_Chosen(self._due),
+            rowgroup_selector=_PieceSelector(self._due),
             num_epochs=1,
             is_batched_reader=True,
         )
 
     def __next__(self) -> "tuple[int, pa.Table | DatasetInvalid]":
         try:
-            found: _Result = next(self._reader)
+            result: _Result = next(self._reader)
         except StopIteration:
             if self._due:
                 raise self._miscounted("ended") from None
             raise
-        if found.piece not in self._due:
-            raise self._miscounted("gave one of them once more")
-        group = self._due.pop(found.piece)
-        if isinstance(found.outcome, pa.Table):
-            return group, found.outcome
-        if isinstance(found.outcome, DatasetInvalid):
-            return group, found.outcome
-        error = self._source.unreadable(group, found.outcome)
-        error.__cause__ = found.outcome
+        if result.piece not in self._due:
+            raise self._miscounted("returned one of them twice")
+        group = self._due.pop(result.piece)
+        if isinstance(result.outcome, pa.Table):
+            return group, result.outcome
+        if isinstance(result.outcome, DatasetInvalid):
+            return group, result.outcome
+        error = self._source.unreadable(group, result.outcome)
+        error.__cause__ = result.outcome
         if isinstance(error, StorageUnavailable):
             raise error
         return group, error
 
-    def _miscounted(self, what: str) -> DatasetInvalid:
+    def _miscounted(self, event: str) -> DatasetInvalid:
         read = self._wanted - len(self._due)
         return DatasetInvalid(
-            f"{self._source.url}: Petastorm gave {read} of {self._wanted} row groups and {what}, so rows would be lost or "
-            "counted twice; take engine='arrow'"
+            f"{self._source.url}: Petastorm returned {read} of {self._wanted} row groups and {event}: rows are missing or "
+            "duplicated; use engine='arrow'"
         )
 
     def stop(self) -> None:
-        """Have Petastorm's threads end by themselves, without waiting for them nor for any lock."""
+        """Tell Petastorm's threads to end, without waiting for them or for a lock."""
         if isinstance(self._pool, _StoppedByFlag):
             self._pool.ask_to_stop()
 
     def close(self) -> None:
-        """End Petastorm's threads; nothing can be read any more."""
+        """Stop Petastorm's threads; nothing can be read afterwards."""
         self._reader.stop()
         self._reader.join()
 
 
 class _Flag:
-    """The part of an event that Petastorm's threads look at; to set it takes no lock."""
+    """The part of a `threading.Event` that Petastorm's threads use; setting it takes no lock."""
 
     def __init__(self) -> None:
         self._is_set = False
@@ -119,35 +119,35 @@ class _Flag:
 
 
 class _StoppedByFlag(ThreadPool):  # type: ignore[misc] # Petastorm has no types
-    """Petastorm's threads, which can be asked to stop by a finaliser: its own `stop` waits for one of them."""
+    """Petastorm's threads, which a finaliser can stop: Petastorm's own `stop` waits for a thread."""
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
         self._stop_event = _Flag()
 
     def ask_to_stop(self) -> None:
-        """Have the threads end by themselves; who waits for a result is told that there is none."""
+        """Tell the threads to end; a caller waiting for a result gets none."""
         self._stop_event.set()
         if self._ventilator is not None:
             self._ventilator._stop_requested = True
 
     def all_workers_done(self) -> bool:
-        """Whether no result comes any more."""
+        """Whether no result follows."""
         return self._stop_event.is_set() or bool(super().all_workers_done())
 
 
 class _Result(NamedTuple):
-    """What became of a row group: Petastorm's number of it, and the table or the error."""
+    """The result of reading a row group: Petastorm's number of it, and the table or the error."""
 
     piece: int
     outcome: Any
 
 
 class _Worker(ArrowReaderWorker):  # type: ignore[misc] # Petastorm has no types
-    """Petastorm's worker for columns; its results go on as Arrow tables that say which row group they are.
+    """Petastorm's worker for columns, with Arrow tables as results, labelled with their row group.
 
-    What is left out is its last step, to numpy, which turns a null text into the word "None", whole numbers beside nulls into
-    floating ones, and fails on lists of differing lengths.
+    It skips Petastorm's last step, the conversion to numpy. That turns null text into the word "None", turns integers with nulls
+    into floats, and fails on lists of different lengths.
     """
 
     def __init__(self, worker_id: int, publish: Any, args: Any) -> None:
@@ -155,7 +155,7 @@ class _Worker(ArrowReaderWorker):  # type: ignore[misc] # Petastorm has no types
         self._piece = -1
 
     def process(self, piece_index: int, *args: Any, **options: Any) -> None:
-        """Read one row group; an error of its file or bytes is a result too, so that others can still be read."""
+        """Read one row group; an error of its file or bytes is also a result, so that the others can still be read."""
         self._piece, process = piece_index, super().process
         try:
             Retry().reading(lambda: process(piece_index, *args, **options), "the store")
@@ -167,12 +167,12 @@ class _Worker(ArrowReaderWorker):  # type: ignore[misc] # Petastorm has no types
 
     @staticmethod
     def new_results_queue_reader() -> "_Results":
-        """Return what hands results on."""
+        """Return the reader of results."""
         return _Results()
 
 
 class _Results:
-    """Hands results on as they are."""
+    """Returns results unchanged."""
 
     batched_output = True
 
@@ -185,14 +185,14 @@ class _Results:
         return result
 
 
-class _Chosen(RowGroupSelectorBase):  # type: ignore[misc]
+class _PieceSelector(RowGroupSelectorBase):  # type: ignore[misc]
     """Selects row groups by Petastorm's numbers of them."""
 
     def __init__(self, pieces: Iterable[int]) -> None:
         self._pieces = frozenset(pieces)
 
     def get_index_names(self) -> list[str]:
-        """Return the indexes it needs: none."""
+        """Return the names of the needed indexes: none."""
         return []
 
     def select_row_groups(self, _: Any) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""The order of the engine `petastorm`: whole row groups dealt to the ranks, counted before step 1."""
+"""The order of the engine `petastorm`: whole row groups assigned to ranks, with the steps known before step 1."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +13,12 @@ from bigdata_ml.reader.rank import Rank, divisors
 
 __all__ = ["ShardPlan", "check_shards"]
 
-# Beside those of the native order, of augmentation and weights: 1 … 5.
+# Hash keys; the native order, augmentation and weights use 1 … 5.
 _SHARDS, _GROUPS = 6, 7
 
 
 def check_shards(read: ReadOptions, *, global_batch_size: int, rank: Rank) -> None:
-    """Refuse what an order has not in which each rank reads row groups of its own, one after the other.
+    """Refuse options that an order of whole row groups per rank does not support.
 
     Raises:
         ValueError: streams or a window.
@@ -26,12 +26,12 @@ def check_shards(read: ReadOptions, *, global_batch_size: int, rank: Rank) -> No
     """
     if read.streams is not None:
         raise ValueError(
-            f"engine='petastorm' deals whole row groups to the ranks, not streams; got streams={read.streams}: leave it out, or "
-            "take engine='arrow', which reads the same global batches at several world sizes"
+            f"engine='petastorm' assigns whole row groups to ranks, not streams; got streams={read.streams}: omit it, or use "
+            "engine='arrow', which reads the same global batches at several world sizes"
         )
     if read.window:
         raise ValueError(
-            f"engine='petastorm' mixes rows within their row group only; got window={read.window}: leave it out, or take "
+            f"engine='petastorm' mixes rows only within their row group; got window={read.window}: omit it, or use "
             "engine='arrow', which mixes rows across row groups"
         )
     if global_batch_size > 0 and global_batch_size % rank.world_size:
@@ -44,11 +44,11 @@ def check_shards(read: ReadOptions, *, global_batch_size: int, rank: Rank) -> No
 
 @dataclass(frozen=True)
 class ShardPlan(EpochPlan):
-    """Which row groups each rank reads in an epoch, and how many steps that makes on all of them.
+    """The row groups that each rank reads in an epoch, and the number of steps on all ranks.
 
-    Row groups go, the largest first, to the rank that has the fewest rows so far. Which of equally large ones a rank gets is
-    the epoch's draw where the order is shuffled; how many rows it gets is the same in each epoch. The order in which a rank
-    reads its row groups is not planned here: Petastorm draws it from `seed`.
+    Row groups are assigned in order of size, the largest first, to the rank with the fewest rows. If the order is shuffled, row
+    groups of equal size are assigned randomly per epoch. A rank has the same number of rows in each epoch. Petastorm itself
+    draws the order of a rank's row groups from the seed.
     """
 
     @cached_property
@@ -62,8 +62,8 @@ class ShardPlan(EpochPlan):
         groups = np.flatnonzero(counts)
         if 0 < len(groups) < ranks:
             raise WorldSizeNotAllowed(
-                f"engine='petastorm' deals whole row groups, and {len(groups)} with selected rows are too few for {ranks} ranks; "
-                "take fewer ranks, write smaller row groups, or take engine='arrow', which cuts them"
+                f"engine='petastorm' assigns whole row groups; {len(groups)} with selected rows are too few for {ranks} ranks: "
+                "use fewer ranks, write smaller row groups, or use engine='arrow', which divides them"
             )
         ties = groups
         if self.settings.shuffles_groups:
@@ -74,33 +74,33 @@ class ShardPlan(EpochPlan):
             rank = int(rows.argmin())
             dealt[rank].append(group)
             rows[rank] += counts[group]
-        return tuple(np.sort(np.array(one, np.int64)) for one in dealt)
+        return tuple(np.sort(np.array(shard, np.int64)) for shard in dealt)
 
     @cached_property
     def rank_rows(self) -> np.ndarray:
-        """By rank: how many rows it reads, int64 [ranks]."""
+        """Number of rows of each rank, int64 [ranks]."""
         return np.array([self.selection.counts[groups].sum() for groups in self.shards], np.int64)
 
     @cached_property
     def steps(self) -> int:
-        """Number of steps, the same on every rank: those of the rank with the fewest rows under `drop`, else with the most.
+        """Number of steps, the same on every rank: with `drop`, those of the rank with the fewest rows, else with the most.
 
         Raises:
-            ValueError: none at all, with the numbers.
+            ValueError: there is no step.
         """
         batch, dropping = self.settings.stream_batch, self.settings.remainder == "drop"
-        # Words of its own for no rows, or fewer than one global batch.
+        # Raises a clearer error if there are no rows, or fewer than one global batch.
         self.settings.steps(self.selection.total)
         fewest, most = int(self.rank_rows.min()), int(self.rank_rows.max())
         steps = fewest // batch if dropping else -(-most // batch)
         if steps == 0:
             raise ValueError(
-                f"the row groups of one of {self.settings.streams} ranks have {fewest} selected rows, which make no step of "
-                f"{batch} rows with remainder='drop'; take a smaller batch, remainder='pad' or 'exact', or engine='arrow'"
+                f"the row groups of one of {self.settings.streams} ranks have {fewest} selected rows, fewer than a step of "
+                f"{batch} rows with remainder='drop'; use a smaller batch, remainder='pad' or 'exact', or engine='arrow'"
             )
         return steps
 
     @property
     def group_seed(self) -> int:
-        """What Petastorm draws the order of the row groups from: 1 … 2^63, since it takes 0 for no seed."""
+        """Seed of Petastorm's order of row groups: 1 … 2^63, because Petastorm treats 0 as no seed."""
         return 1 + (key_of(self.settings.seed, self.epoch, _GROUPS) >> 1)

@@ -1,4 +1,4 @@
-"""A field's values, in rows or as a column, to what torch takes."""
+"""Converts a field's values, rows or a column, to types that torch accepts."""
 
 from decimal import Decimal
 from typing import Any
@@ -10,18 +10,18 @@ from bigdata_ml.compat.petastorm.unischema import UnischemaField
 
 __all__ = ["numeric_column", "tensor_of", "torch_friendly"]
 
-# torch had no such types when Petastorm promised these.
+# Petastorm promises these types, from when torch had no unsigned ones.
 _PROMOTED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64, np.dtype(np.bool_): np.uint8}
 
 
 def tensor_of(field: UnischemaField, values: Any) -> Any:
     """Return a field's values as a tensor [rows, …]; text, bytes, dates and decimals as a list.
 
-    uint16 becomes int32, uint32 int64, bool uint8, times int64 in their unit. An unknown number is NaN, in a floating tensor.
+    uint16 becomes int32, uint32 int64, bool uint8, times int64 in their unit. An unknown number is NaN in a floating tensor.
 
     Raises:
-        TypeError: an unknown value that is no number.
-        ValueError: arrays of several shapes. Both name the field and the way out.
+        TypeError: an unknown value that is not a number.
+        ValueError: arrays of several shapes.
     """
     column = numeric_column(field, values)
     if not isinstance(column, np.ndarray):
@@ -30,12 +30,12 @@ def tensor_of(field: UnischemaField, values: Any) -> Any:
 
 
 def numeric_column(field: UnischemaField, values: Any) -> Any:
-    """Return a field's values as an array [rows, …] of a dtype that torch has, or as a list; raises as `tensor_of`."""
+    """Return a field's values as an array [rows, …] of a dtype that torch has, or as a list; raises like `tensor_of`."""
     if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
         return _promoted(values)
     listed = list(values)
     if not listed:
-        return _nothing(field)
+        return _empty_column(field)
     if any(value is None for value in listed):
         return _with_unknown(field, listed)
     if isinstance(listed[0], (str, bytes, Decimal)) or not isinstance(listed[0], (np.ndarray, np.generic, bool, int, float)):
@@ -43,15 +43,15 @@ def numeric_column(field: UnischemaField, values: Any) -> Any:
     shapes = sorted({np.shape(value) for value in listed})
     if len(shapes) > 1:
         raise ValueError(
-            f"field {field.name!r}: the arrays of a batch have {len(shapes)} shapes, {shapes[0]} and {shapes[-1]} among them; "
-            "make them equal in a TransformSpec, or give a collate_fn that pads"
+            f"field {field.name!r}: the arrays of a batch have {len(shapes)} shapes, for example {shapes[0]} and {shapes[-1]}; "
+            "make them equal in a TransformSpec, or pass a collate_fn that pads"
         )
     stacked = np.stack(listed)
     return stacked.tolist() if stacked.dtype.kind in "OUS" else _promoted(stacked)
 
 
 def torch_friendly(name: str, values: Any) -> Any:
-    """Return a field's values, one a row, with the scalars and arrays that torch does not take promoted, for a `collate_fn`.
+    """Return a field's values for a `collate_fn`, one per row, promoted to types that torch accepts.
 
     Raises:
         TypeError: an unknown value, naming the field.
@@ -62,7 +62,7 @@ def torch_friendly(name: str, values: Any) -> Any:
     for value in values:
         if value is None:
             raise TypeError(
-                f"field {name!r} holds an unknown value (None): fill it in a TransformSpec, or leave it out by predicate"
+                f"field {name!r} has an unknown value (None); fill it in a TransformSpec, or exclude its row by a predicate"
             )
         promoted.append(_promoted(np.asarray(value))[()] if isinstance(value, (np.ndarray, np.generic)) else value)
     return promoted
@@ -85,8 +85,8 @@ def _with_unknown(field: UnischemaField, values: list[Any]) -> Any:
         return values
     if tuple(field.shape) or any(np.ndim(value) or isinstance(value, (bool, np.bool_)) for value in known):
         raise TypeError(
-            f"field {field.name!r} holds an unknown value (None), which no tensor can: fill it in a TransformSpec, or leave such "
-            "rows out by predicate"
+            f"field {field.name!r} has an unknown value (None), which a tensor cannot hold; fill it in a TransformSpec, "
+            "or exclude such rows by a predicate"
         )
     kind = np.asarray(known).dtype if known else np.dtype(np.float64)
     floating = kind if kind.kind == "f" else np.dtype(np.float64)
@@ -97,8 +97,8 @@ def _is_text(field: UnischemaField) -> bool:
     return isinstance(field.numpy_dtype, type) and issubclass(field.numpy_dtype, (np.str_, np.bytes_, Decimal))
 
 
-def _nothing(field: UnischemaField) -> Any:
-    """Return the column of no rows."""
+def _empty_column(field: UnischemaField) -> Any:
+    """Return an empty column."""
     if _is_text(field) or field.numpy_dtype is None:
         return []
     dtype = np.dtype(field.numpy_dtype)

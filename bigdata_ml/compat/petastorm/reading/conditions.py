@@ -1,4 +1,4 @@
-"""Petastorm's predicate, selector and filters, as one condition of the reader."""
+"""Petastorm's predicate, selector and filters as one row filter of the reader."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,19 +27,19 @@ def condition_of(
     filters: Any,
     batched: bool,
 ) -> RowFilter | None:
-    """Return the rows that are read; None is all.
+    """Return the filter that selects the rows to read; None selects all.
 
     Args:
-        dataset: what is read.
-        schema: all its fields.
-        predicate: has `get_fields` and `do_include`.
+        dataset: the dataset to read.
+        schema: all fields of the dataset.
+        predicate: an object with `get_fields` and `do_include`, or None.
         selector: of row groups, or None.
         indexes: row-group indexes by name.
-        filters: pyarrow's form: a list of (column, operator, value), or a list of such lists, of which one must hold.
-        batched: whether the predicate is given a DataFrame, or one row's values.
+        filters: as in pyarrow: (column, operator, value) terms that must all hold, or lists of terms, one of which must hold.
+        batched: whether the predicate gets a DataFrame rather than one row's values.
 
     Raises:
-        ValueError: fields, indexes or columns that are not there, or something that is no predicate or selector.
+        ValueError: a missing field, index or column, or an object that is not a predicate or selector.
     """
     if predicate is None and selector is None and not filters:
         return None
@@ -62,7 +62,9 @@ def _fields_of(predicate: Any, schema: Unischema) -> tuple[str, ...]:
         raise ValueError("the predicate's get_fields() must name at least one field")
     unknown = [name for name in names if name not in schema.fields]
     if unknown:
-        raise ValueError(f"the predicate asks for the fields {', '.join(unknown)}; the dataset has {', '.join(schema.fields)}")
+        raise ValueError(
+            f"the predicate reads the unknown fields {', '.join(unknown)}; the dataset has {', '.join(schema.fields)}"
+        )
     return names
 
 
@@ -76,8 +78,8 @@ def _by_row(predicate: Any, view: Unischema) -> Any:
 
 def _by_frame(predicate: Any, view: Unischema) -> Any:
     def keep(batch: pa.RecordBatch) -> np.ndarray:
-        found = predicate.do_include(as_frame(Rows(batch_columns(batch, view), batch.num_rows)))
-        return np.broadcast_to(np.asarray(found, bool), batch.num_rows)
+        included = predicate.do_include(as_frame(Rows(batch_columns(batch, view), batch.num_rows)))
+        return np.broadcast_to(np.asarray(included, bool), batch.num_rows)
 
     return keep
 
@@ -88,12 +90,12 @@ def _groups_of(dataset: Dataset, selector: RowGroupSelectorBase, indexes: Mappin
     missing = sorted(set(selector.get_index_names()) - set(indexes))
     if missing:
         raise ValueError(
-            f"{dataset.url} has no row-group indexes {', '.join(missing)}; it has {', '.join(indexes) or 'none'}: "
-            "build_rowgroup_index makes them"
+            f"{dataset.url} has no row-group indexes {', '.join(missing)}; it has {', '.join(indexes) or 'none'}; "
+            "create them by build_rowgroup_index"
         )
-    # Petastorm numbers row groups by path, then by their place in the file.
+    # Petastorm numbers row groups by path, then by position in the file.
     table = dataset.row_groups.table
     numbered = sorted(
-        range(len(dataset.row_groups)), key=lambda one: (table["path"][one].as_py(), table["row_group"][one].as_py())
+        range(len(dataset.row_groups)), key=lambda group: (table["path"][group].as_py(), table["row_group"][group].as_py())
     )
     return frozenset(numbered[number] for number in selector.select_row_groups(indexes))

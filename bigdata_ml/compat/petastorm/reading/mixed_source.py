@@ -1,4 +1,4 @@
-"""Several sources read as one, each in its share of the rows."""
+"""Several sources read as one, each with its share of the rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from bigdata_ml.reader.reader import Gathering
 __all__ = ["MixedSource"]
 
 _Batch = TypeVar("_Batch")
-# The column that says which member a row comes from; no field of Petastorm's can have that name.
+# The column with each row's member; a Petastorm field cannot have this name.
 _MEMBER = "member of the mixture"
 _TOGETHER = 32
 
 
 @dataclass(frozen=True)
 class MixedSource:
-    """Sources and their shares; each decodes and transforms its own rows.
+    """Sources and their shares. Each source decodes and transforms its own rows.
 
-    An epoch has whole steps only: it ends before the first source runs out; where the sources are endless, when all have come.
+    An epoch has only full steps. It ends before the first source is exhausted; for endless sources, after all rows were read.
 
     Raises:
-        ValueError: sources that differ in what must be one for all.
+        ValueError: the sources differ in a setting that all must share.
     """
 
     members: tuple[Source, ...]
@@ -40,7 +40,7 @@ class MixedSource:
     def __post_init__(self) -> None:
         first = self.members[0]
         for other in self.members[1:]:
-            for name, mine, theirs in (
+            for name, expected, value in (
                 ("the kind of reader (rows or batches)", first.batched, other.batched),
                 ("the NGram", first.ngram, other.ngram),
                 ("the fields", sorted(first.schema.fields), sorted(other.schema.fields)),
@@ -49,32 +49,32 @@ class MixedSource:
                 ("cur_shard or shard_count", first.rank, other.rank),
                 ("num_epochs", first.num_epochs, other.num_epochs),
             ):
-                if mine != theirs:
-                    raise ValueError(f"readers that are mixed must agree in {name}: {first.url} has {mine}, {other.url} {theirs}")
+                if value != expected:
+                    raise ValueError(f"mixed readers must have the same {name}: {first.url} has {expected}, {other.url} {value}")
 
     @property
     def url(self) -> str:
-        """Where they are."""
-        return " + ".join(one.url for one in self.members)
+        """URLs of the sources."""
+        return " + ".join(member.url for member in self.members)
 
     @property
     def schema(self) -> Unischema:
-        """The fields that are handed out."""
+        """The fields of the rows."""
         return self.members[0].schema
 
     @property
     def batched(self) -> bool:
-        """Whether batches are handed out."""
+        """Whether readers return batches."""
         return self.members[0].batched
 
     @property
     def rank(self) -> Rank:
-        """Which part of each step is read."""
+        """The part of each step to read."""
         return self.members[0].rank
 
     @property
     def ngram(self) -> NGram | None:
-        """What a sample is where it is several rows."""
+        """The `NGram` if samples have several rows."""
         return self.members[0].ngram
 
     @property
@@ -85,41 +85,41 @@ class MixedSource:
     @property
     def num_workers(self) -> int:
         """Decoding threads."""
-        return max(one.num_workers for one in self.members)
+        return max(member.num_workers for member in self.members)
 
     @property
     def prefetch(self) -> int:
-        """Steps that are read ahead."""
-        return max(one.prefetch for one in self.members)
+        """Steps to read ahead."""
+        return max(member.prefetch for member in self.members)
 
     @property
     def counts(self) -> np.ndarray:
         """Selected rows of each row group of all, int64 [groups]."""
-        return np.concatenate([one.counts for one in self.members])
+        return np.concatenate([member.counts for member in self.members])
 
     @property
     def is_light(self) -> bool:
-        """Whether there is next to nothing to decode."""
-        return all(one.is_light for one in self.members)
+        """Whether decoding costs almost nothing."""
+        return all(member.is_light for member in self.members)
 
     @property
     def usual_batch(self) -> int:
-        """Rows that a reader has of a step."""
-        return max(one.usual_batch for one in self.members) if self.batched else _TOGETHER
+        """Rows of a reader's step."""
+        return max(member.usual_batch for member in self.members) if self.batched else _TOGETHER
 
     def cursor(self, batch_size: int, *, window: int = 0, remainder: Remainder = "exact") -> Cursor | None:
-        """Return a position at the start of the mixture's order; None, with a warning, where a source has no row.
+        """Return a cursor at the start of the mixture's order; None, with a warning, if a source has no rows.
 
         Raises:
             ValueError: too few rows for a step.
         """
-        empty = [one for one in self.members if not one.counts.sum()]
+        empty = [member for member in self.members if not member.counts.sum()]
         if empty:
             warn_empty(empty[0].url)
             return None
         first, ranks = self.members[0], self.rank.world_size
         mixture = Mixture(
-            [Member(one.dataset, weight, one.condition) for one, weight in zip(self.members, self.weights, strict=True)],
+            [Member(source.dataset, weight, source.condition) for source, weight in zip(self.members, self.weights, strict=True)],
             stop="all" if self.num_epochs is None else "first",
             source=_MEMBER,
         )
@@ -134,7 +134,7 @@ class MixedSource:
         return Cursor(mixture, read, self.rank, batch_size * ranks)
 
     def pass_over(self, cursor: Cursor, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iteration[_Batch]:
-        """Return what `make` makes of each step's rows of an epoch."""
+        """Return `make` of each step's rows of an epoch."""
 
         def finish(gathering: Gathering, gathered: Gathered) -> Ready[_Batch]:
             return Ready(make(self._rows(gathering, gathered)), [])
@@ -143,10 +143,10 @@ class MixedSource:
 
     def _rows(self, gathering: Gathering, gathered: Gathered) -> Rows:
         column = gathered.columns.column(_MEMBER)
-        # A sample is of one member, whose number each of its rows has.
+        # All rows of a sample come from the same member.
         members = column.to_numpy() if self.ngram is None else column.flatten().to_numpy()[:: self.ngram.length]
         places = [np.flatnonzero(members == number) for number in range(len(self.members))]
-        parts = [source.rows(gathering, gathered, mine) for source, mine in zip(self.members, places, strict=True) if len(mine)]
+        parts = [source.rows(gathering, gathered, rows) for source, rows in zip(self.members, places, strict=True) if len(rows)]
         order = np.argsort(np.concatenate(places), kind="stable")
         if sum(part.count for part in parts) != len(order):
             raise ValueError("a transform that changes the number of rows cannot be mixed with other readers; use a predicate")
@@ -155,7 +155,7 @@ class MixedSource:
 
 def _joined(parts: list[Any], order: np.ndarray) -> Any:
     arrays = [part for part in parts if isinstance(part, np.ndarray)]
-    if len(arrays) == len(parts) and len({one.shape[1:] for one in arrays}) == 1:
+    if len(arrays) == len(parts) and len({array.shape[1:] for array in arrays}) == 1:
         return np.concatenate(arrays)[order]
     listed = [value for part in parts for value in part]
     return [listed[place] for place in order.tolist()]

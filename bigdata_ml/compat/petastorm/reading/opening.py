@@ -1,4 +1,4 @@
-"""Petastorm's dataset URLs to a dataset, and what the dataset says of its schema and its row-group indexes."""
+"""Opens the dataset of a Petastorm URL, and reads its schema and row-group indexes."""
 
 import re
 import warnings
@@ -41,15 +41,15 @@ _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
 def open_dataset(
     url_or_urls: str | list[str], *, filesystem: Any = None, storage_options: Mapping[str, Any] | None = None
 ) -> Dataset:
-    """Open the dataset that Petastorm's `dataset_url` names.
+    """Open the dataset at Petastorm's `dataset_url`.
 
     Args:
-        url_or_urls: of a directory, or a list of those of files.
-        filesystem: of pyarrow's or fsspec's; with it an URL's scheme and host say nothing.
-        storage_options: of the filesystem that fsspec makes.
+        url_or_urls: URL of a directory, or a list of URLs of files.
+        filesystem: of pyarrow or fsspec; if given, the scheme and host of the URL are ignored.
+        storage_options: for fsspec's filesystem.
 
     Raises:
-        ValueError: an empty list, or an URL without a scheme.
+        ValueError: an empty list, or a URL without a scheme.
         DatasetNotFound, DatasetInvalid, StorageUnavailable: see `Dataset.open`.
     """
     if isinstance(url_or_urls, str):
@@ -63,7 +63,7 @@ def open_dataset(
 
 
 def _open(place: Location) -> Dataset:
-    """Open a dataset; its split is a field, as every Hive key is to Petastorm's users, and what no field can be is left out."""
+    """Open a dataset with its split as a field, like every Hive key in Petastorm; unsupported columns are dropped."""
     dataset = Dataset.open(place, use_unischema=False, leave_out_nested=True)
     splits = {path: split_of(path) for path in dataset.row_groups.files}
     if "split" in dataset.schema or not splits or None in splits.values():
@@ -76,80 +76,77 @@ def _open(place: Location) -> Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A row-group index, as selectors ask it."""
+    """A row-group index, as selectors read it."""
 
     index: PetastormIndex
 
     @property
     def indexed_values(self) -> list[Any]:
-        """The values that are indexed."""
+        """The indexed values."""
         return list(self.index.values)
 
     def get_row_group_indexes(self, value_key: Any = None) -> set[int]:
-        """Return the row groups that hold a value; for an index of known values, all that hold any."""
+        """Return the row groups that contain a value; for a not-null index, those that contain any value."""
         if self.index.kind == "field_not_null":
             return set(self.index.row_groups)
         return set(self.index.values.get(value_key, ()))
 
 
 def stored_schema(dataset: Dataset, *, rows: bool) -> Unischema:
-    """Return a dataset's schema: Petastorm's own, or else what the manifest and the Parquet files say.
+    """Return a dataset's schema: Petastorm's own, or else one made from the manifest or the Parquet files.
 
     Args:
         dataset: what is read.
-        rows: whether single rows are: then a dataset that says nothing of codecs is warned of, since its bytes stay bytes.
+        rows: whether to read single rows. If so, a dataset without codecs raises a warning, because its bytes stay bytes.
 
     Raises:
-        MetadataUnreadable: a schema of Petastorm's that names anything but its own classes.
+        MetadataUnreadable: Petastorm's schema names a class that is not its own.
     """
-    found = read_petastorm_schema(dataset.location)
-    if found is not None:
-        # What Petastorm can only call bytes is read as what it is.
-        pixels = unischema_of_arrow(Schema(tuple(one for one in dataset.schema if one.codec is Codec.RAW_IMAGE)).to_arrow())
-        return Unischema(found.name, [pixels.fields.get(one.name) or _field(one) for one in found])
+    unischema = read_petastorm_schema(dataset.location)
+    if unischema is not None:
+        # Petastorm's schema declares raw pixels as bytes; they are read as arrays.
+        pixels = unischema_of_arrow(Schema(tuple(field for field in dataset.schema if field.codec is Codec.RAW_IMAGE)).to_arrow())
+        return Unischema(unischema.name, [pixels.fields.get(field.name) or _field(field) for field in unischema])
     if dataset.manifest is not None:
         return _manifest_schema(dataset)
     if rows:
-        text = (
-            f"{dataset.url} has no schema of Petastorm's: its columns are read as they are stored. "
-            "make_batch_reader is for plain Parquet"
-        )
+        text = f"{dataset.url} has no Petastorm schema, so its columns are not decoded. Use make_batch_reader for plain Parquet"
         warnings.warn(shown(text), stacklevel=5)
     return _inferred_schema(dataset)
 
 
 def row_group_indexes(dataset: Dataset) -> Mapping[str, Index]:
-    """Return the row-group indexes that were built for a dataset, by name.
+    """Return a dataset's row-group indexes by name.
 
     Raises:
-        MetadataUnreadable: indexes that hold anything but plain values.
+        MetadataUnreadable: an index contains anything but plain values.
     """
-    return {name: Index(found) for name, found in read_petastorm_indexes(dataset.location).items()}
+    return {name: Index(index) for name, index in read_petastorm_indexes(dataset.location).items()}
 
 
-def _field(found: PetastormField) -> UnischemaField:
-    dtype = Decimal if found.kind == "decimal" else np.dtype(found.kind).type
-    return UnischemaField(found.name, dtype, found.shape, None if found.codec is None else _codec(found.codec), found.nullable)
+def _field(field: PetastormField) -> UnischemaField:
+    dtype = Decimal if field.kind == "decimal" else np.dtype(field.kind).type
+    return UnischemaField(field.name, dtype, field.shape, None if field.codec is None else _codec(field.codec), field.nullable)
 
 
-def _codec(found: PetastormCodec) -> DataframeColumnCodec:
-    if found.kind == "scalar":
-        return ScalarCodec(found.spark_type)
-    if found.kind == "compressed_image":
-        return CompressedImageCodec(found.image_format or "png", 80 if found.quality is None else found.quality)
-    return NdarrayCodec() if found.kind == "ndarray" else CompressedNdarrayCodec()
+def _codec(codec: PetastormCodec) -> DataframeColumnCodec:
+    if codec.kind == "scalar":
+        return ScalarCodec(codec.spark_type)
+    if codec.kind == "compressed_image":
+        return CompressedImageCodec(codec.image_format or "png", 80 if codec.quality is None else codec.quality)
+    return NdarrayCodec() if codec.kind == "ndarray" else CompressedNdarrayCodec()
 
 
 def _manifest_schema(dataset: Dataset) -> Unischema:
-    """Return what our own manifest says: as it would be written for Petastorm, and of more types."""
-    said = {one.name: _field(one) for one in fields_to_petastorm(dataset.schema, with_split=False)[0]}
-    more = Schema(tuple(one for one in dataset.schema if one.name not in said or one.codec is Codec.RAW_IMAGE))
-    fields = {**said, **unischema_of_arrow(more.to_arrow()).fields}
+    """Return the schema of our own manifest: the fields written for Petastorm, and fields of further types."""
+    written = {field.name: _field(field) for field in fields_to_petastorm(dataset.schema, with_split=False)[0]}
+    more = Schema(tuple(field for field in dataset.schema if field.name not in written or field.codec is Codec.RAW_IMAGE))
+    fields = {**written, **unischema_of_arrow(more.to_arrow()).fields}
     return Unischema(dataset.location.name, [fields[name] for name in dataset.schema.names if name in fields])
 
 
 def _inferred_schema(dataset: Dataset) -> Unischema:
-    """Return the schema that Petastorm infers for plain Parquet; Hive keys come first."""
+    """Return the schema that Petastorm infers for plain Parquet: Hive keys first."""
     names = list(next(iter((dataset.partitions or {}).values()), {}))
     kinds = {name: np.int64 if pa.types.is_integer(dataset.schema[name].type) else np.str_ for name in names}
     stored = [name for name in dataset.schema.names if name not in kinds]
@@ -157,13 +154,13 @@ def _inferred_schema(dataset: Dataset) -> Unischema:
 
 
 def reader_url(url: str) -> str:
-    """Return a URL of Spark's as this package's readers name the place: S3 is s3 there, not one of Hadoop's clients of it."""
+    """Return a Spark URL with the scheme our readers use: s3 in place of s3a and s3n."""
     scheme, separator, rest = url.partition("://")
     return f"s3://{rest}" if separator and scheme.lower() in ("s3a", "s3n") else url
 
 
 def dataset_place(url: str, filesystem: Any, options: Mapping[str, Any] | None) -> Location:
-    """Return where Petastorm's `dataset_url` is; arguments and errors are those of `open_dataset`."""
+    """Return the location of Petastorm's `dataset_url`; arguments and errors are those of `open_dataset`."""
     if not isinstance(url, str):
         raise ValueError(f"a dataset URL must be text, got {type(url).__name__}")
     if not _SCHEME.match(url):

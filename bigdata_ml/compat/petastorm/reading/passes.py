@@ -1,4 +1,4 @@
-"""Passes over a source: its epochs, one after the other, and the position in them."""
+"""Passes over a source: its epochs in sequence, and the position."""
 
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
@@ -17,9 +17,9 @@ _Batch = TypeVar("_Batch")
 
 
 class Passes:
-    """`num_epochs` epochs of a source, in steps of `batch_size` rows of this rank, mixed over `window` rows of it.
+    """`num_epochs` epochs of a source, in steps of `batch_size` rows of this rank, mixed over a window of `window` rows.
 
-    A source of no rows has no steps: it warns, and ends at once, as Petastorm does.
+    A source without rows has no steps: it warns and ends immediately, as in Petastorm.
     """
 
     def __init__(self, source: Source | MixedSource, batch_size: int, *, window: int = 0, remainder: Remainder = "exact") -> None:
@@ -35,7 +35,7 @@ class Passes:
 
     @property
     def rows(self) -> int:
-        """Rows of this rank in an epoch, each once."""
+        """Rows of this rank in an epoch, without repetitions."""
         if self._cursor is None:
             return 0
         plan = self._cursor.plan_of(self._cursor.epoch)
@@ -51,11 +51,11 @@ class Passes:
 
     @property
     def step(self) -> int:
-        """The next step of it."""
+        """The next step of the current epoch."""
         return 0 if self._cursor is None else self._cursor.step
 
     def over(self, make: Callable[[Rows], _Batch], *, light: bool = False) -> "Pass[_Batch]":
-        """Return what `make` makes of each step's rows, from the position on to the end of the last epoch."""
+        """Return `make` of each step's rows, from the position to the end of the last epoch."""
         cursor = self._cursor
 
         def is_over() -> bool:
@@ -67,7 +67,7 @@ class Passes:
         return Pass(next_epoch, is_over)
 
     def restart(self) -> None:
-        """Go to the start of the epoch that was left early, or else of the next one, and have `num_epochs` from there."""
+        """Go to the start of the epoch that was left early, or else of the next one; `num_epochs` epochs follow."""
         if self._cursor is not None:
             self._cursor.go_to(self._cursor.epoch)
             self._until = None if self._num_epochs is None else self._cursor.epoch + self._num_epochs
@@ -86,33 +86,33 @@ class Passes:
             ResumeMismatch: a state of another dataset, selection or order.
         """
         if self._cursor is None:
-            raise ResumeMismatch(f"no row of {self._source.url} is selected: there is no position to go to")
+            raise ResumeMismatch(f"no row of {self._source.url} is selected, so there is no position to restore")
         left = state.get("epochs_left") if isinstance(state, Mapping) else None
         if not (left is None or (type(left) is int and 0 <= left < 1 << 32)):
-            raise ResumeMismatch(f"epochs_left must be a whole number from 0 on or null, the state has {reprlib.repr(left)}")
+            raise ResumeMismatch(f"epochs_left must be an integer of 0 or more, or null; the state has {reprlib.repr(left)}")
         self._cursor.load_state_dict(state)
         self._until = None if left is None else self._cursor.epoch + left
 
 
 class Pass(Iterator[_Batch]):
-    """The batches of epoch after epoch; `close` ends the reading and waits for its threads.
+    """The batches of all epochs; `close` stops reading and waits for the threads.
 
-    No generator: to be let go of would close what it is at, and wait.
+    This is not a generator, because deleting a generator would close the current epoch and wait.
 
     Args:
-        next_epoch: makes the iteration of one; None after the last.
-        is_over: whether no epoch is left, asked before the first batch, until which the position may be moved.
+        next_epoch: returns the next epoch's iteration; None after the last.
+        is_over: whether no epoch is left; called before the first batch, because the position may change until then.
     """
 
     def __init__(self, next_epoch: Callable[[], Iteration[_Batch] | None], is_over: Callable[[], bool]) -> None:
         self._next_epoch, self._is_over = next_epoch, is_over
         self._batches = next_epoch()
-        self._begun = False
+        self._started = False
 
     def __next__(self) -> _Batch:
-        if not self._begun and self._is_over():
+        if not self._started and self._is_over():
             raise StopIteration
-        self._begun = True
+        self._started = True
         while self._batches is not None:
             for batch in self._batches:
                 return batch
@@ -120,7 +120,7 @@ class Pass(Iterator[_Batch]):
         raise StopIteration
 
     def close(self) -> None:
-        """End it; nothing comes any more."""
+        """Stop reading; no batch follows."""
         if self._batches is not None:
             self._batches.close()
         self._batches = None

@@ -1,4 +1,4 @@
-"""What a Petastorm reader reads, and in which order: one value from which readers and loaders are made."""
+"""The rows that a Petastorm reader reads, and their order: readers and loaders are made from this value."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,13 +30,13 @@ from bigdata_ml.shown import shown
 __all__ = ["Rows", "Source", "as_frame", "passed_over", "warn_empty"]
 
 _Batch = TypeVar("_Batch")
-# Rows that are decoded together where the user sees them one by one.
+# Rows decoded together if the user gets single rows.
 _TOGETHER = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Decoded and transformed rows: a sequence of `count` values a field."""
+    """Decoded and transformed rows: a sequence of `count` values per field."""
 
     columns: Columns
     count: int
@@ -44,22 +44,22 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What is read, in which order, and what becomes of a row.
+    """The rows to read, their order, and how they are decoded and transformed.
 
     Attributes:
-        dataset: what is read.
-        stored: the fields that are read, as they are stored.
-        schema: the fields that are handed out.
-        batched: whether values are those of `make_batch_reader`.
-        transform: what makes one of the other, or None.
-        condition: which rows are read; None is all.
+        dataset: the dataset to read.
+        stored: the fields to read, as they are stored.
+        schema: the fields of the returned rows.
+        batched: whether values are decoded as in `make_batch_reader`.
+        transform: from `stored` to `schema`, or None.
+        condition: selects rows; None reads all.
         shuffle: the order; see `ReadOptions`.
         seed: of the order.
-        rank: which part of each step is read.
+        rank: the part of each step to read.
         num_epochs: passes; None is endless.
-        num_workers: decoding threads; 0 decodes in the caller's.
-        prefetch: steps that are read ahead.
-        ngram: what a sample is where it is several rows, resolved; None where it is one.
+        num_workers: decoding threads; 0 decodes in the calling thread.
+        prefetch: steps to read ahead.
+        ngram: the resolved `NGram` if samples have several rows, or None.
     """
 
     dataset: Dataset
@@ -78,32 +78,32 @@ class Source:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """URL of the dataset."""
         return self.dataset.url
 
     @property
     def counts(self) -> np.ndarray:
-        """Selected rows, or samples by their first rows, of each row group, int64 [groups]."""
+        """Selected rows of each row group, int64 [groups]; with an `NGram`, samples that begin in it."""
         if self.ngram is not None:
             return select_starts(self.dataset, self.condition, sequence_of(self.ngram)).counts
         return select(self.dataset, self.condition).counts
 
     @property
     def is_light(self) -> bool:
-        """Whether there is next to nothing to decode: plain columns, and no transform."""
+        """Whether decoding costs almost nothing: plain columns and no transform."""
         return self.transform is None and self.batched
 
     @property
     def usual_batch(self) -> int:
-        """Rows that a reader has of a step: those of the largest row group where batches are handed out, else fewer."""
+        """Rows of a reader's step: as many as the largest row group for batches, else fewer."""
         if self.batched:
             return max(1, int(self.counts.max(initial=0)))
         return min(_TOGETHER, max(1, -(-int(self.counts.sum()) // self.rank.world_size)))
 
     def cursor(self, batch_size: int, *, window: int = 0, remainder: Remainder = "exact") -> Cursor | None:
-        """Return a position at the start of an order with `batch_size` rows a rank and step, mixed over `window` rows a rank.
+        """Return a cursor at the start of an order with `batch_size` rows per rank and step, mixed over `window` rows per rank.
 
-        None, with a warning, where there is no row, or no whole step of them with `drop`: the pass is over at once.
+        Return None, with a warning, if there are no rows, or with `drop` no full step.
         """
         ranks, total = self.rank.world_size, int(self.counts.sum())
         if total < (batch_size * ranks if remainder == "drop" else 1):
@@ -122,15 +122,15 @@ class Source:
         return Cursor(self.dataset, read, self.rank, batch_size * ranks)
 
     def order_with(self, window: int) -> Shuffle:
-        """Return how rows are shuffled that are mixed over a window: those inside a row group are, too."""
+        """Return the shuffle setting for a window: a window also shuffles rows within a row group."""
         if not window:
             return self.shuffle
         return True if self.shuffle in (True, "groups") else "rows"
 
     def pass_over(self, cursor: Cursor, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iteration[_Batch]:
-        """Return what `make`, called from decoding threads, makes of each step's rows of an epoch.
+        """Return `make` of each step's rows of an epoch; decoding threads call `make`.
 
-        Rows that fill the last step are left out unless the remainder is `pad`.
+        Repeated rows that fill the last step are dropped unless the remainder is `pad`.
         """
 
         def finish(gathering: Gathering, gathered: Gathered) -> Ready[_Batch]:
@@ -140,7 +140,7 @@ class Source:
         return passed_over(self, cursor, finish, light=light)
 
     def rows(self, gathering: Gathering, gathered: Gathered, places: np.ndarray) -> Rows:
-        """Return some rows of a step, by their places in it, decoded and transformed."""
+        """Return the decoded and transformed rows at some places of a step."""
         rows, whole = gathered.rows, len(places) == len(gathered.skipped)
 
         def place(row: int) -> str:
@@ -157,10 +157,10 @@ class Source:
         return self.transformed(Rows(columns, batch.num_rows))
 
     def transformed(self, rows: Rows) -> Rows:
-        """Return the rows as they are handed out.
+        """Return the transformed rows.
 
         Raises:
-            ValueError: a transform that does not give the fields that it says.
+            ValueError: the transform's fields differ from its TransformSpec.
         """
         if self.transform is None:
             return rows
@@ -172,7 +172,7 @@ class Source:
 def passed_over(
     source: Any, cursor: Cursor, finish: Callable[[Gathering, Gathered], Ready[_Batch]], *, light: bool
 ) -> Iteration[_Batch]:
-    """Return what `finish` makes of each step that is left of a cursor's epoch, with a source's threads."""
+    """Return `finish` of each remaining step of a cursor's epoch, run in the source's threads."""
 
     def read(plan: Plan, share: Share) -> Iterator[Ready[_Batch]]:
         gathering = Gathering(cursor, plan, share, threads=source.num_workers)
@@ -188,8 +188,8 @@ def _transformed_rows(rows: Rows, spec: TransformSpec, schema: Unischema) -> Row
     for row in made:
         missing = [name for name in schema.fields if name not in row]
         if missing:
-            said = f"lacks {', '.join(missing)}, which its TransformSpec says it has"
-            raise ValueError(f"the transform's row {said}; it has {', '.join(row)}")
+            names = ", ".join(missing)
+            raise ValueError(f"the transform's row lacks {names}, which its TransformSpec names; it has {', '.join(row)}")
     return Rows({name: [row[name] for row in made] for name in schema.fields}, len(made))
 
 
@@ -197,19 +197,19 @@ def _transformed_frame(rows: Rows, spec: TransformSpec, schema: Unischema) -> Ro
     frame = as_frame(rows)
     if spec.func is not None:
         frame = spec.func(frame)
-    found = set(frame.columns) - set(spec.removed_fields)
+    names = set(frame.columns) - set(spec.removed_fields)
     if spec.selected_fields is not None:
-        found &= set(spec.selected_fields)
-    if found != set(schema.fields):
+        names &= set(spec.selected_fields)
+    if names != set(schema.fields):
         raise ValueError(
-            f"the transform gives the columns {', '.join(sorted(map(str, found)))}, its TransformSpec says "
-            f"{', '.join(sorted(schema.fields))}; name added and changed fields in edit_fields, dropped ones in removed_fields"
+            f"the transform returns the columns {', '.join(sorted(map(str, names)))}, but its TransformSpec has "
+            f"{', '.join(sorted(schema.fields))}; list added and changed fields in edit_fields, dropped ones in removed_fields"
         )
     return Rows({name: _of_series(frame[name], field) for name, field in schema.fields.items()}, len(frame))
 
 
 def as_frame(rows: Rows) -> Any:
-    """Return a batch's columns as the pandas DataFrame that a transform or predicate is given: arrays are objects, one a row."""
+    """Return a batch's columns as the pandas DataFrame for transforms and predicates; arrays are objects, one per row."""
     import pandas as pd
 
     columns = {}
@@ -237,5 +237,5 @@ def _of_series(series: Any, field: Any) -> np.ndarray:
 
 
 def warn_empty(url: str) -> None:
-    """Say that nothing is selected."""
-    warnings.warn(shown(f"{url}: no row is selected by predicate, selector and filters; the reader ends at once"), stacklevel=4)
+    """Warn that no row is selected."""
+    warnings.warn(shown(f"{url}: predicate, selector and filters select no row; the reader ends immediately"), stacklevel=4)

@@ -1,4 +1,4 @@
-"""Sequences of rows, read together, to what an `NGram` reader hands out: a named tuple of its fields for each offset."""
+"""Sequences of rows to NGram samples: a named tuple of fields for each offset."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ Place = Callable[[int], str]
 
 
 def sequence_of(ngram: NGram) -> Sequence:
-    """Return what the reader calls a resolved `NGram`."""
+    """Return a resolved `NGram` as the reader's `Sequence`."""
     return Sequence(
         length=ngram.length,
         order=ngram.timestamp_name,
@@ -34,12 +34,12 @@ def samples_of(
     """Return the samples of a batch.
 
     Args:
-        batch: columns of `ngram.length` values a sample.
+        batch: columns of `ngram.length` values per sample.
         ngram: resolved.
         stored: the fields of the batch.
         schema: the fields after the transform.
         transform: of single rows, or None.
-        place: where a sample's first row lies, for messages.
+        place: location of a sample's first row, for messages.
     """
     length, offsets = ngram.length, range(ngram.first, ngram.first + ngram.length)
     classes = [ngram.get_schema_at_timestep(schema, offset).row_class for offset in offsets]
@@ -64,7 +64,7 @@ def samples_of(
 
 
 def _values(batch: pa.RecordBatch, view: Unischema, places: np.ndarray, length: int, place: Place) -> dict[str, Any]:
-    """Return fields of some rows, counted over all samples, decoded."""
+    """Return decoded fields of some rows, numbered over all samples."""
     columns = [batch.column(name).flatten().take(pa.array(places)) for name in view.fields]
     rows = pa.RecordBatch.from_arrays(columns, names=list(view.fields))
     return row_columns(rows, view, place=lambda row: f"{place(int(places[row]) // length)} and {places[row] % length} rows on,")
