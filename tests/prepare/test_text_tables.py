@@ -77,7 +77,7 @@ def test_types_and_rows_do_not_depend_on_how_files_are_cut(
         found.append((profile.to_json(), profile.rows))
     assert found[0] == found[1]
     assert found[0][1] == 800
-    with pytest.raises(JobRefused, match=r"plain\.csv, line 402: 2 values, the header names 3; 2 of 802 rows are so"):
+    with pytest.raises(JobRefused, match=r"plain\.csv, line 402: 2 .* 3; 2 of 802 "):
         table(spark, f"{tmp_path}/in")
 
 

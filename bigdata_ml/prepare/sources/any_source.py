@@ -77,7 +77,7 @@ def any_table(
             holds the name of the source.
 
     Raises:
-        JobRefused: as the source of that kind.
+        JobRefused: see the source of that kind.
         ValueError: a `jdbc:` URL has no table, or its parts are malformed.
     """
     form = form or TextFormat()
