@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from bigdata_ml.dataset.splitmix64 import INCREMENT, finalise
+
 __all__ = ["combine", "content_fingerprint", "hash_rows", "sum_of_rows"]
 
 MODULUS = 1 << 128
 _U64 = np.uint64
-# splitmix64 (Steele, Lea, Flood 2014): its increment and the two multipliers of its finaliser.
-_GOLDEN, _FIRST, _SECOND = _U64(0x9E3779B97F4A7C15), _U64(0xBF58476D1CE4E5B9), _U64(0x94D049BB133111EB)
 _NULL = _U64(0x6E756C6C6E756C6C)
 _NAN = _U64(0x7FF8000000000000)
 _LANES = (_U64(0x243F6A8885A308D3), _U64(0x13198A2E03707344))
@@ -76,10 +76,7 @@ def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
-    mixed = values + _GOLDEN
-    mixed = (mixed ^ (mixed >> _U64(30))) * _FIRST
-    mixed = (mixed ^ (mixed >> _U64(27))) * _SECOND
-    return np.asarray(mixed ^ (mixed >> _U64(31)))
+    return finalise(values + _U64(INCREMENT))
 
 
 def _canonical(column: pa.Array) -> np.ndarray:

@@ -1,20 +1,15 @@
 """The first rows of a dataset, as they are stored."""
 
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from bigdata_ml.dataset.dataset import Dataset
-from bigdata_ml.dataset.group_rows import check_text, group_rows
-from bigdata_ml.dataset.parquet.file import parquet_file
-from bigdata_ml.dataset.parquet.footers import read_metadata
-from bigdata_ml.errors import DatasetInvalid
+from bigdata_ml.dataset.group_rows import check_text
+from bigdata_ml.dataset.reading import read_group
 
 __all__ = ["first_rows"]
-
-_BATCH = 1024
 
 
 def first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
@@ -33,32 +28,15 @@ def first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
         raise ValueError(f"rows must be 1 or more, got {rows}")
     found: list[dict[str, Any]] = []
     for record in dataset.row_groups.table.select(["path", "row_group"]).to_pylist():
-        place = dataset.location / record["path"]
-        where = f"{place.url} row group {record['row_group']}"
-        try:
-            table = place.read(partial(_first, group=record["row_group"], rows=rows - len(found)))
-            group = group_rows(table, dataset, dataset.schema, record)
-        except (pa.ArrowException, OSError) as error:
-            raise DatasetInvalid(f"{where}: cannot be read: {error}") from error
+        group = read_group(dataset, record, dataset.schema.names, first=rows - len(found))
         there = [name for name in dataset.schema.names if name in group.column_names]
         first = group.slice(0, rows - len(found)).select(there)
-        check_text(first, where)
+        check_text(first, f"{(dataset.location / record['path']).url} row group {record['row_group']}")
         columns = {name: _values(column) for name, column in zip(first.column_names, first.columns, strict=True)}
         found += [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         if len(found) == rows:
             break
     return found
-
-
-def _first(stream: pa.NativeFile, *, group: int, rows: int) -> pa.Table:
-    """Return the first batches of a row group, with so many rows or more if there are so many."""
-    file = parquet_file(stream, metadata=read_metadata(stream)[0])
-    # Of a row group no more than is asked for: it may be large.
-    batches = file.iter_batches(min(rows, _BATCH), row_groups=[group])
-    taken: list[pa.RecordBatch] = []
-    while sum(batch.num_rows for batch in taken) < rows and (batch := next(batches, None)) is not None:
-        taken.append(batch)
-    return pa.Table.from_batches(taken, taken[0].schema if taken else file.schema_arrow)
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:

@@ -4,11 +4,10 @@ import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.dataset.parquet.footers import read_metadata
-from bigdata_ml.dataset.parquet.group_bytes import read_rows
-from bigdata_ml.errors import DatasetInvalid, DecodeFailed
+from bigdata_ml.dataset.reading import read_group
+from bigdata_ml.errors import DecodeFailed
 from bigdata_ml.pages import Picture, picture_of
-from bigdata_ml.schema import Codec, Field, from_stored
+from bigdata_ml.schema import Codec, Field
 from bigdata_ml.schema.picture_file import MOST_PIXELS, ImageRefused, kind_of, opened_picture
 
 __all__ = ["sample_pictures"]
@@ -28,7 +27,8 @@ def sample_pictures(dataset: Dataset, *, label: str | None, most: int) -> list[P
     if field is None or not len(part.row_groups):
         return []
     named = label if label in dataset.schema.names else None
-    rows = _first_rows(part, [field.name] if named is None else [field.name, named])
+    first_group = part.row_groups.table.slice(0, 1).to_pylist()[0]
+    rows = read_group(part, first_group, [field.name] if named is None else [field.name, named])
     rows = rows.filter(rows[field.name].is_valid())
     rows = rows.take(np.linspace(0, rows.num_rows - 1, min(most, rows.num_rows)).astype(np.int64))
     captions = [""] * rows.num_rows if named is None else [str(value) for value in rows[named].to_pylist()]
@@ -38,21 +38,6 @@ def sample_pictures(dataset: Dataset, *, label: str | None, most: int) -> list[P
 
 def _can_be_shown(field: Field) -> bool:
     return field.codec is Codec.IMAGE or (field.codec is Codec.RAW_IMAGE and field.type.shape[2] in (1, 3))
-
-
-def _first_rows(part: Dataset, columns: list[str]) -> pa.Table:
-    place = part.location / part.row_groups.paths[0]
-    group = part.row_groups.table["row_group"][0].as_py()
-    where = f"{place.url} row group {group}"
-    try:
-        rows = place.read(
-            lambda stream: read_rows(
-                stream, read_metadata(stream)[0], group, columns=columns, where=where, limit=part.group_bytes
-            )
-        )
-        return from_stored(rows, part.schema, where)
-    except (pa.ArrowException, OSError) as error:
-        raise DatasetInvalid(f"{where}: cannot be read: {error}") from error
 
 
 def _pixels(images: pa.Array, row: int, field: Field) -> np.ndarray:

@@ -12,7 +12,7 @@ from tiny import SPLITS, contract_of, make_rows, write_part
 from bigdata_ml.dataset import Dataset, collect_garbage, publish, stage, validate
 from bigdata_ml.dataset.layout import LEDGER, MANIFEST
 from bigdata_ml.dataset.publishing.ledger import LEDGER_SCHEMA, LedgerWriter, about_ledger, ledger_batches
-from bigdata_ml.dataset.stored_groups import read_published_group
+from bigdata_ml.dataset.reading import read_published_group
 from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, MetadataUnreadable
 
 ABOUT = {"root": "file:///raw", "listed": 7}

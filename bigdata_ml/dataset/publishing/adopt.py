@@ -22,9 +22,10 @@ from bigdata_ml.dataset.manifest import Manifest, SideFile, SplitSummary, conten
 from bigdata_ml.dataset.parquet.footers import read_metadata
 from bigdata_ml.dataset.parquet.group_bytes import GROUP_BYTES, read_rows, threads_within
 from bigdata_ml.dataset.publishing.generations import commit, files_of, left_behind, manifest_of, newest
+from bigdata_ml.dataset.reading import read_group_bytes
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.errors import DatasetInvalid, DatasetNotFound, JobRefused, MetadataUnreadable, StorageUnavailable
-from bigdata_ml.storage import FilePart, Location, locate
+from bigdata_ml.storage import Location, locate
 from bigdata_ml.storage.exchange import put_over
 
 __all__ = ["adopt"]
@@ -147,16 +148,14 @@ def _read_groups(dataset: Dataset, stream: pa.NativeFile, records: list[dict[str
 
 
 def _read_group(dataset: Dataset, stream: pa.NativeFile, metadata: pq.FileMetaData, record: dict[str, Any]) -> _Read:
-    stream.seek(record["offset"])
-    data = stream.read(record["length"])
-    part = pa.PythonFile(FilePart(data, record["offset"], record["file_bytes"]), mode="r")
+    part, checksum = read_group_bytes(stream, record)
     where = f"{(dataset.location / record['path']).url} row group {record['row_group']}"
     read = read_rows(part, metadata, record["row_group"], where=where, limit=dataset.group_bytes)
     table = group_rows(read, dataset, dataset.schema, record)
     rows = table.select(dataset.schema.names)
     check_text(rows, where)
     content = sum_of_rows(hash_rows(rows, split=record["split"])) if rows.num_rows else 0
-    return _Read(xxhash.xxh3_128_hexdigest(data), content, rows.nbytes)
+    return _Read(checksum, content, rows.nbytes)
 
 
 def _manifest(dataset: Dataset, table: RowGroups, content: int, *, beside: bool) -> Manifest:

@@ -7,15 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.dataset.group_rows import group_rows
-from bigdata_ml.dataset.parquet.footers import read_end
 from bigdata_ml.dataset.parquet.group_bytes import read_rows
-from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid, SchemaMismatch, StorageUnavailable
+from bigdata_ml.dataset.reading import check_bytes, check_end, check_size, read_group_bytes
+from bigdata_ml.errors import DatasetInvalid, SchemaMismatch, StorageUnavailable
 from bigdata_ml.reader.fetch.read_ahead import Stop
-from bigdata_ml.storage import FilePart, Location, Retry
+from bigdata_ml.storage import Location, Retry
 
 __all__ = ["GroupSource"]
 
@@ -137,19 +136,12 @@ class GroupSource:
 
     def _read(self, place: Location, record: dict[str, Any], wanted: list[str], where: str) -> pa.Table:
         with place.filesystem.open_input_file(place.path) as stream:
-            if stream.size() != record["file_bytes"]:
-                found = f"the file has {stream.size()} bytes, {record['file_bytes']} were published"
-                raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
+            check_size(stream, record, where)
             metadata = self._metadata(place, record, where)
             source: Any = stream
             if record["checksum"] is not None and _covers_half(metadata.row_group(record["row_group"]), wanted):
-                stream.seek(record["offset"])
-                data = stream.read(record["length"])
-                digest = xxhash.xxh3_128_hexdigest(data)
-                if digest != record["checksum"]:
-                    found = f"its bytes have the checksum {digest}, {record['checksum']} was published"
-                    raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
-                source = pa.PythonFile(FilePart(data, record["offset"], record["file_bytes"]), mode="r")
+                source, checksum = read_group_bytes(stream, record)
+                check_bytes(checksum, record, where)
             # Not iter_batches nor a scanner: they keep the whole file (apache/arrow#39808).
             return read_rows(
                 source,
@@ -177,11 +169,7 @@ class GroupSource:
     def _first_look(self, place: Location, published: str | None, where: str) -> _File:
         changed = place.info().mtime_ns
         with place.filesystem.open_input_file(place.path) as stream:
-            end = read_end(stream)
-        if published not in (None, end.checksum):
-            found = f"the file's footer has the checksum {end.checksum}, {published} was published"
-            raise ChecksumMismatch(f"{where}: {found}; {_REPLACED}")
-        return _File(end.parse(), changed)
+            return _File(check_end(stream, published, where).parse(), changed)
 
     def _check(self, table: pa.Table, where: str) -> None:
         types = dict(zip(table.column_names, table.schema.types, strict=True))

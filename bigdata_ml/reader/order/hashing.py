@@ -1,44 +1,39 @@
 """Counter-based randomness: every draw is a function of integers, so the order is the same on every machine.
 
-splitmix64: G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. numpy's
-generators promise no stable streams between versions (NEP 19), so none is used here, and no floating point.
+The hash is splitmix64. numpy's generators promise no stable streams between versions (NEP 19), so none is used here, and no
+floating point.
 """
 
 import numpy as np
 
+from bigdata_ml.dataset.splitmix64 import INCREMENT, finalise, finalise_word
+
 __all__ = ["block_of", "delayed", "hash_word", "hash_words", "key_of", "permutation", "row_order", "row_permutation"]
 
 _U64 = np.uint64
-_MASK = 2**64 - 1
 # Rows that are hashed at once: their intermediate values stay in the processor's cache, which more than doubles the speed.
 _CHUNK = 1 << 14
-_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def key_of(*words: int) -> int:
     """Return 64 bits that depend on all of `words` (any integers) and their order."""
     key = 0
     for word in words:
-        key = _finalised(key + word + _GOLDEN)
+        key = finalise_word(key + word + INCREMENT)
     return key
 
 
 def hash_word(key: int, word: int) -> int:
     """Return what `hash_words` gives for one word (a non-negative integer)."""
-    return _finalised(word * _GOLDEN + key)
+    return finalise_word(word * INCREMENT + key)
 
 
 def hash_words(key: int, words: np.ndarray) -> np.ndarray:
     """Return 64 bits for each of `words` (an array of integers), uint64 of the same shape; each depends on key and word alone."""
     mixed = words.astype(_U64)
-    mixed *= _U64(_GOLDEN)
+    mixed *= _U64(INCREMENT)
     mixed += _U64(key)
-    mixed ^= mixed >> _U64(30)
-    mixed *= _U64(_FIRST)
-    mixed ^= mixed >> _U64(27)
-    mixed *= _U64(_SECOND)
-    mixed ^= mixed >> _U64(31)
-    return mixed
+    return finalise(mixed)
 
 
 def permutation(key: int, size: int) -> np.ndarray:
@@ -110,10 +105,3 @@ def delayed(key: int, size: int, delay: int, begin: int, end: int) -> np.ndarray
 def _shift(delay: int) -> int:
     """Return the shift of a window, of that alone, so that every slicing gives one order; 8 windows fit into 16 bits."""
     return max(0, (max(8 * delay, 4096) + 4 * delay).bit_length() - 16)
-
-
-def _finalised(value: int) -> int:
-    value &= _MASK
-    value = ((value ^ (value >> 30)) * _FIRST) & _MASK
-    value = ((value ^ (value >> 27)) * _SECOND) & _MASK
-    return value ^ (value >> 31)

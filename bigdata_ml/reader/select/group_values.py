@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.dataset.parquet.footers import read_end
 from bigdata_ml.dataset.parquet.group_bytes import refuse_large
-from bigdata_ml.errors import ChecksumMismatch, DatasetInvalid
+from bigdata_ml.dataset.reading import check_end
+from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.reader.select.pruning import known_keys
 from bigdata_ml.schema import stored_schema
 from bigdata_ml.storage import Retry
@@ -109,12 +109,7 @@ class _Files:
             return known
         place = self.dataset.location / path
         with place.filesystem.open_input_file(place.path) as stream:
-            found = read_end(stream).checksum
-        if published not in (None, found):
-            raise ChecksumMismatch(
-                f"{place.url}: the file's footer has the checksum {found}, the dataset was opened with {published}; the file was "
-                "replaced or is damaged: run bigdata-ml validate"
-            )
+            check_end(stream, published, place.url)
         form = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us")
         file = form.make_fragment(place.path, place.filesystem, partition_expression=known_keys(self.dataset, path))
         file.ensure_complete_metadata()

@@ -9,8 +9,7 @@ import pyarrow as pa
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.compat.petastorm.values.columns import row_columns, rows_of
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.dataset.parquet.file import parquet_file
-from bigdata_ml.dataset.parquet.footers import read_metadata
+from bigdata_ml.dataset.reading import read_stored
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.storage import Location
 
@@ -41,14 +40,7 @@ class StoredRowGroup:
             DecodeFailed: a value that its codec cannot decode.
         """
         columns = [name for name in schema.fields if name not in self.keys]
-        try:
-            table = self.place.read(
-                lambda stream: parquet_file(stream, metadata=read_metadata(stream)[0]).read_row_group(
-                    self.row_group, columns=columns
-                )
-            )
-        except (pa.ArrowException, OSError) as error:
-            raise DatasetInvalid(f"{self.place.url}: row group {self.row_group} cannot be read: {error}") from error
+        table = read_stored(self.place, self.row_group, columns)
         missing = sorted(set(columns) - set(table.column_names))
         if missing:
             raise DatasetInvalid(f"{self.place.url} lacks the columns {', '.join(missing)}, which the schema has")

@@ -10,7 +10,7 @@ from PIL import Image
 from pyspark.sql import DataFrame, SparkSession
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.dataset.stored_groups import GROUP_COLUMNS, read_published_group
+from bigdata_ml.dataset.reading import GROUP_COLUMNS, read_published_group
 from bigdata_ml.errors import DatasetInvalid, JobRefused
 from bigdata_ml.schema import Codec
 from bigdata_ml.storage import locate
