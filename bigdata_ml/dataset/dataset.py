@@ -5,7 +5,6 @@ import posixpath
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -15,14 +14,14 @@ import pyarrow as pa
 import xxhash
 
 from bigdata_ml.dataset.checks.row_group_table import contract_problems
-from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, split_of
+from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS
 from bigdata_ml.dataset.manifest import Manifest, Vocabulary
 from bigdata_ml.dataset.opening.columns import Columns, common_columns, without_unsupported
 from bigdata_ml.dataset.opening.directory_files import parquet_files
-from bigdata_ml.dataset.opening.hive_keys import key_type_of, keys_of
+from bigdata_ml.dataset.opening.hive_keys import hive_keys, partitions_of
 from bigdata_ml.dataset.opening.pandas_index import is_pandas_index
-from bigdata_ml.dataset.opening.split_names import splits_in_paths
-from bigdata_ml.dataset.optional import has_petastorm_metadata
+from bigdata_ml.dataset.opening.split_names import splits_of
+from bigdata_ml.dataset.optional import key_types, read_unischema, with_unischema
 from bigdata_ml.dataset.parquet.footers import Footer, read_footers
 from bigdata_ml.dataset.parquet.group_bytes import GROUP_BYTES
 from bigdata_ml.dataset.quarantine import read_quarantine
@@ -218,21 +217,8 @@ def open_published(root: Location, *, strict: bool = True) -> Dataset:
             raise MetadataUnreadable(
                 f"{place.url}: {problem[1]}; the metadata contradict themselves: bigdata-ml validate lists how, publish it again"
             )
-    partitions = _partitions_of(row_groups.files, manifest.schema.select(manifest.partitions).to_arrow(), url=place.url)
+    partitions = partitions_of(row_groups.files, manifest.schema.select(manifest.partitions).to_arrow(), url=place.url)
     return Dataset(root, manifest.schema, row_groups, manifest, partitions=partitions or None)
-
-
-def _partitions_of(paths: list[str], keys: pa.Schema, *, url: str) -> dict[str, dict[str, Any]]:
-    """Return the values of directory keys by file."""
-    if not keys.names:
-        return {}
-    texts = [keys_of(path) for path in paths]
-    try:
-        columns = {key.name: pa.array([one.get(key.name) for one in texts], pa.string()).cast(key.type) for key in keys}
-    except pa.ArrowInvalid as error:
-        raise MetadataUnreadable(f"{url}: a directory's key is not of its field's type: {error}") from error
-    values = zip(*(column.to_pylist() for column in columns.values()), strict=True)
-    return {path: dict(zip(keys.names, row, strict=True)) for path, row in zip(paths, values, strict=True)}
 
 
 def _metadata_of(place: Location) -> bytes:
@@ -244,7 +230,7 @@ def _metadata_of(place: Location) -> bytes:
 
 def open_plain(root: Location, *, use_unischema: bool, leave_out_nested: bool = False, missing_as_null: bool = False) -> Dataset:
     """Open the Parquet files of a directory by their footers, whether there is a manifest or not; raises as `Dataset.open`."""
-    unischema = _unischema_of(root) if use_unischema else None
+    unischema = read_unischema(root) if use_unischema else None
     files = parquet_files(root)
     return replace(_open_plain(root, files.paths, unischema, leave_out_nested, missing_as_null), passed_over=files.passed_over)
 
@@ -254,7 +240,7 @@ def _open_file(file: Location, *, use_unischema: bool, leave_out_nested: bool) -
     table = lakehouse_above(file) or lakehouse_above(root)
     if table is not None:
         warnings.warn(shown(f"{file.url} is one file of {table}"), stacklevel=3)
-    unischema = _unischema_of(root) if use_unischema else None
+    unischema = read_unischema(root) if use_unischema else None
     return _open_plain(root, [file.name], unischema, leave_out_nested, missing_as_null=False)
 
 
@@ -268,10 +254,10 @@ def _open_plain(
     if leave_out_nested:
         columns = replace(columns, schema=without_unsupported(root, columns.schema))
     fields = _fields_of(root, footers, columns, unischema)
-    splits = _splits_of(root, paths)
+    splits = splits_of(root, paths)
     records = [{**record, "split": splits[record["path"]]} for footer in footers for record in footer.records]
     held = {one.name for one in fields}
-    key_fields, partitions = _hive_keys(paths, held=held, types=_key_types(unischema))
+    key_fields, partitions = hive_keys(paths, held=held, types=key_types(unischema))
     row_groups = RowGroups.from_records(records, keys=_readable_keys(Schema(fields), records))
     return Dataset(
         root,
@@ -282,31 +268,6 @@ def _open_plain(
         unischema=unischema.name if unischema is not None else None,
         lacking=columns.missing,
     )
-
-
-def _unischema_of(root: Location) -> "PetastormSchema | None":
-    if not has_petastorm_metadata():
-        return None
-    from bigdata_ml.dataset.petastorm.metadata import read_petastorm_schema
-
-    return read_petastorm_schema(root)
-
-
-def _splits_of(root: Location, paths: list[str]) -> dict[str, str | None]:
-    """Return the split of each file, if all name one: by `split=NAME`, or as others lay out theirs (`split_in_path`)."""
-    ours = {path: split_of(path) for path in paths}
-    if any(split is not None for split in ours.values()):
-        return ours
-    theirs = splits_in_paths(paths)
-    if theirs and len(theirs) < len(paths):
-        other = next(path for path in paths if path not in theirs)
-        text = (
-            f"{root.url}: {next(iter(theirs))} is named as a split, {other} is not, so all rows are one dataset without splits; "
-            "move the others away, or open the splits' directories by themselves"
-        )
-        warnings.warn(shown(text), stacklevel=5)
-        return ours
-    return {path: theirs.get(path) for path in paths}
 
 
 def _readable_keys(schema: Schema, records: list[dict[str, Any]]) -> pa.Schema:
@@ -339,52 +300,8 @@ def _fields_of(root: Location, footers: list[Footer], columns: Columns, unischem
         with_nulls -= never - columns.missing.union(*(footer.counted_nulls for footer in footers))
     try:
         bare = Schema.from_arrow(columns.schema, with_nulls=with_nulls)
-        if unischema is None:
-            return bare.fields
-        from bigdata_ml.dataset.petastorm.fields import fields_from_petastorm
-
-        return fields_from_petastorm(bare, unischema, with_nulls=with_nulls)
+        return bare.fields if unischema is None else with_unischema(bare, unischema, with_nulls=with_nulls)
     except ValueError as error:
         raise SchemaMismatch(
             f"{(root / footers[0].path).url}: {error}; write the files without it, or open them with leave_out_nested=True"
         ) from error
-
-
-def _key_types(unischema: "PetastormSchema | None") -> dict[str, pa.DataType]:
-    if unischema is None:
-        return {}
-    from bigdata_ml.dataset.petastorm.fields import key_type
-
-    types = {field.name: key_type(field) for field in unischema}
-    return {name: kind for name, kind in types.items() if kind is not None}
-
-
-def _hive_keys(
-    paths: list[str], *, held: set[str], types: Mapping[str, pa.DataType]
-) -> tuple[tuple[Field, ...], dict[str, dict[str, Any]]]:
-    """Return fields and values of `key=value` directories, the split's apart; types as `key_type_of` says.
-
-    Keys that the files hold as columns too are read from the files; those in `types` are of that type if their values are.
-    """
-    values = {path: keys_of(path) for path in paths}
-    names = dict.fromkeys(name for one in values.values() for name in one if name not in held)
-    if all(split_of(path) is not None for path in paths):
-        names.pop("split", None)
-    columns: dict[str, dict[str, Any]] = {}
-    fields = []
-    for name in names:
-        column = {path: one.get(name) for path, one in values.items()}
-        found = _typed(list(column.values()), types.get(name))
-        columns[name] = dict(zip(column, found.to_pylist(), strict=True))
-        fields.append((pa.field(name, found.type), found.null_count > 0))
-    with_nulls = {field.name for field, nullable in fields if nullable}
-    schema = Schema.from_arrow(pa.schema([field for field, _ in fields]), with_nulls=with_nulls)
-    return schema.fields, {path: {name: columns[name][path] for name in columns} for path in paths} if columns else {}
-
-
-def _typed(texts: list[str | None], wanted: pa.DataType | None) -> pa.Array:
-    column = pa.array(texts, pa.string())
-    if wanted is not None:
-        with suppress(pa.ArrowInvalid):
-            return column.cast(wanted)
-    return column.cast(key_type_of(texts))

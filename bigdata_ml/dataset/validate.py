@@ -1,6 +1,7 @@
 """Holds a dataset against its own manifest, byte by byte."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import SideFile
 from bigdata_ml.dataset.opening.directory_files import is_named_parquet
 from bigdata_ml.dataset.opening.pandas_index import is_pandas_index
-from bigdata_ml.dataset.optional import has_petastorm_metadata
+from bigdata_ml.dataset.optional import count_row_groups
 from bigdata_ml.dataset.parquet.file import parquet_file
 from bigdata_ml.dataset.parquet.footers import byte_range, read_metadata
 from bigdata_ml.dataset.parquet.group_bytes import GROUP_BYTES, read_rows, threads_within
@@ -134,20 +135,14 @@ def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
 
 def _petastorm_findings(dataset: Dataset) -> Iterator[Finding]:
     """What Petastorm would read of other files, or not at all; a schema that was set aside when adopting is its owner's."""
-    if not has_petastorm_metadata():
-        return
-    from bigdata_ml.dataset.petastorm.metadata import read_petastorm_row_groups, read_petastorm_schema
-    from bigdata_ml.dataset.petastorm.writing import row_groups_by_file
-
     place = dataset.location / COMMON_METADATA
     try:
-        counts = read_petastorm_row_groups(dataset.location)
-        if dataset.manifest is not None and dataset.manifest.cleaning is not None:
-            read_petastorm_schema(dataset.location)
+        written_here = dataset.manifest is not None and dataset.manifest.cleaning is not None
+        counts = count_row_groups(dataset.location, with_schema=written_here)
     except MetadataUnreadable as error:
         yield Finding("unreadable_metadata", place.url, str(error).partition(": ")[2])
         return
-    if counts is not None and counts != row_groups_by_file(dataset.row_groups) and not _is_of_older_version(dataset, set(counts)):
+    if counts is not None and counts != Counter(dataset.row_groups.paths) and not _is_of_older_version(dataset, set(counts)):
         text = "its number of row groups by file is not that of the row-group table: Petastorm misses rows, or fails"
         yield Finding("inconsistent_manifest", place.url, text)
 

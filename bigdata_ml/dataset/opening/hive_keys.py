@@ -1,12 +1,18 @@
 """Keys of Hive directories: what `key=value` says, and of which type a key is: by all its values, the same for every reader."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 
-__all__ = ["NO_VALUE", "key_type_of", "keys_of"]
+from bigdata_ml.dataset.layout import split_of
+from bigdata_ml.errors import MetadataUnreadable
+from bigdata_ml.schema import Field, Schema
+
+__all__ = ["NO_VALUE", "hive_keys", "key_type_of", "keys_of", "partitions_of"]
 
 # What Hive and Spark write for null.
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -36,3 +42,47 @@ def key_type_of(texts: Iterable[str | None]) -> pa.DataType:
     known = [text for text in texts if text is not None]
     whole = bool(known) and all(_WHOLE.fullmatch(text) and _LEAST <= int(text) <= _GREATEST for text in known)
     return pa.int64() if whole else pa.string()
+
+
+def partitions_of(paths: list[str], keys: pa.Schema, *, url: str) -> dict[str, dict[str, Any]]:
+    """Return the values of directory keys by file."""
+    if not keys.names:
+        return {}
+    texts = [keys_of(path) for path in paths]
+    try:
+        columns = {key.name: pa.array([one.get(key.name) for one in texts], pa.string()).cast(key.type) for key in keys}
+    except pa.ArrowInvalid as error:
+        raise MetadataUnreadable(f"{url}: a directory's key is not of its field's type: {error}") from error
+    values = zip(*(column.to_pylist() for column in columns.values()), strict=True)
+    return {path: dict(zip(keys.names, row, strict=True)) for path, row in zip(paths, values, strict=True)}
+
+
+def hive_keys(
+    paths: list[str], *, held: set[str], types: Mapping[str, pa.DataType]
+) -> tuple[tuple[Field, ...], dict[str, dict[str, Any]]]:
+    """Return fields and values of `key=value` directories, the split's apart; types as `key_type_of` says.
+
+    Keys that the files hold as columns too are read from the files; those in `types` are of that type if their values are.
+    """
+    values = {path: keys_of(path) for path in paths}
+    names = dict.fromkeys(name for one in values.values() for name in one if name not in held)
+    if all(split_of(path) is not None for path in paths):
+        names.pop("split", None)
+    columns: dict[str, dict[str, Any]] = {}
+    fields = []
+    for name in names:
+        column = {path: one.get(name) for path, one in values.items()}
+        found = _typed(list(column.values()), types.get(name))
+        columns[name] = dict(zip(column, found.to_pylist(), strict=True))
+        fields.append((pa.field(name, found.type), found.null_count > 0))
+    with_nulls = {field.name for field, nullable in fields if nullable}
+    schema = Schema.from_arrow(pa.schema([field for field, _ in fields]), with_nulls=with_nulls)
+    return schema.fields, {path: {name: columns[name][path] for name in columns} for path in paths} if columns else {}
+
+
+def _typed(texts: list[str | None], wanted: pa.DataType | None) -> pa.Array:
+    column = pa.array(texts, pa.string())
+    if wanted is not None:
+        with suppress(pa.ArrowInvalid):
+            return column.cast(wanted)
+    return column.cast(key_type_of(texts))

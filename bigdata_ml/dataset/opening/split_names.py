@@ -1,9 +1,14 @@
 """Splits that a path names as others lay files out: `train/`, `val/`, `test/`, or Hugging Face's `train-00000-of-00004`."""
 
 import re
+import warnings
 from collections.abc import Sequence
 
-__all__ = ["split_called", "split_in_path", "splits_in_paths"]
+from bigdata_ml.dataset.layout import split_of
+from bigdata_ml.shown import shown
+from bigdata_ml.storage import Location
+
+__all__ = ["split_called", "split_in_path", "splits_in_paths", "splits_of"]
 
 _CALLED = {
     "train": "train",
@@ -48,3 +53,20 @@ def splits_in_paths(paths: Sequence[str]) -> dict[str, str]:
     """Return the split by path of those that name one."""
     found = {path: split_in_path(path) for path in paths}
     return {path: split for path, split in found.items() if split is not None}
+
+
+def splits_of(root: Location, paths: list[str]) -> dict[str, str | None]:
+    """Return the split of each file, if all name one: by `split=NAME`, or as others lay out theirs (`split_in_path`)."""
+    ours = {path: split_of(path) for path in paths}
+    if any(split is not None for split in ours.values()):
+        return ours
+    theirs = splits_in_paths(paths)
+    if theirs and len(theirs) < len(paths):
+        other = next(path for path in paths if path not in theirs)
+        text = (
+            f"{root.url}: {next(iter(theirs))} is named as a split, {other} is not, so all rows are one dataset without splits; "
+            "move the others away, or open the splits' directories by themselves"
+        )
+        warnings.warn(shown(text), stacklevel=5)
+        return ours
+    return {path: theirs.get(path) for path in paths}

@@ -3,7 +3,7 @@
 import json
 import keyword
 import logging
-from collections.abc import Mapping
+from collections import Counter
 from importlib.util import find_spec
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.schema import Schema, stored_schema
 from bigdata_ml.storage import Location
 
-__all__ = ["common_metadata", "petastorm_is_installed", "row_groups_by_file"]
+__all__ = ["common_metadata", "petastorm_is_installed"]
 
 _log = logging.getLogger(__name__)
 
@@ -48,20 +48,11 @@ def common_metadata(root: Location, schema: Schema, table: RowGroups) -> bytes:
         _log.info("%s: Petastorm will not see the fields %s", root.url, ", ".join(left_out))
     written = {
         UNISCHEMA_KEY: pickle_petastorm_schema(PetastormSchema("bigdata_ml", kept)),
-        ROW_GROUPS_KEY: json.dumps(row_groups_by_file(table)).encode(),
+        ROW_GROUPS_KEY: json.dumps(Counter(table.paths)).encode(),
     }
     sink = pa.BufferOutputStream()
     pq.write_metadata(stored_schema(schema).with_metadata(written), sink)
     return bytes(sink.getvalue().to_pybytes())
-
-
-def row_groups_by_file(table: RowGroups) -> Mapping[str, int]:
-    """Return the number of row groups by file."""
-    paths = table.paths
-    counts = dict.fromkeys(paths, 0)
-    for path in paths:
-        counts[path] += 1
-    return counts
 
 
 def _is_refused(name: str) -> bool:

@@ -17,7 +17,7 @@ import xxhash
 
 from bigdata_ml import __version__
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint
-from bigdata_ml.dataset.layout import COMMON_METADATA, MANIFEST, MANIFESTS, METADATA
+from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, METADATA
 from bigdata_ml.dataset.manifest import (
     Cleaning,
     Manifest,
@@ -27,7 +27,7 @@ from bigdata_ml.dataset.manifest import (
     Vocabulary,
     content_contract,
 )
-from bigdata_ml.dataset.optional import has_petastorm_metadata
+from bigdata_ml.dataset.optional import petastorm_files
 from bigdata_ml.dataset.parquet.footers import Footer, read_footers
 from bigdata_ml.dataset.publishing.claims import claimed, clean_debris, live_publications, staging_place
 from bigdata_ml.dataset.publishing.generations import commit, has_publication, newest, sweep
@@ -232,12 +232,7 @@ def _publish_in_place(
 
 def _all_pages(root: Location, manifest: Manifest, table: RowGroups, pages: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return by path what only people and Petastorm look at."""
-    if not has_petastorm_metadata():
-        return dict(pages)
-    from bigdata_ml.dataset.petastorm.writing import common_metadata, petastorm_is_installed
-
-    petastorm = {COMMON_METADATA: common_metadata(root, manifest.schema, table)} if petastorm_is_installed() else {}
-    return {**petastorm, **pages}
+    return {**petastorm_files(root, manifest.schema, table), **pages}
 
 
 def _manifest(
