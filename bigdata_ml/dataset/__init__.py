@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 from bigdata_ml.dataset.dataset import Dataset
+from bigdata_ml.dataset.field_summary import Statistics, Vocabulary
 from bigdata_ml.dataset.head import first_rows
-from bigdata_ml.dataset.manifest import Cleaning, Manifest, SplitSummary, Statistics, Vocabulary
+from bigdata_ml.dataset.manifest import Cleaning, Manifest, SplitSummary
 from bigdata_ml.dataset.optional import NAMES, load_name
 from bigdata_ml.dataset.publishing.adopt import adopt
 from bigdata_ml.dataset.publishing.garbage import collect_garbage
-from bigdata_ml.dataset.publishing.publish import Contract, Staging, publish, stage
+from bigdata_ml.dataset.publishing.publish import Contract, publish
+from bigdata_ml.dataset.publishing.staging import Staging, stage
 from bigdata_ml.dataset.quarantine import QUARANTINE_SCHEMA, QuarantineWriter
 from bigdata_ml.dataset.row_groups import RowGroups
 from bigdata_ml.dataset.validate import Finding, validate

@@ -14,8 +14,9 @@ import pyarrow as pa
 import xxhash
 
 from bigdata_ml.dataset.checks.row_group_table import contract_problems
+from bigdata_ml.dataset.field_summary import Vocabulary
 from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS
-from bigdata_ml.dataset.manifest import Manifest, Vocabulary
+from bigdata_ml.dataset.manifest import Manifest
 from bigdata_ml.dataset.opening.columns import Columns, common_columns, without_unsupported
 from bigdata_ml.dataset.opening.directory_files import parquet_files
 from bigdata_ml.dataset.opening.hive_keys import hive_keys, partitions_of

@@ -2,8 +2,9 @@ import time
 
 import pytest
 
+from bigdata_ml.dataset.petastorm.indexes import indexes_of
 from bigdata_ml.dataset.petastorm.inert_pickle import Call, Mapping, Name, Values
-from bigdata_ml.dataset.petastorm.objects import indexes_of, schema_of
+from bigdata_ml.dataset.petastorm.objects import schema_of
 
 FIELD = Name("petastorm.unischema", "UnischemaField")
 

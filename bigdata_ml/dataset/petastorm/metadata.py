@@ -1,7 +1,6 @@
-"""Reads what Petastorm wrote into `_common_metadata`, without Petastorm and without unpickling.
+"""Reads what Petastorm wrote to `_common_metadata`, without Petastorm and without unpickling.
 
-The pickled unischema and the pickled row-group indexes are read as dead data (`inert_pickle`); `petastorm_objects` says what it
-means.
+`inert_pickle` reads the pickles as dead data; `objects` and `indexes` interpret it.
 """
 
 from collections.abc import Mapping
@@ -13,7 +12,8 @@ from bigdata_ml.dataset.checks.json import parse_json
 from bigdata_ml.dataset.layout import COMMON_METADATA, SUMMARY_METADATA
 from bigdata_ml.dataset.parquet.footers import parse_summary
 from bigdata_ml.dataset.petastorm import inert_pickle as inert
-from bigdata_ml.dataset.petastorm.objects import INDEX_NAMES, SCHEMA_NAMES, indexes_of, schema_of
+from bigdata_ml.dataset.petastorm.indexes import INDEX_NAMES, indexes_of
+from bigdata_ml.dataset.petastorm.objects import SCHEMA_NAMES, schema_of
 from bigdata_ml.dataset.petastorm.schema import PetastormIndex, PetastormSchema
 from bigdata_ml.errors import MetadataUnreadable
 from bigdata_ml.storage import Location
@@ -36,8 +36,8 @@ _FILE_BYTES = 256 << 20
 _SCHEMA_BYTES = 4 << 20
 _INDEX_BYTES = 16 << 20
 _WAY_OUT = (
-    "open the dataset with use_unischema=False (bigdata-ml adopt --no-use-unischema): it is read as plain Parquet then, and a "
-    "column with a codec of one's own is the bytes that lie there"
+    "open the dataset with use_unischema=False (bigdata-ml adopt --no-use-unischema): it is then read as plain Parquet, and "
+    "columns with custom codecs are raw bytes"
 )
 
 
@@ -45,8 +45,8 @@ def read_petastorm_schema(root: Location) -> PetastormSchema | None:
     """Return the unischema of the dataset at `root`, or None if Petastorm wrote none.
 
     Raises:
-        MetadataUnreadable: metadata that is broken, or that names something else than a unischema does, such as a codec of
-            one's own; nothing of it has been run.
+        MetadataUnreadable: broken metadata, or a unischema with other names than Petastorm's, such as a custom codec.
+            No code of it was run.
         StorageUnavailable: the store does not answer.
     """
     place, keys = _read_keys(root)
@@ -56,7 +56,7 @@ def read_petastorm_schema(root: Location) -> PetastormSchema | None:
         return schema_of(inert.read_inert(keys[UNISCHEMA_KEY], SCHEMA_NAMES, limit=_SCHEMA_BYTES))
     except inert.NameRefused as error:
         raise MetadataUnreadable(
-            f"{place.url}: its pickled unischema asks for {error.name}, which is none of Petastorm's own types and was not "
+            f"{place.url}: its pickled unischema asks for {error.name}, which is not a type of Petastorm and was not "
             f"loaded; {_WAY_OUT}"
         ) from error
     except ValueError as error:
@@ -73,14 +73,14 @@ def read_petastorm_row_groups(root: Location) -> dict[str, int] | None:
     if ROW_GROUPS_KEY not in keys:
         return None
     try:
-        found = parse_json(keys[ROW_GROUPS_KEY])
-        if not isinstance(found, dict) or not all(isinstance(count, int) for count in found.values()):
-            raise ValueError("it is no object of whole numbers")
+        counts = parse_json(keys[ROW_GROUPS_KEY])
+        if not isinstance(counts, dict) or not all(isinstance(count, int) for count in counts.values()):
+            raise ValueError("it is not an object of whole numbers")
     except ValueError as error:
         raise MetadataUnreadable(
             f"{place.url}: its number of row groups by file cannot be read: {error}; write Petastorm's metadata again"
         ) from error
-    return found
+    return counts
 
 
 def read_petastorm_indexes(root: Location) -> dict[str, PetastormIndex]:

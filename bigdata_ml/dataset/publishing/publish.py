@@ -4,9 +4,8 @@ At a new path that step is one rename. Over a dataset that is there, and on S3, 
 publication's id are placed first, and the manifest is what puts them in force: see `generations`.
 """
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -16,32 +15,32 @@ from typing import Any
 import xxhash
 
 from bigdata_ml import __version__
+from bigdata_ml.dataset.field_summary import Statistics, Vocabulary
 from bigdata_ml.dataset.fingerprint import combine, content_fingerprint
-from bigdata_ml.dataset.layout import MANIFEST, MANIFESTS, METADATA
+from bigdata_ml.dataset.layout import MANIFEST, METADATA
 from bigdata_ml.dataset.manifest import (
     Cleaning,
     Manifest,
     SideFile,
     SplitSummary,
-    Statistics,
-    Vocabulary,
     content_contract,
 )
 from bigdata_ml.dataset.optional import petastorm_files
 from bigdata_ml.dataset.parquet.footers import Footer, read_footers
-from bigdata_ml.dataset.publishing.claims import claimed, clean_debris, live_publications, staging_place
-from bigdata_ml.dataset.publishing.generations import commit, has_publication, newest, sweep
+from bigdata_ml.dataset.publishing.claims import live_publications
+from bigdata_ml.dataset.publishing.generations import commit, has_publication, sweep
 from bigdata_ml.dataset.publishing.ledger import count_ledger
+from bigdata_ml.dataset.publishing.staging import Staging, all_files, refuse_existing
 from bigdata_ml.dataset.quarantine import count_quarantine
 from bigdata_ml.dataset.row_groups import RowGroups, key_columns
 from bigdata_ml.dataset.writer import PartFile
 from bigdata_ml.errors import DatasetInvalid, JobRefused
 from bigdata_ml.schema import Schema, stored_schema
 from bigdata_ml.shown import redacted_json
-from bigdata_ml.storage import Location, list_tree, locate, writing
+from bigdata_ml.storage import Location, writing
 from bigdata_ml.storage.exchange import put_later
 
-__all__ = ["Contract", "Staging", "publish", "stage"]
+__all__ = ["Contract", "publish"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,90 +54,6 @@ class Contract:
     split_rule: Mapping[str, Any] | None
     cleaning: Cleaning
     provenance: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Staging:
-    """Where a dataset is written before it is published.
-
-    Attributes:
-        publication: id of the job's run.
-        root: a directory beside the destination; on S3 the destination itself.
-        destination: where it will be.
-        debris: what dead jobs left, and was deleted.
-        before: number of the version that is there, 0 for none, where files are placed before the manifest; None where the whole
-            is renamed.
-    """
-
-    publication: str
-    root: Location
-    destination: Location
-    debris: tuple[str, ...]
-    before: int | None = None
-
-    @property
-    def suffix(self) -> str:
-        """What the names of files have before their ending, so that no two publications have files of one name."""
-        return "" if self.before is None else f".{self.publication}"
-
-
-@contextmanager
-def stage(url: str, *, replace: bool = False) -> Iterator[Staging]:
-    """Make a place in which to write a dataset for `url`; what was not published when the body ends is deleted.
-
-    Debris of jobs that died is deleted first and named in `Staging.debris`: of jobs of this machine whose process is
-    gone, and of others whose heartbeat stopped 10 minutes ago.
-
-    Args:
-        url: where the dataset will be.
-        replace: whether one that is there may be replaced by a new version.
-
-    Raises:
-        JobRefused: something is at `url` already that may not be replaced, or is no dataset of ours.
-        StorageUnavailable: the store does not answer, or takes nothing more.
-    """
-    destination = locate(url)
-    refuse_existing(destination, replace=replace)
-    publication = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    debris = [*clean_debris(destination)]
-    is_there, has_rename = destination.exists(), not destination.url.startswith("s3:")
-    before = newest(destination) if is_there or not has_rename else None
-    find_live = partial(live_publications, destination)
-    if is_there:
-        debris += [(destination / path).url for path in sweep(destination.confined(), oldest=0, find_live=find_live)]
-    beside = staging_place(destination, publication)
-    root = beside if has_rename else destination
-    try:
-        with claimed(beside):
-            try:
-                with writing(root):
-                    root.filesystem.create_dir(root.path, recursive=True)
-                yield Staging(publication, root, destination, tuple(debris), before)
-            finally:
-                # While it is claimed: of one who dies here the next publisher sees at once that he is dead.
-                beside.delete()
-    finally:
-        if before is not None and destination.exists():
-            # Nothing, if it was published; with its claim gone what was placed and is in no version is debris.
-            sweep(destination.confined(), oldest=0, find_live=find_live)
-
-
-def refuse_existing(destination: Location, *, replace: bool = False) -> None:
-    """Raise JobRefused if something is at the destination already that may not be replaced."""
-    if not destination.exists():
-        return
-    if not replace:
-        raise JobRefused(
-            f"{destination.url} exists already and would be overwritten; give another destination, delete it first, or say "
-            "--replace for a new version of it"
-        )
-    if not any((destination / one).exists() for one in (MANIFEST, MANIFESTS)) and not _is_half_published(destination):
-        raise JobRefused(f"{destination.url} is no dataset with a manifest, and --replace replaces nothing else; delete it first")
-
-
-def _is_half_published(destination: Location) -> bool:
-    """Whether all that is there carries a publication's id, as what a job on S3 left that died does."""
-    return all(has_publication(path) for path in _all_files(destination))
 
 
 def publish(
@@ -215,7 +130,7 @@ def _publish_in_place(
                 destination.filesystem.create_dir(folder, recursive=True)
             for path in placed:
                 (root / path).move(destination / path)
-    gone = set(placed) - set(_all_files(destination))
+    gone = set(placed) - set(all_files(destination))
     if gone:
         # What a publisher that stood still for long wrote may have been taken for debris.
         raise JobRefused(f"{(destination / min(gone)).url} is gone: another job took this one for dead; nothing was published")
@@ -277,14 +192,10 @@ def _side_file(root: Location, path: str) -> SideFile:
 
 
 def _delete_failed_attempts(staging: Staging, wanted: set[str]) -> None:
-    for path in _all_files(staging.root):
+    for path in all_files(staging.root):
         mine = staging.root != staging.destination or has_publication(path) == staging.publication
         if mine and path not in wanted:
             (staging.root / path).delete()
-
-
-def _all_files(root: Location) -> list[str]:
-    return [one.path for one in list_tree(root, follow=False).files]
 
 
 def _verify(root: Location, files: Sequence[PartFile], footers: Sequence[Footer], contract: Contract) -> None:

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from bigdata_ml import __version__
 from bigdata_ml.dataset import Contract, Dataset, Manifest, Staging, WriteOptions, publish, stage
-from bigdata_ml.dataset.publishing.publish import refuse_existing
+from bigdata_ml.dataset.publishing.staging import refuse_existing
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.features.statistics import image_statistics
 from bigdata_ml.prepare.features.vocabularies import label_vocabulary, refuse_many_classes

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from bigdata_ml import __version__
 from bigdata_ml.dataset import Manifest, Staging, WriteOptions, publish, stage
-from bigdata_ml.dataset.publishing.publish import refuse_existing
+from bigdata_ml.dataset.publishing.staging import refuse_existing
 from bigdata_ml.errors import JobRefused
 from bigdata_ml.prepare.features.vocabularies import feature_vocabularies, label_vocabulary, refuse_many_classes
 from bigdata_ml.prepare.publish.gate import check_limits, check_reasons
