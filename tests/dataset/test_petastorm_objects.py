@@ -13,7 +13,7 @@ def test_a_shape_that_many_fields_share_is_refused_before_it_is_walked() -> None
     shape, begin = (1,) * 20_000, time.perf_counter()
     fields = [Call(FIELD, (f"f{number}", Name("numpy", "int8"), shape, None, False)) for number in range(20_000)]
     pairs = Mapping([(field.arguments[0], field) for field in fields])
-    with pytest.raises(ValueError, match="the shape of field 'f0' is no tuple of up to 32"):
+    with pytest.raises(ValueError, match="the shape of field 'f0' is not a tuple of up to 32"):
         schema_of(Call(Name("petastorm.unischema", "Unischema"), (), Mapping([("_name", "S"), ("_fields", pairs)])))
     assert time.perf_counter() - begin < 5
 

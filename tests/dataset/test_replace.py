@@ -60,7 +60,7 @@ def test_where_nothing_is_a_version_is_published_as_any_dataset(tmp_path: Path) 
 def test_what_is_no_dataset_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d/mine.txt").write_text("mine")
-    with pytest.raises(JobRefused, match=r"d is no dataset with a manifest, and --replace replaces nothing else"):
+    with pytest.raises(JobRefused, match=r"d is not a dataset"):
         replace_dataset(tmp_path / "d", 9)
     assert files_below(tmp_path) == {"d/mine.txt"}
 
