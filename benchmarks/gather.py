@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from measuring import in_turn, save
 
-from bigdata_ml.reader.assemble.gather import Gatherer
+from bigdata_ml.reader.assemble.batch_assembler import BatchAssembler
 from bigdata_ml.reader.order.plan import EpochPlan, StepRows
 from bigdata_ml.reader.order.settings import OrderSettings
 from bigdata_ml.reader.order.stream_reader import Share
@@ -41,8 +41,8 @@ class Held:
 
 def scattered(plan: EpochPlan, held: Held) -> int:
     """Our way: each row group is scattered into the open batches when it arrives."""
-    gatherer = Gatherer(plan, Share(range(plan.settings.streams)), held)  # type: ignore[arg-type]
-    return sum(gatherer.next().batch.num_rows for _ in gatherer.steps)
+    assembler = BatchAssembler(plan, Share(range(plan.settings.streams)), held)  # type: ignore[arg-type]
+    return sum(assembler.next().batch.num_rows for _ in assembler.steps)
 
 
 def taken(held: Held, steps: list[StepRows]) -> int:

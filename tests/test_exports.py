@@ -56,7 +56,7 @@ ROOMS = {
     ],
     "reader": [
         "Cursor", "EpochPlan", "Member", "MemberRows", "Mixture", "MixtureSummary", "PlanSummary", "Rank",
-        "ReadOptions", "Reader", "RowWeights", "Sequence", "decode_batch", "open_reader", "summarise_mixture",
+        "ReadOptions", "Reader", "RowFilter", "RowWeights", "Sequence", "decode_batch", "open_reader", "summarise_mixture",
         "summarise_plan",
     ],
     "report": [

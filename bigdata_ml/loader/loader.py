@@ -16,16 +16,17 @@ from bigdata_ml.loader.sequences import flattened, in_sequences
 from bigdata_ml.loader.transforms import Transform, row_generator
 from bigdata_ml.loader.worker_batch import WorkerBatch, WorkerStamp
 from bigdata_ml.reader import Cursor, Mixture, Rank, ReadOptions, decode_batch
-from bigdata_ml.reader.assemble.gather import Gathered
+from bigdata_ml.reader.assemble.step_batch import StepBatch
 from bigdata_ml.reader.cursor import MEMORY_BUDGET
 from bigdata_ml.reader.decode.columns import Columns
 from bigdata_ml.reader.engines import cursor_of
+from bigdata_ml.reader.epoch_batches import EpochBatches
 from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.order.plan import Plan
 from bigdata_ml.reader.order.stream_reader import Share
-from bigdata_ml.reader.pipeline import Finished
+from bigdata_ml.reader.pipeline import DecodedBatches
 from bigdata_ml.reader.positioned import Positioned
-from bigdata_ml.reader.reader import Gathering, check_columns
+from bigdata_ml.reader.reader import check_columns
 from bigdata_ml.schema import Codec
 from bigdata_ml.shown import shown
 
@@ -89,16 +90,16 @@ class Loader(Positioned, IterableDataset[Batch]):
             warnings.warn(shown(text), stacklevel=2)
 
     def _batches(self, plan: Plan, share: Share) -> Iterator[Ready[Batch]]:
-        gathering = Gathering(self._cursor, plan, share, threads=self._num_workers)
+        batches = EpochBatches(self._cursor, plan, share, threads=self._num_workers)
         workers, prefetch, light = self._num_workers, self._prefetch, self._is_light
-        return Finished(gathering, self._finish, num_workers=workers, prefetch=prefetch, light=light)
+        return DecodedBatches(batches, self._finish, num_workers=workers, prefetch=prefetch, light=light)
 
     @property
     def _is_light(self) -> bool:
         return self._transform is None and all(field.codec not in (Codec.IMAGE, Codec.RAW_IMAGE) for field in self._schema)
 
-    def _finish(self, gathering: Gathering, gathered: Gathered) -> Ready[Batch]:
-        rows, read = gathered.rows, self._cursor.read
+    def _finish(self, batches: EpochBatches, step_batch: StepBatch) -> Ready[Batch]:
+        rows, read = step_batch.rows, self._cursor.read
         length = None if read.sequence is None else read.sequence.length
         steps = length or 1
         bad: dict[int, str] = {}
@@ -106,46 +107,46 @@ class Loader(Positioned, IterableDataset[Batch]):
         def on_bad_row(row: int, error: BigDataMLError) -> None:
             if read.on_error == "raise":
                 raise error
-            if not gathered.skipped[row // steps]:
+            if not step_batch.skipped[row // steps]:
                 bad.setdefault(row // steps, str(error))
 
         columns = decode_batch(
-            gathered.columns if length is None else flattened(gathered.batch, self._schema),
+            step_batch.columns if length is None else flattened(step_batch.batch, self._schema),
             self._schema,
             self._cursor.contents.vocabularies,
             # A transform is given rows that cannot be written to, whatever the order.
-            numbers={} if self._transform else gathered.columns.numbers,
+            numbers={} if self._transform else step_batch.columns.numbers,
             image_size=read.image_size,
             max_pixels=read.max_pixels,
             exact_decimals=read.exact_decimals,
-            place=lambda row: gathering.source.place(int(rows.groups[row // steps]), int(rows.rows[row // steps]) + row % steps),
+            place=lambda row: batches.source.place(int(rows.groups[row // steps]), int(rows.rows[row // steps]) + row % steps),
             on_bad_row=on_bad_row,
         )
         if length is not None:
             columns = in_sequences(columns, length)
-        skipped = gathered.skipped.copy()
+        skipped = step_batch.skipped.copy()
         skipped[list(bad)] = True
         if self._transform is not None:
-            columns = self._transformed(gathering, gathered, columns, skipped, self._transform)
+            columns = self._transformed(batches, step_batch, columns, skipped, self._transform)
         if skipped.any():
             columns = blanked(columns, skipped)
         repeated = rows.repeated
         marks = {"valid": ~(skipped | repeated) if read.remainder == "exact" else ~skipped}
         if read.remainder == "pad":
             marks["repeated"] = repeated
-        reasons = gathering.skipped(gathered) + [text for row, text in bad.items() if not repeated[row]]
+        reasons = batches.skipped(step_batch) + [text for row, text in bad.items() if not repeated[row]]
         batch = to_tensors({**columns, **marks})
         if self._cursor.worker is not None:
-            batch = WorkerBatch(batch, self._stamp.key, self._cursor, gathering.plan.epoch)
+            batch = WorkerBatch(batch, self._stamp.key, self._cursor, batches.plan.epoch)
         return Ready(batch, reasons)
 
     def _transformed(
-        self, gathering: Gathering, gathered: Gathered, columns: Columns, skipped: np.ndarray, transform: Transform
+        self, batches: EpochBatches, step_batch: StepBatch, columns: Columns, skipped: np.ndarray, transform: Transform
     ) -> Columns:
         """Transform every row that was not skipped; one that was takes a transformed row's place, to be blanked."""
-        rows = gathered.rows
+        rows = step_batch.rows
         samples = to_samples(columns, len(rows.rows))
-        seed, epoch = self._cursor.read.seed, gathering.plan.epoch
+        seed, epoch = self._cursor.read.seed, batches.plan.epoch
         done = {}
         # Where all rows were skipped the first one's zeros say what shape a row has.
         for row in np.flatnonzero(~skipped).tolist() or [0]:

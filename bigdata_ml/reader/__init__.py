@@ -10,6 +10,7 @@ from bigdata_ml.reader.order.plan import EpochPlan
 from bigdata_ml.reader.plan_summary import PlanSummary, summarise_plan
 from bigdata_ml.reader.rank import Rank
 from bigdata_ml.reader.reader import Reader, open_reader
+from bigdata_ml.reader.row_filter import RowFilter
 from bigdata_ml.reader.row_weights import RowWeights
 from bigdata_ml.reader.sequence import Sequence
 
@@ -24,6 +25,7 @@ __all__ = [
     "Rank",
     "ReadOptions",
     "Reader",
+    "RowFilter",
     "RowWeights",
     "Sequence",
     "decode_batch",

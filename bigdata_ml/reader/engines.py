@@ -2,12 +2,12 @@
 
 import os
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import EngineUnavailable
-from bigdata_ml.reader.assemble.gather import Gatherer, Unreadable
-from bigdata_ml.reader.assemble.straight import StraightGatherer, is_straight
+from bigdata_ml.reader.assemble.assembler import Assembler, Unreadable
+from bigdata_ml.reader.assemble.batch_assembler import BatchAssembler
+from bigdata_ml.reader.assemble.slice_assembler import SliceAssembler, is_straight
 from bigdata_ml.reader.cursor import MEMORY_BUDGET, Cursor
 from bigdata_ml.reader.fetch.source import LocatedSource
 from bigdata_ml.reader.mixture import Mixture
@@ -16,10 +16,7 @@ from bigdata_ml.reader.order.plan import EpochPlan, Plan
 from bigdata_ml.reader.order.stream_reader import Share
 from bigdata_ml.reader.rank import Rank
 
-if TYPE_CHECKING:
-    from bigdata_ml.reader.petastorm.gather import ShardGatherer
-
-__all__ = ["check_engine", "cursor_of", "gatherer_of"]
+__all__ = ["check_engine", "cursor_of", "make_assembler"]
 
 # Folders that Petastorm's engine needs, in order of depth.
 _PETASTORM = ("petastorm_bridge", "dataset.petastorm", "reader.petastorm")
@@ -77,21 +74,21 @@ def cursor_of(
     )
 
 
-def gatherer_of(
+def make_assembler(
     cursor: Cursor, plan: Plan, share: Share, source: LocatedSource, *, on_unreadable: Unreadable | None, threads: int
-) -> "Gatherer | StraightGatherer | ShardGatherer":
+) -> Assembler:
     """Return what makes the batches of an iteration.
 
     The native engine reads row groups ahead in `threads` threads, fewer if the groups are large. For local files it uses one
     thread less, because the thread that assembles the rows needs a processor; on a store, threads mostly wait.
     """
     if cursor.read.engine == "petastorm":
-        from bigdata_ml.reader.petastorm.opening import shard_gatherer_of
+        from bigdata_ml.reader.petastorm.opening import shard_assembler_of
 
-        return shard_gatherer_of(cursor, plan, source, on_unreadable=on_unreadable)
+        return shard_assembler_of(cursor, plan, source, on_unreadable=on_unreadable)
     reading = max(1, threads - 1) if threads and cursor.contents.is_local else threads
     ahead = min(reading, max(1, _AHEAD // cursor.contents.group_bytes))
     sequence = cursor.read.sequence.length if cursor.read.sequence else None
     if on_unreadable is None and sequence is None and isinstance(plan, EpochPlan) and is_straight(plan, share):
-        return StraightGatherer(plan, share, source, ahead=ahead)
-    return Gatherer(plan, share, source, on_unreadable=on_unreadable, sequence=sequence, ahead=ahead)
+        return SliceAssembler(plan, share, source, ahead=ahead)
+    return BatchAssembler(plan, share, source, on_unreadable=on_unreadable, sequence=sequence, ahead=ahead)

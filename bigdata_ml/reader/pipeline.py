@@ -1,39 +1,39 @@
-"""Reading and decoding side by side: one thread reads, others finish what it has read, in order."""
+"""Reading and decoding in parallel: one thread reads, others decode its batches, in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from bigdata_ml.reader.assemble.gather import Gathered
+from bigdata_ml.reader.assemble.step_batch import StepBatch
+from bigdata_ml.reader.epoch_batches import EpochBatches
 from bigdata_ml.reader.fetch.read_ahead import Stop
 from bigdata_ml.reader.iteration import Ready
-from bigdata_ml.reader.reader import Gathering
 
-__all__ = ["Finished"]
+__all__ = ["DecodedBatches"]
 
 _Batch = TypeVar("_Batch")
-Finish = Callable[[Gathering, Gathered], Ready[_Batch]]
+Finish = Callable[[EpochBatches, StepBatch], Ready[_Batch]]
 
 
-class Finished(Iterator[Ready[_Batch]]):
-    """What `finish` makes of each step, in order.
+class DecodedBatches(Iterator[Ready[_Batch]]):
+    """The result of `finish` for each step, in order.
 
-    At its end, at an error and by `close` its threads are waited for. One that is let go of tells them to end and waits for
-    nothing: the garbage collector may do that anywhere, in a thread that holds the lock which they need to end, too.
+    At the end, after an error and in `close` it waits for its threads. The finaliser only asks them to end: the garbage
+    collector may run it in a thread that holds a lock which they need to end.
 
     Args:
-        gathering: what is read.
-        finish: decodes a step's rows; called from several threads.
-        num_workers: decoding threads; 0 reads and decodes in the caller's.
-        prefetch: steps that are read ahead, 1 or more.
-        light: whether `finish` is so little work that the reading thread does it too: threads that take turns at Python's lock
-            for small steps hinder each other.
+        batches: the stored rows of each step.
+        finish: decodes a step's rows; several threads call it.
+        num_workers: decoding threads; 0 reads and decodes in the calling thread.
+        prefetch: steps to read ahead, 1 or more.
+        light: whether `finish` is little work, which the reading thread then does too: threads that compete for Python's lock
+            slow each other down.
     """
 
-    def __init__(self, gathering: Gathering, finish: Finish[_Batch], *, num_workers: int, prefetch: int, light: bool) -> None:
-        self._gathering, self._finish, self._stop = gathering, finish, Stop()
-        self._steps = iter(gathering.steps)
+    def __init__(self, batches: EpochBatches, finish: Finish[_Batch], *, num_workers: int, prefetch: int, light: bool) -> None:
+        self._stored, self._finish, self._stop = batches, finish, Stop()
+        self._steps = iter(batches.steps)
         self._prefetch, self._light = prefetch, light
         self._waiting: deque[Future[Ready[_Batch]]] = deque()
         # One thread reads, in order, so that a row group is read once.
@@ -44,8 +44,8 @@ class Finished(Iterator[Ready[_Batch]]):
         try:
             if self._read is None or self._decode is None:
                 next(self._steps)
-                return self._finish(self._gathering, self._gathering.next())
-            self._ask(self._read, self._decode)
+                return self._finish(self._stored, self._stored.next())
+            self._submit(self._read, self._decode)
             if not self._waiting:
                 raise StopIteration
             return self._waiting.popleft().result()
@@ -54,7 +54,7 @@ class Finished(Iterator[Ready[_Batch]]):
             raise
 
     def close(self) -> None:
-        """End the reading and wait for the threads."""
+        """End the reading and wait for its threads."""
         self._stop.is_said = True
         self._steps = iter(range(0))
         pools = [pool for pool in (self._read, self._decode) if pool is not None]
@@ -63,35 +63,35 @@ class Finished(Iterator[Ready[_Batch]]):
         for pool in pools:
             pool.shutdown(wait=True)
         self._waiting.clear()
-        self._gathering.close()
+        self._stored.close()
 
     def __del__(self) -> None:
         self._stop.is_said = True
-        self._gathering.stop()
+        self._stored.stop()
 
-    def _ask(self, read: ThreadPoolExecutor, decode: ThreadPoolExecutor) -> None:
-        """Have as many steps made ahead as are asked for, and the one that is handed out."""
+    def _submit(self, read: ThreadPoolExecutor, decode: ThreadPoolExecutor) -> None:
+        """Submit the next step and those to read ahead."""
         while len(self._waiting) <= self._prefetch and next(self._steps, None) is not None:
             if self._light:
-                self._waiting.append(read.submit(_read_and_finish, self._gathering, self._finish, self._stop))
+                self._waiting.append(read.submit(_read_and_finish, self._stored, self._finish, self._stop))
             else:
-                gathered = read.submit(_read, self._gathering, self._stop)
-                self._waiting.append(decode.submit(_finish, self._gathering, self._finish, gathered))
+                step_batch = read.submit(_read, self._stored, self._stop)
+                self._waiting.append(decode.submit(_finish, self._stored, self._finish, step_batch))
 
 
-def _read(gathering: Gathering, stop: Stop) -> Gathered:
+def _read(batches: EpochBatches, stop: Stop) -> StepBatch:
     try:
         stop.check()
-        return gathering.next()
+        return batches.next()
     finally:
         if stop.is_said:
-            # This thread may wait for those that read ahead, as the finaliser that said it may not.
-            gathering.close()
+            # Unlike the finaliser that asked to stop, this thread may wait for those that read ahead.
+            batches.close()
 
 
-def _finish(gathering: Gathering, finish: Finish[_Batch], gathered: "Future[Gathered]") -> Ready[_Batch]:
-    return finish(gathering, gathered.result())
+def _finish(batches: EpochBatches, finish: Finish[_Batch], step_batch: "Future[StepBatch]") -> Ready[_Batch]:
+    return finish(batches, step_batch.result())
 
 
-def _read_and_finish(gathering: Gathering, finish: Finish[_Batch], stop: Stop) -> Ready[_Batch]:
-    return finish(gathering, _read(gathering, stop))
+def _read_and_finish(batches: EpochBatches, finish: Finish[_Batch], stop: Stop) -> Ready[_Batch]:
+    return finish(batches, _read(batches, stop))

@@ -3,18 +3,17 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.dataset import Dataset
-from bigdata_ml.errors import BigDataMLError, DatasetInvalid
-from bigdata_ml.reader.assemble.gather import Gathered
-from bigdata_ml.reader.cursor import MEMORY_BUDGET, Cursor
+from bigdata_ml.errors import BigDataMLError
+from bigdata_ml.reader.assemble.step_batch import StepBatch
+from bigdata_ml.reader.cursor import MEMORY_BUDGET
 from bigdata_ml.reader.decode.text import checked_text
-from bigdata_ml.reader.engines import check_engine, cursor_of, gatherer_of
-from bigdata_ml.reader.fetch.read_ahead import Stop
+from bigdata_ml.reader.engines import check_engine, cursor_of
+from bigdata_ml.reader.epoch_batches import EpochBatches
 from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.mixture import Mixture
 from bigdata_ml.reader.options import ReadOptions
@@ -24,56 +23,7 @@ from bigdata_ml.reader.positioned import Positioned
 from bigdata_ml.reader.rank import Rank
 from bigdata_ml.schema import NullPolicy
 
-__all__ = ["Gathering", "Reader", "check_columns", "open_reader"]
-
-
-class Gathering:
-    """One iteration's row groups: batches of rows as they are stored, and a text for each row whose group could not be read.
-
-    With `threads` as many row groups at most are read ahead of their need, of some 256 MiB together.
-    """
-
-    def __init__(self, cursor: Cursor, plan: Plan, share: Share, *, threads: int = 0) -> None:
-        self.plan = plan
-        self._stop = Stop()
-        skips = cursor.read.on_error == "skip"
-        self.source = cursor.contents.source(self._stop, keeps_bad_values=skips)
-        self._unreadable: dict[int, str] = {}
-        skip = self._remember if skips else None
-        self._gatherer = gatherer_of(cursor, plan, share, self.source, on_unreadable=skip, threads=threads)
-        self.steps = self._gatherer.steps
-
-    def next(self) -> Gathered:
-        """Return the next step's rows; those whose values do not fit their fields' types are skipped."""
-        gathered = self._gatherer.next()
-        if not self.source.has_bad_values:
-            return gathered
-        return replace(gathered, skipped=gathered.skipped | [text is not None for text in self._bad_values(gathered)])
-
-    def stop(self) -> None:
-        """Have what reads ahead end by itself, without waiting for it nor for any lock: a finaliser may call it."""
-        self._stop.is_said = True
-        self._gatherer.stop()
-
-    def close(self) -> None:
-        """End what reads ahead, if anything does; called once nobody waits for `next`."""
-        self._stop.is_said = True
-        self._gatherer.close()
-
-    def skipped(self, gathered: Gathered) -> list[str]:
-        """Return a text for each row that was skipped, rows that fill the last batch left out."""
-        rows = gathered.rows
-        told = gathered.skipped & ~rows.repeated
-        texts = self._bad_values(gathered)
-        return [texts[place] or self._unreadable[int(rows.groups[place])] for place in np.flatnonzero(told).tolist()]
-
-    def _bad_values(self, gathered: Gathered) -> list[str | None]:
-        """Return for each row why one of its values does not fit its field's type, or None."""
-        places = zip(gathered.rows.groups.tolist(), gathered.rows.rows.tolist(), strict=True)
-        return [self.source.bad_value(group, row) for group, row in places]
-
-    def _remember(self, group: int, error: DatasetInvalid) -> None:
-        self._unreadable[group] = str(error)
+__all__ = ["Reader", "check_columns", "open_reader"]
 
 
 class Reader(Positioned):
@@ -89,19 +39,19 @@ class Reader(Positioned):
 
     def _batches(self, plan: Plan, share: Share) -> Iterator[Ready[pa.RecordBatch]]:
         # No thread reads for it, so that nothing is waited for where it is left.
-        with closing(Gathering(self._cursor, plan, share)) as gathering:
-            for _ in gathering.steps:
-                gathered = gathering.next()
-                batch, skipped, reasons = self._checked(gathering, gathered)
+        with closing(EpochBatches(self._cursor, plan, share)) as batches:
+            for _ in batches.steps:
+                step_batch = batches.next()
+                batch, skipped, reasons = self._checked(batches, step_batch)
                 if self._cursor.read.remainder != "drop":
-                    batch = batch.append_column("repeated", pa.array(gathered.rows.repeated))
+                    batch = batch.append_column("repeated", pa.array(step_batch.rows.repeated))
                 if self._cursor.read.on_error == "skip":
                     batch = batch.append_column("valid", pa.array(np.logical_not(skipped)))
-                yield Ready(batch, [*gathering.skipped(gathered), *reasons])
+                yield Ready(batch, [*batches.skipped(step_batch), *reasons])
 
-    def _checked(self, gathering: Gathering, gathered: Gathered) -> tuple[pa.RecordBatch, np.ndarray, list[str]]:
+    def _checked(self, batches: EpochBatches, step_batch: StepBatch) -> tuple[pa.RecordBatch, np.ndarray, list[str]]:
         """Return a step's rows, which of them are skipped, bool [rows], and why those are whose text is no UTF-8."""
-        rows, bad = gathered.rows, dict[int, str]()
+        rows, bad = step_batch.rows, dict[int, str]()
 
         def on_bad_row(row: int, error: BigDataMLError) -> None:
             if self._cursor.read.on_error == "raise":
@@ -109,12 +59,12 @@ class Reader(Positioned):
             bad.setdefault(row, str(error))
 
         def place(row: int) -> str:
-            return gathering.source.place(int(rows.groups[row]), int(rows.rows[row]))
+            return batches.source.place(int(rows.groups[row]), int(rows.rows[row]))
 
-        batch = gathered.batch
+        batch = step_batch.batch
         names = batch.schema.names
         columns = [checked_text(batch.column(name), name, place=place, on_bad_row=on_bad_row) for name in names]
-        skipped = gathered.skipped.copy()
+        skipped = step_batch.skipped.copy()
         skipped[list(bad)] = True
         reasons = [text for row, text in bad.items() if not rows.repeated[row]]
         return pa.RecordBatch.from_arrays(columns, schema=batch.schema), skipped, reasons
@@ -156,8 +106,8 @@ def open_reader(
 
 def check_columns(dataset: Dataset | Mixture, read: ReadOptions) -> None:
     """Raise unless every column asked for is a field and the engine, which must be there, can read it."""
-    for one in [member.dataset for member in dataset.members] if isinstance(dataset, Mixture) else [dataset]:
-        _check_columns(one, read)
+    for part in [member.dataset for member in dataset.members] if isinstance(dataset, Mixture) else [dataset]:
+        _check_columns(part, read)
     check_engine(dataset, read)
 
 

@@ -1,4 +1,4 @@
-"""Conditions that no Arrow expression can say: row groups by number, and a function of their columns."""
+"""Conditions beyond Arrow expressions: row groups by number, and a function of the stored columns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +16,16 @@ class RowFilter:
 
     Attributes:
         expression: Arrow expression that rows must satisfy as well; None is no condition.
-        groups: numbers of the row groups that come into question, in the dataset's order from 0; None is all.
-        columns: fields that `keep` is given; empty where it is None.
-        keep: from a record batch of these columns, as they are stored, to bool [rows]; None keeps all rows. It must depend on
-            nothing else, and is called from several threads.
+        groups: numbers of the row groups to read, in the dataset's order from 0; None is all.
+        columns: fields that `keep` receives; empty if it is None.
+        keep: function of a record batch of these stored columns that returns bool [rows]; None keeps all rows. It must
+            depend on nothing else, and several threads call it.
+
+    Raises:
+        ValueError: `columns` without `keep`, or `keep` without `columns`.
+
+    >>> RowFilter(groups=frozenset({0, 2}), columns=("id",), keep=lambda rows: rows["id"].to_numpy() % 2 == 0).columns
+    ('id',)
     """
 
     expression: pc.Expression | None = None
@@ -29,4 +35,4 @@ class RowFilter:
 
     def __post_init__(self) -> None:
         if (self.keep is None) != (not self.columns):
-            raise ValueError(f"columns go with a function that is given them, got columns={self.columns} and keep={self.keep}")
+            raise ValueError(f"columns and keep must be given together, got columns={self.columns} and keep={self.keep}")

@@ -9,7 +9,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.reader.assemble.gather import Gatherer
+from bigdata_ml.reader.assemble.batch_assembler import BatchAssembler
 from bigdata_ml.reader.order.mixed_plan import MixedPlan
 from bigdata_ml.reader.order.plan import EpochPlan, StepRows
 from bigdata_ml.reader.order.settings import OrderSettings
@@ -87,12 +87,12 @@ class CountedGroups:
         return {"group": pa.array(np.full(rows, group)), "row": pa.array(np.arange(rows))}
 
 
-def gatherer(
+def assembler(
     plan: EpochPlan | MixedPlan, streams: range | None = None, *, first: int = 0, stride: int = 1
-) -> tuple[Gatherer, CountedGroups]:
+) -> tuple[BatchAssembler, CountedGroups]:
     source = CountedGroups(plan)
     share = Share(range(plan.settings.streams) if streams is None else streams, first, stride)
-    return Gatherer(plan, share, source), source  # type: ignore[arg-type]
+    return BatchAssembler(plan, share, source), source  # type: ignore[arg-type]
 
 
 @st.composite

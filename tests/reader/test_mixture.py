@@ -13,7 +13,7 @@ import pytest
 from contracts import assert_resumes_elsewhere, assert_resumes_exactly
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from plans import gatherer, listed, shares, worlds
+from plans import assembler, listed, shares, worlds
 from thoroughness import examples
 from tiny import publish_columns, write_plain
 
@@ -62,11 +62,11 @@ def members_of(plan: MixedPlan, groups: np.ndarray) -> list[int]:
 def test_what_is_gathered_is_what_was_planned_from_any_step_at_any_stride(plan: MixedPlan, data: st.DataObject) -> None:
     streams = data.draw(st.sampled_from(shares(plan, data.draw(st.sampled_from(worlds(plan))))))
     first, stride = data.draw(st.integers(0, plan.steps - 1)), data.draw(st.integers(1, 3))
-    one, _ = gatherer(plan, streams, first=first, stride=stride)
+    one, _ = assembler(plan, streams, first=first, stride=stride)
     for step in one.steps:
-        gathered, wanted = one.next(), listed(plan.step_rows(step, streams))
-        assert listed(gathered.rows) == wanted
-        values = zip(gathered.batch["group"].to_pylist(), gathered.batch["row"].to_pylist(), strict=True)
+        step_batch, wanted = one.next(), listed(plan.step_rows(step, streams))
+        assert listed(step_batch.rows) == wanted
+        values = zip(step_batch.batch["group"].to_pylist(), step_batch.batch["row"].to_pylist(), strict=True)
         assert list(values) == [(group, row) for group, row, _ in wanted]
     assert (one.open.held_rows, one.open.held_groups) == (0, 0)
 

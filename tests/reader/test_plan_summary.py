@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import every_step, gatherer, make_plan, plans, shares, sizes_of, worlds
+from plans import assembler, every_step, make_plan, plans, shares, sizes_of, worlds
 from thoroughness import examples
 from tiny import write_plain
 
@@ -24,7 +24,7 @@ def test_reads_are_those_that_the_ranks_make(plan: EpochPlan, data: st.DataObjec
     world_size = data.draw(st.sampled_from(worlds(plan)))
     groups, counts = [], sizes_of(plan)
     for streams in shares(plan, world_size):
-        one, source = gatherer(plan, streams)
+        one, source = assembler(plan, streams)
         for _ in one.steps:
             one.next()
         groups += source.read_groups
@@ -37,7 +37,7 @@ def test_rows_held_are_those_that_the_ranks_hold(plan: EpochPlan, data: st.DataO
     world_size = data.draw(st.sampled_from(worlds(plan)))
     held = []
     for streams in shares(plan, world_size):
-        one, _ = gatherer(plan, streams)
+        one, _ = assembler(plan, streams)
         held.append([one.open.held_rows for _ in one.steps if one.next()])
     # The engine holds besides what it repeats in the last step, and never counts rows that are dropped.
     found = measure_mixing(plan, world_size).held_peak

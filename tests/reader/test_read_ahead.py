@@ -17,8 +17,8 @@ from bigdata_ml.dataset import Dataset
 from bigdata_ml.errors import DatasetInvalid
 from bigdata_ml.loader import make_loader
 from bigdata_ml.reader import ReadOptions
-from bigdata_ml.reader.assemble.gather import Gatherer, Share
-from bigdata_ml.reader.assemble.straight import StraightGatherer
+from bigdata_ml.reader.assemble.batch_assembler import BatchAssembler, Share
+from bigdata_ml.reader.assemble.slice_assembler import SliceAssembler
 from bigdata_ml.reader.contents import DatasetContents
 from bigdata_ml.reader.fetch.read_ahead import Need, ReadAhead
 from bigdata_ml.reader.order.plan import EpochPlan
@@ -34,7 +34,7 @@ def needs(count: int) -> list[Need[None]]:
 def test_batches_are_the_same_however_many_groups_are_read_ahead(plan: EpochPlan, ahead: int, first: int) -> None:
     share = Share(range(plan.settings.streams), min(first, plan.steps - 1))
     plain, source = CountedGroups(plan), CountedGroups(plan)
-    one, other = Gatherer(plan, share, plain), Gatherer(plan, share, source, ahead=ahead)  # type: ignore[arg-type]
+    one, other = BatchAssembler(plan, share, plain), BatchAssembler(plan, share, source, ahead=ahead)  # type: ignore[arg-type]
     for _ in one.steps:
         left, right = one.next(), other.next()
         assert listed(left.rows) == listed(right.rows)
@@ -46,8 +46,8 @@ def test_batches_are_the_same_however_many_groups_are_read_ahead(plan: EpochPlan
 def test_slices_are_the_same_when_groups_are_read_ahead() -> None:
     plan = make_plan([7, 1, 12, 5, 9], size=4, streams=1, shuffle="groups", remainder="pad")
     source = CountedGroups(plan)
-    one = StraightGatherer(plan, Share(range(1)), CountedGroups(plan))  # type: ignore[arg-type]
-    other = StraightGatherer(plan, Share(range(1)), source, ahead=3)  # type: ignore[arg-type]
+    one = SliceAssembler(plan, Share(range(1)), CountedGroups(plan))  # type: ignore[arg-type]
+    other = SliceAssembler(plan, Share(range(1)), source, ahead=3)  # type: ignore[arg-type]
     for _ in one.steps:
         assert one.next().batch == other.next().batch
     other.close()
@@ -142,7 +142,7 @@ def test_a_loader_reads_each_row_once_by_threads_and_a_broken_group_is_an_error(
 @pytest.mark.parametrize("ahead", [0, 2])
 def test_what_was_read_is_let_go_with_the_epoch_not_when_the_garbage_is_collected(ahead: int) -> None:
     plan = make_plan([40, 50, 60], size=10, streams=1, remainder="drop")
-    one = Gatherer(plan, Share(range(1)), CountedGroups(plan), ahead=ahead)  # type: ignore[arg-type]
+    one = BatchAssembler(plan, Share(range(1)), CountedGroups(plan), ahead=ahead)  # type: ignore[arg-type]
     gc.disable()
     try:
         for _ in one.steps:

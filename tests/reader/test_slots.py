@@ -130,8 +130,8 @@ def test_copies_have_their_numbers_and_rows_of_other_groups_none() -> None:
         if group > 2:
             batches.add(group, {"x": pa.array([0, 1], pa.int8())}, rows, rows * 0 + group, rows, copies=numbers)
         full = batches.take()
-        assert full.groups.tolist() == [group, group]
-        found.append(full.copies.tolist())
+        assert full.rows.groups.tolist() == [group, group]
+        found.append(full.rows.copies.tolist())
     assert found == [[0, 0], [1, 2], [0, 0], [0, 3], [0, 0]]
 
 
@@ -191,7 +191,7 @@ def test_batches_hold_the_rows_that_were_added_however_far_ahead(groups: list[li
             one.add(group, columns, np.arange(len(ids)), np.array(batches), np.array(places))
         while len(filled.get(handed, [])) == rows:
             full, wanted = one.take(), filled.pop(handed)
-            assert list(zip(full.groups.tolist(), full.columns.column("id").to_pylist(), strict=True)) == wanted
+            assert list(zip(full.rows.groups.tolist(), full.columns.column("id").to_pylist(), strict=True)) == wanted
             assert full.columns.column("tags").to_pylist() == [[row % 7] for _, row in wanted]
             assert full.columns.column("text").to_pylist() == [
                 None if row % 3 == 0 else f"row {row} " * (row % 5) for _, row in wanted

@@ -1,8 +1,8 @@
 """The batches that are being filled: rows are scattered into them as row groups arrive, each is handed out when it is full."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,86 +10,16 @@ import pyarrow as pa
 
 from bigdata_ml.reader.assemble.slot_columns import SequenceColumn, sequence_type, slot_column
 from bigdata_ml.reader.assemble.slots import Packed, Slots
+from bigdata_ml.reader.assemble.step_batch import BatchColumns, StepBatch
+from bigdata_ml.reader.order.plan import StepRows
 
-__all__ = ["BatchColumns", "FullBatch", "OpenBatches", "PackedGroup"]
-
-MakeArray = Callable[[], pa.Array]
-MakeNumbers = Callable[[], np.ndarray]
+__all__ = ["OpenBatches", "PackedGroup"]
 
 # Parts of a slot beside its columns' (whose names begin with the column's number): the token of its row's group, and the row.
 _MARKS = {name: np.dtype(np.int32) for name in ("row", "token")}
 # One more from when on a group's rows have copies.
 _COPY = "copy"
 _SKIPPED = -1
-
-
-class _Numbers(Mapping[str, np.ndarray]):
-    """Arrays by name, each made when it is first asked for where there is something that makes it."""
-
-    def __init__(self, arrays: Mapping[str, np.ndarray | MakeNumbers]) -> None:
-        self._arrays = dict(arrays)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        found = self._arrays[name]
-        if callable(found):
-            found = self._arrays[name] = found()
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
-
-
-class BatchColumns:
-    """The columns of a batch, each made when it is asked for.
-
-    Args:
-        schema: of the batch.
-        arrays: its columns as Arrow arrays, or what makes one.
-        numbers: see below; arrays, or what makes one.
-
-    Attributes:
-        numbers: columns of numbers, or tensors of them [rows, *shape], without nulls, as numpy arrays in memory that is theirs
-            alone: whoever needs no Arrow array may have them, and change them.
-    """
-
-    def __init__(
-        self, schema: pa.Schema, arrays: Mapping[str, pa.Array | MakeArray], numbers: Mapping[str, np.ndarray | MakeNumbers]
-    ) -> None:
-        self._schema, self._arrays = schema, dict(arrays)
-        self.numbers: Mapping[str, np.ndarray] = _Numbers(numbers)
-
-    def column(self, name: str) -> pa.Array:
-        """Return a column."""
-        array = self._arrays[name]
-        if callable(array):
-            array = self._arrays[name] = array()
-        return array
-
-    @cached_property
-    def batch(self) -> pa.RecordBatch:
-        """All of them."""
-        return pa.RecordBatch.from_arrays([self.column(name) for name in self._schema.names], schema=self._schema)
-
-
-@dataclass(frozen=True, slots=True)
-class FullBatch:
-    """The rows of one batch.
-
-    Attributes:
-        groups, rows: where each row came from: index of its row group, place in it; int64 [rows].
-        copies: the number of its copy, int64 [rows].
-        skipped: whether its row group could not be read, bool [rows].
-        columns: the values.
-    """
-
-    groups: np.ndarray
-    rows: np.ndarray
-    copies: np.ndarray
-    skipped: np.ndarray
-    columns: BatchColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +145,11 @@ class OpenBatches:
             return self.pack(columns), rows
         return self.pack({name: one.take(pa.array(rows)) for name, one in columns.items()}, rows), np.arange(len(rows))
 
-    def take(self) -> FullBatch:
-        """Return the next batch, all of whose rows were added, and let go of row groups that it was the last to need.
+    def take(self, repeats: np.ndarray | None = None) -> StepBatch:
+        """Return the next batch, whose rows must all be there, and release the row groups that no later batch needs.
+
+        Args:
+            repeats: as in `StepRows`; None for 0.
 
         Raises:
             ValueError: more text or bytes than a batch can hold.
@@ -228,7 +161,7 @@ class OpenBatches:
         if skipped.any():
             tokens, readable = np.where(skipped, _SKIPPED - tokens, tokens), np.where(skipped, -1, tokens)
         numbers: dict[str, np.ndarray] = {}
-        arrays: dict[str, pa.Array | MakeArray] = {}
+        arrays: dict[str, pa.Array | Callable[[], pa.Array]] = {}
         try:
             for column, name, own_names in zip(self._columns, self._schema.names, self._names, strict=True):
                 own = {one: parts[its] for one, its in own_names.items()}
@@ -246,10 +179,11 @@ class OpenBatches:
             ) from error
         copies = parts[_COPY].astype(np.int64) if self._has_copies else np.zeros(self._rows, np.int64)
         columns = BatchColumns(self._schema, arrays, numbers)
-        full = FullBatch(self._groups[tokens], parts["row"].astype(np.int64), copies, skipped, columns)
+        repeats = np.zeros(self._rows, np.int64) if repeats is None else repeats
+        rows = StepRows(self._groups[tokens], parts["row"].astype(np.int64), copies, repeats)
         self._release(tokens)
         self._next += 1
-        return full
+        return StepBatch(rows, skipped, columns)
 
     def _named(self, split: Iterable[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
         return {self._names[number][name]: part for number, parts in split for name, part in parts.items()}

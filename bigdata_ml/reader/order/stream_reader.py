@@ -13,7 +13,7 @@ __all__ = ["Entries", "Lane", "Share", "StreamReader"]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Which part of an epoch is gathered: some streams' rows of every `stride`th step from `first` on."""
+    """Which part of an epoch is assembled: some streams' rows of every `stride`th step from `first` on."""
 
     streams: range
     first: int = 0

@@ -7,21 +7,21 @@ import pyarrow as pa
 from bigdata_ml.dataset import Dataset, PetastormField
 from bigdata_ml.dataset.petastorm.fields import fields_to_petastorm
 from bigdata_ml.errors import EngineUnavailable
-from bigdata_ml.reader.assemble.gather import Unreadable
+from bigdata_ml.reader.assemble.assembler import Unreadable
 from bigdata_ml.reader.cursor import Cursor
 from bigdata_ml.reader.fetch.row_groups import GroupSource
 from bigdata_ml.reader.fetch.source import LocatedSource
 from bigdata_ml.reader.options import ReadOptions
 from bigdata_ml.reader.order.plan import Plan
 from bigdata_ml.reader.petastorm.cursor import ShardContents
-from bigdata_ml.reader.petastorm.gather import Groups, ShardGatherer
+from bigdata_ml.reader.petastorm.shard_assembler import Groups, ShardAssembler
 from bigdata_ml.reader.petastorm.shards import ShardPlan
 from bigdata_ml.schema import Codec, Field, Schema
 
-__all__ = ["petastorm_fields", "shard_gatherer_of"]
+__all__ = ["petastorm_fields", "shard_assembler_of"]
 
 
-def shard_gatherer_of(cursor: Cursor, plan: Plan, source: LocatedSource, *, on_unreadable: Unreadable | None) -> ShardGatherer:
+def shard_assembler_of(cursor: Cursor, plan: Plan, source: LocatedSource, *, on_unreadable: Unreadable | None) -> ShardAssembler:
     """Return what makes the batches of a rank's row groups.
 
     Raises:
@@ -38,7 +38,7 @@ def shard_gatherer_of(cursor: Cursor, plan: Plan, source: LocatedSource, *, on_u
 
         return PetastormGroups(dataset, plan, rank, fields, source=source, threads=contents.threads)
 
-    return ShardGatherer(plan, rank, source, open_groups, on_unreadable=on_unreadable)
+    return ShardAssembler(plan, rank, source, open_groups, on_unreadable=on_unreadable)
 
 
 def petastorm_fields(dataset: Dataset, read: ReadOptions) -> tuple[PetastormField, ...]:

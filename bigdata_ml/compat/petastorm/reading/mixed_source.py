@@ -11,10 +11,10 @@ from bigdata_ml.compat.petastorm.reading.source import Rows, Source, passed_over
 from bigdata_ml.compat.petastorm.unischema import Unischema
 from bigdata_ml.compat.petastorm.values.samples import sequence_of
 from bigdata_ml.reader import Cursor, Member, Mixture, Rank, ReadOptions
-from bigdata_ml.reader.assemble.gather import Gathered
+from bigdata_ml.reader.assemble.step_batch import StepBatch
+from bigdata_ml.reader.epoch_batches import EpochBatches
 from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.options import Remainder
-from bigdata_ml.reader.reader import Gathering
 
 __all__ = ["MixedSource"]
 
@@ -136,17 +136,17 @@ class MixedSource:
     def pass_over(self, cursor: Cursor, make: Callable[[Rows], _Batch], *, light: bool = False) -> Iteration[_Batch]:
         """Return `make` of each step's rows of an epoch."""
 
-        def finish(gathering: Gathering, gathered: Gathered) -> Ready[_Batch]:
-            return Ready(make(self._rows(gathering, gathered)), [])
+        def finish(batches: EpochBatches, step_batch: StepBatch) -> Ready[_Batch]:
+            return Ready(make(self._rows(batches, step_batch)), [])
 
         return passed_over(self, cursor, finish, light=light)
 
-    def _rows(self, gathering: Gathering, gathered: Gathered) -> Rows:
-        column = gathered.columns.column(_MEMBER)
+    def _rows(self, batches: EpochBatches, step_batch: StepBatch) -> Rows:
+        column = step_batch.columns.column(_MEMBER)
         # All rows of a sample come from the same member.
         members = column.to_numpy() if self.ngram is None else column.flatten().to_numpy()[:: self.ngram.length]
         places = [np.flatnonzero(members == number) for number in range(len(self.members))]
-        parts = [source.rows(gathering, gathered, rows) for source, rows in zip(self.members, places, strict=True) if len(rows)]
+        parts = [source.rows(batches, step_batch, rows) for source, rows in zip(self.members, places, strict=True) if len(rows)]
         order = np.argsort(np.concatenate(places), kind="stable")
         if sum(part.count for part in parts) != len(order):
             raise ValueError("a transform that changes the number of rows cannot be mixed with other readers; use a predicate")

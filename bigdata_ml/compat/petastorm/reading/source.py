@@ -15,13 +15,13 @@ from bigdata_ml.compat.petastorm.values.columns import Columns, batch_columns, r
 from bigdata_ml.compat.petastorm.values.samples import samples_of, sequence_of
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader import Cursor, Rank, ReadOptions
-from bigdata_ml.reader.assemble.gather import Gathered
+from bigdata_ml.reader.assemble.step_batch import StepBatch
+from bigdata_ml.reader.epoch_batches import EpochBatches
 from bigdata_ml.reader.iteration import Iteration, Ready
 from bigdata_ml.reader.options import Remainder, Shuffle
 from bigdata_ml.reader.order.plan import Plan
 from bigdata_ml.reader.order.stream_reader import Share
-from bigdata_ml.reader.pipeline import Finished
-from bigdata_ml.reader.reader import Gathering
+from bigdata_ml.reader.pipeline import DecodedBatches
 from bigdata_ml.reader.row_filter import RowFilter
 from bigdata_ml.reader.select.selection import select
 from bigdata_ml.reader.select.sequences import select_starts
@@ -133,23 +133,23 @@ class Source:
         Repeated rows that fill the last step are dropped unless the remainder is `pad`.
         """
 
-        def finish(gathering: Gathering, gathered: Gathered) -> Ready[_Batch]:
-            own = np.ones(len(gathered.skipped), bool) if cursor.read.remainder == "pad" else ~gathered.rows.repeated
-            return Ready(make(self.rows(gathering, gathered, np.flatnonzero(own))), [])
+        def finish(batches: EpochBatches, step_batch: StepBatch) -> Ready[_Batch]:
+            own = np.ones(len(step_batch.skipped), bool) if cursor.read.remainder == "pad" else ~step_batch.rows.repeated
+            return Ready(make(self.rows(batches, step_batch, np.flatnonzero(own))), [])
 
         return passed_over(self, cursor, finish, light=light)
 
-    def rows(self, gathering: Gathering, gathered: Gathered, places: np.ndarray) -> Rows:
+    def rows(self, batches: EpochBatches, step_batch: StepBatch, places: np.ndarray) -> Rows:
         """Return the decoded and transformed rows at some places of a step."""
-        rows, whole = gathered.rows, len(places) == len(gathered.skipped)
+        rows, whole = step_batch.rows, len(places) == len(step_batch.skipped)
 
         def place(row: int) -> str:
-            return gathering.source.place(int(rows.groups[places[row]]), int(rows.rows[places[row]]))
+            return batches.source.place(int(rows.groups[places[row]]), int(rows.rows[places[row]]))
 
         if whole and self.batched:
-            columns = batch_columns(gathered.columns, self.stored, numbers=gathered.columns.numbers, place=place)
+            columns = batch_columns(step_batch.columns, self.stored, numbers=step_batch.columns.numbers, place=place)
             return self.transformed(Rows(columns, len(places)))
-        batch = gathered.batch if whole else gathered.batch.take(pa.array(places))
+        batch = step_batch.batch if whole else step_batch.batch.take(pa.array(places))
         if self.ngram is not None:
             samples = samples_of(batch, self.ngram, self.stored, self.schema, self.transform, place=place)
             return Rows({"sample": samples}, len(samples))
@@ -170,13 +170,13 @@ class Source:
 
 
 def passed_over(
-    source: Any, cursor: Cursor, finish: Callable[[Gathering, Gathered], Ready[_Batch]], *, light: bool
+    source: Any, cursor: Cursor, finish: Callable[[EpochBatches, StepBatch], Ready[_Batch]], *, light: bool
 ) -> Iteration[_Batch]:
     """Return `finish` of each remaining step of a cursor's epoch, run in the source's threads."""
 
     def read(plan: Plan, share: Share) -> Iterator[Ready[_Batch]]:
-        gathering = Gathering(cursor, plan, share, threads=source.num_workers)
-        return Finished(gathering, finish, num_workers=source.num_workers, prefetch=source.prefetch, light=light)
+        batches = EpochBatches(cursor, plan, share, threads=source.num_workers)
+        return DecodedBatches(batches, finish, num_workers=source.num_workers, prefetch=source.prefetch, light=light)
 
     return cursor.follow(read)
 

@@ -12,31 +12,32 @@ from plans import REMAINDERS, CountedGroups, make_plan
 
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader import Cursor, Rank, ReadOptions, open_reader
-from bigdata_ml.reader.assemble.gather import Gathered, Gatherer, Share
-from bigdata_ml.reader.assemble.straight import StraightGatherer, is_straight
+from bigdata_ml.reader.assemble.batch_assembler import BatchAssembler, Share
+from bigdata_ml.reader.assemble.slice_assembler import SliceAssembler, is_straight
+from bigdata_ml.reader.assemble.step_batch import StepBatch
+from bigdata_ml.reader.epoch_batches import EpochBatches
 from bigdata_ml.reader.order.plan import EpochPlan
-from bigdata_ml.reader.reader import Gathering
 
 
-def listed(gathered: Gathered) -> list[tuple[int, ...]]:
-    rows = gathered.rows
-    columns = (rows.groups, rows.rows, rows.copies, rows.repeats, *gathered.batch.to_pydict().values())
+def listed(step_batch: StepBatch) -> list[tuple[int, ...]]:
+    rows = step_batch.rows
+    columns = (rows.groups, rows.rows, rows.copies, rows.repeats, *step_batch.batch.to_pydict().values())
     return [tuple(map(int, row)) for row in zip(*columns, strict=True)]
 
 
-def spoil(gathered: Gathered) -> None:
+def spoil(step_batch: StepBatch) -> None:
     """Change the numbers of a step, which are its own."""
-    numbers = gathered.columns.numbers
-    assert numbers.keys() == set(gathered.batch.schema.names)
+    numbers = step_batch.columns.numbers
+    assert numbers.keys() == set(step_batch.batch.schema.names)
     for name, values in numbers.items():
-        assert values.tolist() == gathered.batch.column(name).to_pylist()
+        assert values.tolist() == step_batch.batch.column(name).to_pylist()
         values[:] = -1
 
 
-def both(plan: EpochPlan, share: Share) -> tuple[StraightGatherer, CountedGroups, Gatherer]:
+def both(plan: EpochPlan, share: Share) -> tuple[SliceAssembler, CountedGroups, BatchAssembler]:
     source = CountedGroups(plan)
-    straight = StraightGatherer(plan, share, source)  # type: ignore[arg-type]
-    return straight, source, Gatherer(plan, share, CountedGroups(plan))  # type: ignore[arg-type]
+    straight = SliceAssembler(plan, share, source)  # type: ignore[arg-type]
+    return straight, source, BatchAssembler(plan, share, CountedGroups(plan))  # type: ignore[arg-type]
 
 
 @given(
@@ -87,8 +88,8 @@ def test_numbers_with_nulls_in_one_of_two_groups_go_through_arrow(tmp_path: Path
     table = pa.table({"id": range(6), "x": [1.5, 2.5, 3.5, 4.5, None, 6.5]})
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
     cursor = Cursor(Dataset.open(tmp_path), ReadOptions(shuffle=False, remainder="exact"), Rank(rank=0, world_size=1), 4)
-    gathering = Gathering(cursor, *cursor.begin())
-    steps = [gathering.next() for _ in gathering.steps]
+    epoch_batches = EpochBatches(cursor, *cursor.begin())
+    steps = [epoch_batches.next() for _ in epoch_batches.steps]
     assert [set(step.columns.numbers) for step in steps] == [{"id", "x"}, {"id"}]
     assert steps[0].batch["x"].to_pylist() == [1.5, 2.5, 3.5, 4.5]
     assert steps[1].batch["x"].to_pylist()[:2] == [None, 6.5]
@@ -113,7 +114,7 @@ def test_slices_of_dictionaries_are_joined() -> None:
         def read(self, group: int) -> dict[str, pa.Array]:
             return {"word": pa.array([f"{group} {row}" for row in range(3)]).dictionary_encode()}
 
-    straight = StraightGatherer(plan, Share(range(1)), Words(plan))  # type: ignore[arg-type]
+    straight = SliceAssembler(plan, Share(range(1)), Words(plan))  # type: ignore[arg-type]
     assert straight.next().batch["word"].to_pylist() == ["0 0", "0 1", "0 2", "1 0"]
     rest = straight.next()
     assert rest.batch["word"].to_pylist() == ["1 1", "1 2", "1 1", "1 2"]

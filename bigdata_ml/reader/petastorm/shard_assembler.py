@@ -1,4 +1,4 @@
-"""A rank's batches from row groups that come one after the other in an order that is only known when they are there."""
+"""A rank's batches from row groups whose order is known only when they arrive."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.reader.assemble.gather import Gathered, Unreadable
+from bigdata_ml.reader.assemble.assembler import Assembler, Unreadable
 from bigdata_ml.reader.assemble.open_batches import OpenBatches
+from bigdata_ml.reader.assemble.step_batch import StepBatch
 from bigdata_ml.reader.fetch.read_ahead import Stop
 from bigdata_ml.reader.fetch.row_groups import GroupSource
-from bigdata_ml.reader.order.plan import StepRows
 from bigdata_ml.reader.petastorm.shards import ShardPlan
 
-__all__ = ["Groups", "ShardGatherer"]
+__all__ = ["Groups", "ShardAssembler"]
 
 
 class Groups(Iterator[tuple[int, pa.Table | DatasetInvalid]], Protocol):
@@ -27,15 +27,15 @@ class Groups(Iterator[tuple[int, pa.Table | DatasetInvalid]], Protocol):
         """End what reads them."""
 
 
-class ShardGatherer:
-    """Makes full batches of a rank's rows in the order of their coming; short last ones are filled by repeating the last rows.
+class ShardAssembler(Assembler):
+    """Assembles a rank's rows in order of arrival; a short last batch is filled by repeating its rows.
 
     Args:
         plan: which rows of a row group are selected, and in which order.
         rank: whose.
-        source: holds tables against the dataset.
-        open_groups: begins to read; called by the first `next`.
-        on_unreadable: told of row groups that cannot be read, whose rows are then zeros; None raises.
+        source: verifies tables against the dataset.
+        open_groups: starts reading; called by the first `next`.
+        on_unreadable: called for row groups that cannot be read, whose rows become zeros; None raises.
     """
 
     def __init__(
@@ -47,63 +47,50 @@ class ShardGatherer:
         *,
         on_unreadable: Unreadable | None = None,
     ) -> None:
+        super().__init__(range(plan.steps))
         self._plan, self._source = plan, source
         self._open_groups, self._on_unreadable = open_groups, on_unreadable
         self._groups: Groups | None = None
         self._stop = Stop()
-        self.steps = range(plan.steps)
         self._size = plan.settings.stream_batch
         self._rows = int(plan.rank_rows[rank])
-        # What fills up is the last batch's own rows, in a cycle, as in the native order.
+        # The last batch's own rows fill it, in a cycle, as in the native order.
         self._repeated = self._rows % self._size or min(self._size, self._rows)
         largest = int(plan.selection.counts[plan.shards[rank]].max())
         self.open = OpenBatches(source.schema, self._size, ahead=min(largest // self._size + 2, plan.steps))
-        self._arrived = self._done = 0
-        self._failure: BaseException | None = None
-
-    def next(self) -> Gathered:
-        """Return the rows of the next step; raises as `Gatherer.next`."""
-        if self._failure is not None:
-            raise self._failure
-        try:
-            return self._gather(self.steps[self._done])
-        except BaseException as error:
-            self._failure = error
-            raise
+        self._arrived = 0
 
     def stop(self) -> None:
-        """Have the reading end by itself, without waiting for it; a finaliser may call it."""
+        """Ask the reading to end, without waiting for it; a finaliser may call it."""
         self._stop.is_said = True
         if self._groups is not None:
             self._groups.stop()
 
     def close(self) -> None:
-        """End the reading."""
+        """End the reading and wait for it."""
         if self._groups is not None:
             self._groups.close()
 
-    def _gather(self, step: int) -> Gathered:
+    def _assemble(self, step: int) -> StepBatch:
         if self._groups is None:
             self._groups = self._open_groups()
             if self._stop.is_said:
-                # By a finaliser, which did not see what was being opened.
+                # A finaliser asked to stop while the groups were being opened.
                 self._groups.close()
             self._stop.check()
         begin = step * self._size
         while self._arrived < min(begin + self._size, self._rows):
             self._add(*next(self._groups))
-        full = self.open.take()
-        self._done += 1
         places = np.arange(begin, begin + self._size) - self._rows
         repeats = np.where(places < 0, 0, places // self._repeated + 1)
-        return Gathered(StepRows(full.groups, full.rows, full.copies, repeats), full.skipped, full.columns)
+        return self.open.take(repeats)
 
-    def _add(self, group: int, found: pa.Table | DatasetInvalid) -> None:
+    def _add(self, group: int, read: pa.Table | DatasetInvalid) -> None:
         columns = None
         try:
-            if isinstance(found, DatasetInvalid):
-                raise found
-            columns = self._source.columns(group, found)
+            if isinstance(read, DatasetInvalid):
+                raise read
+            columns = self._source.columns(group, read)
         except DatasetInvalid as error:
             if self._on_unreadable is None:
                 raise
@@ -125,5 +112,5 @@ class ShardGatherer:
             return inside[kept], positions[kept]
         filled = np.arange(self._rows, end)
         repeating = (filled - self._rows) % self._repeated + self._rows - self._repeated - self._arrived
-        mine = (repeating >= 0) & (repeating < count)
-        return np.concatenate([inside, repeating[mine]]), np.concatenate([positions, filled[mine]])
+        here = (repeating >= 0) & (repeating < count)
+        return np.concatenate([inside, repeating[here]]), np.concatenate([positions, filled[here]])

@@ -1,4 +1,4 @@
-"""Batches of rows that leave as they lie in their row groups: slices of these, without a copy a row."""
+"""Batches whose rows keep the order of their row groups: slices of them, without copying row by row."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from bigdata_ml.reader.assemble.gather import Gathered
-from bigdata_ml.reader.assemble.open_batches import BatchColumns
+from bigdata_ml.reader.assemble.assembler import Assembler
 from bigdata_ml.reader.assemble.slot_columns import numbers_of
+from bigdata_ml.reader.assemble.step_batch import BatchColumns, StepBatch
 from bigdata_ml.reader.fetch.read_ahead import Need, ReadAhead
 from bigdata_ml.reader.fetch.source import Source
 from bigdata_ml.reader.order.plan import EpochPlan, StepRows
 from bigdata_ml.reader.order.stream_reader import Share
 
-__all__ = ["StraightGatherer", "is_straight"]
+__all__ = ["SliceAssembler", "is_straight"]
 
 
 def is_straight(plan: EpochPlan, share: Share) -> bool:
-    """Whether a share is one stream whose rows neither change places nor are mixed with those of other row groups."""
+    """Whether a share is one stream whose rows are neither shuffled nor mixed with other row groups."""
     return len(share.streams) == 1 and not plan.settings.shuffles_rows and plan.settings.delay == 0
 
 
@@ -34,70 +34,49 @@ class _Piece:
     numbers: dict[str, np.ndarray]
 
 
-class StraightGatherer:
-    """Reads the row groups of a share for which `is_straight` holds, each once, and hands out its batches one after the other.
+class SliceAssembler(Assembler):
+    """Reads each row group of a share for which `is_straight` holds once.
 
-    `ahead` threads each read a row group that is needed later.
+    `ahead` threads each read one row group ahead.
     """
 
     def __init__(self, plan: EpochPlan, share: Share, source: Source, *, ahead: int = 0) -> None:
+        super().__init__(range(share.first, plan.steps, share.stride))
         self._plan, self._source = plan, source
         self._size = plan.settings.stream_batch
         self._stream = plan.stream(share.streams.start)
         self._filling, self._repeats = plan.filling(share.streams.start)
-        self.steps = range(share.first, plan.steps, share.stride)
-        # Row groups that fill the last step once more are not let go.
+        # Row groups whose rows also fill the last step are kept.
         self._kept = set(plan.layout.places(self._filling).tolist())
         self._groups = ReadAhead(self._needs(), lambda need: source.read(need.group), groups=ahead)
         self._pieces: dict[int, _Piece] = {}
-        self._done = 0
-        self._failure: BaseException | None = None
         self.reads = 0
 
-    def next(self) -> Gathered:
-        """Return the rows of the share's next step.
-
-        Raises:
-            IndexError: the epoch has no more.
-            DatasetInvalid: a row group that cannot be read.
-            ValueError: more text or bytes than a batch can hold.
-            Whatever was raised once is raised by every call after it, since rows are missing then.
-        """
-        if self._failure is not None:
-            raise self._failure
-        try:
-            gathered = self._gather(self.steps[self._done])
-        except BaseException as error:
-            self._failure = error
-            raise
-        self._done += 1
-        return gathered
-
     def stop(self) -> None:
-        """Have the reading end by itself, without waiting for it; a finaliser may call it."""
+        """Ask the reading to end, without waiting for it; a finaliser may call it."""
         self._groups.stop()
 
     def close(self) -> None:
-        """End the reading."""
+        """End the reading and wait for it."""
         self._groups.close()
 
-    def _gather(self, step: int) -> Gathered:
+    def _assemble(self, step: int) -> StepBatch:
         parts = self._parts(step)
-        for place in [one for one in self._pieces if one < parts[0][0] and one not in self._kept]:
+        for place in [place for place in self._pieces if place < parts[0][0] and place not in self._kept]:
             del self._pieces[place]
         for need, read in self._groups.due(step):
             self._pieces[need.use] = self._piece(need, read)
         pieces, places = [self._pieces[place] for place, _ in parts], [where for _, where in parts]
         columns = self._columns(pieces, places)
         listed = [(piece.group, piece.rows[where], piece.copies, where) for piece, where in zip(pieces, places, strict=True)]
-        rows = np.concatenate([one for _, one, _, _ in listed]).astype(np.int64)
-        groups = np.repeat([group for group, _, _, _ in listed], [len(one) for _, one, _, _ in listed])
-        copies = np.concatenate([np.zeros(len(one)) if all_ is None else all_[where] for _, one, all_, where in listed])
-        repeats = np.zeros(len(rows), np.int64)
+        step_rows = np.concatenate([rows for _, rows, _, _ in listed]).astype(np.int64)
+        groups = np.repeat([group for group, _, _, _ in listed], [len(rows) for _, rows, _, _ in listed])
+        copies = np.concatenate([np.zeros(len(rows)) if all_ is None else all_[where] for _, rows, all_, where in listed])
+        repeats = np.zeros(len(step_rows), np.int64)
         if step == self._plan.steps - 1 and len(self._repeats):
             repeats[-len(self._repeats) :] = self._repeats
-        step_rows = StepRows(groups.astype(np.int64), rows, copies.astype(np.int64), repeats)
-        return Gathered(step_rows, np.zeros(len(rows), bool), columns)
+        rows = StepRows(groups.astype(np.int64), step_rows, copies.astype(np.int64), repeats)
+        return StepBatch(rows, np.zeros(len(step_rows), bool), columns)
 
     def _needs(self) -> Iterator[Need[int]]:
         """Yield the places in the layout of the row groups that are read, each once."""
@@ -142,8 +121,8 @@ class StraightGatherer:
         rows, copies = self._plan.group_rows(need.group)
         if copies is not None or len(rows) < len(next(iter(columns.values()))):
             columns = {name: column.take(pa.array(rows)) for name, column in columns.items()}
-        found = {name: numbers_of(column) for name, column in columns.items()}
-        return _Piece(need.group, rows, copies, columns, {name: one for name, one in found.items() if one is not None})
+        arrays = ((name, numbers_of(column)) for name, column in columns.items())
+        return _Piece(need.group, rows, copies, columns, {name: array for name, array in arrays if array is not None})
 
     def _columns(self, pieces: Sequence[_Piece], places: Sequence[slice | np.ndarray]) -> BatchColumns:
         schema = self._source.schema
@@ -171,7 +150,7 @@ class StraightGatherer:
 
 
 def _copied(name: str, pieces: Sequence[_Piece], places: Sequence[slice | np.ndarray]) -> np.ndarray:
-    # Also where it is one piece, whose memory other batches share.
+    # A single piece is copied too: other batches share its memory.
     return np.concatenate([piece.numbers[name][where] for piece, where in zip(pieces, places, strict=True)])
 
 

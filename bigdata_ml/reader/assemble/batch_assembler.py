@@ -1,45 +1,31 @@
-"""A rank's batches: which row groups to read when, and where each of their rows belongs."""
+"""A rank's batches: when to read each row group, and where each of its rows belongs."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
 from bigdata_ml.errors import DatasetInvalid
-from bigdata_ml.reader.assemble.open_batches import BatchColumns, OpenBatches, PackedGroup
+from bigdata_ml.reader.assemble.assembler import Assembler, Unreadable
+from bigdata_ml.reader.assemble.open_batches import OpenBatches, PackedGroup
+from bigdata_ml.reader.assemble.step_batch import StepBatch
 from bigdata_ml.reader.fetch.read_ahead import Need, ReadAhead
 from bigdata_ml.reader.fetch.source import Source
-from bigdata_ml.reader.order.plan import Course, Plan, StepRows
+from bigdata_ml.reader.order.plan import Course, Plan
 from bigdata_ml.reader.order.stream_reader import Entries, Lane, Share
 
-__all__ = ["Gathered", "Gatherer", "Unreadable"]
+__all__ = ["BatchAssembler"]
 
-Unreadable = Callable[[int, DatasetInvalid], None]
 _Need = Need[tuple[Course, list[Entries]]]
 _Read = dict[str, pa.Array] | PackedGroup
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """The rows of one step: where they came from, whether their row group could not be read (bool [rows]), and their values."""
+class BatchAssembler(Assembler):
+    """Reads the row groups of a share in the order of a plan.
 
-    rows: StepRows
-    skipped: np.ndarray
-    columns: BatchColumns
-
-    @property
-    def batch(self) -> pa.RecordBatch:
-        """The values as an Arrow batch."""
-        return self.columns.batch
-
-
-class Gatherer:
-    """Reads the row groups of a share in the order of a plan and hands out its batches one after the other.
-
-    A row group is scattered into the batches it belongs to when the first of its rows that is still to come leaves, and let go;
-    streams of one rank that need it in the same step share the reading. `ahead` threads each read one that is needed later.
+    A row group is read when a step needs its first row. Its rows are scattered into their batches, and it is released.
+    Streams of one rank that need it in the same step share the reading. `ahead` threads each read one row group ahead.
     """
 
     def __init__(
@@ -52,50 +38,28 @@ class Gatherer:
         sequence: int | None = None,
         ahead: int = 0,
     ) -> None:
+        super().__init__(range(share.first, plan.steps, share.stride))
         self._plan, self._share = plan, share
         self._on_unreadable = on_unreadable
         self._lanes = [Lane(courses, index, share) for index in share.streams for courses in plan.courses(index, share.first)]
         self._size = plan.settings.stream_batch
-        self.steps = range(share.first, plan.steps, share.stride)
         self.open = OpenBatches(source.schema, self._size * len(share.streams), ahead=self._ahead(), sequence=sequence)
-        # No method of ours: what reads is held by what we hold, and both would stay until the garbage is collected.
+        # A bound method would make a reference cycle, which only the garbage collector could free.
         self._groups = ReadAhead(self._needs(), partial(_read, source, self.open), groups=ahead)
-        self._done = 0
-        self._failure: BaseException | None = None
         self.reads = 0
 
-    def next(self) -> Gathered:
-        """Return the rows of the share's next step.
-
-        Raises:
-            IndexError: the epoch has no more.
-            DatasetInvalid: a row group that cannot be read, unless `on_unreadable` was given, which is then told.
-            ValueError: more text or bytes than a batch can hold.
-            Whatever was raised once is raised by every call after it, since rows are missing then.
-        """
-        if self._failure is not None:
-            raise self._failure
-        try:
-            return self._gather(self.steps[self._done])
-        except BaseException as error:
-            self._failure = error
-            raise
-
     def stop(self) -> None:
-        """Have the reading end by itself, without waiting for it; a finaliser may call it."""
+        """Ask the reading to end, without waiting for it; a finaliser may call it."""
         self._groups.stop()
 
     def close(self) -> None:
-        """End the reading."""
+        """End the reading and wait for it."""
         self._groups.close()
 
-    def _gather(self, step: int) -> Gathered:
+    def _assemble(self, step: int) -> StepBatch:
         for need, columns in self._groups.due(step):
             self._add(need, columns)
-        full = self.open.take()
-        self._done += 1
-        rows = StepRows(full.groups, full.rows, full.copies, self._repeats(step))
-        return Gathered(rows, full.skipped, full.columns)
+        return self.open.take(self._repeats(step))
 
     def _needs(self) -> Iterator[_Need]:
         for step in self.steps:
@@ -117,15 +81,17 @@ class Gatherer:
                 raise
             self._on_unreadable(group, error)
         ordered, numbers = course.group_rows(group - course.offset)
-        rows = np.concatenate([ordered[one.places] for one in parts])
-        copies = None if numbers is None else np.concatenate([numbers[one.places] for one in parts])
-        ranks = np.concatenate([one.ranks for one in parts])
-        lines = np.repeat([one.stream - self._share.streams.start for one in parts], [len(one.ranks) for one in parts])
+        rows = np.concatenate([ordered[entries.places] for entries in parts])
+        copies = None if numbers is None else np.concatenate([numbers[entries.places] for entries in parts])
+        ranks = np.concatenate([entries.ranks for entries in parts])
+        lines = np.repeat(
+            [entries.stream - self._share.streams.start for entries in parts], [len(entries.ranks) for entries in parts]
+        )
         batches = (ranks // self._size - self._share.first) // self._share.stride
         self.open.add(group, columns, rows, batches, lines * self._size + ranks % self._size, copies=copies)
 
     def _ahead(self) -> int:
-        """Return the batches that rows usually lie ahead: those of a row group leave over its length and the window's."""
+        """Return how many batches ahead rows usually belong: a row group's rows leave within its length plus the window."""
         usual = self._plan.usual_reach // (self._size * self._share.stride) + 2
         return max(1, min(usual, len(self.steps)))
 
@@ -141,6 +107,6 @@ class Gatherer:
 
 def _read(source: Source, batches: OpenBatches, need: _Need) -> _Read:
     columns = source.read(need.group)
-    size, wanted = len(next(iter(columns.values()))), sum(len(one.ranks) for one in need.use[1])
-    # Of a group of which few rows are wanted, these are looked for first, when it is known which.
+    size, wanted = len(next(iter(columns.values()))), sum(len(entries.ranks) for entries in need.use[1])
+    # If few rows of the group are needed, they are selected first, once they are known.
     return batches.pack(columns) if 2 * wanted >= size else columns

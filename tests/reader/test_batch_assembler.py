@@ -1,10 +1,10 @@
-"""Batches gathered from row groups are those of the plan, from any step on, holding and reading no more than promised."""
+"""Batches step_batch from row groups are those of the plan, from any step on, holding and reading no more than promised."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import gatherer, listed, make_plan, plans, shares, worlds
+from plans import assembler, listed, make_plan, plans, shares, worlds
 from thoroughness import examples
 
 from bigdata_ml.errors import DatasetInvalid
@@ -16,11 +16,11 @@ from bigdata_ml.reader.order.plan import EpochPlan
 def test_what_is_gathered_is_what_was_planned_from_any_step_at_any_stride(plan: EpochPlan, data: st.DataObject) -> None:
     streams = data.draw(st.sampled_from(shares(plan, data.draw(st.sampled_from(worlds(plan))))))
     first, stride = data.draw(st.integers(0, plan.steps - 1)), data.draw(st.integers(1, 3))
-    one, _ = gatherer(plan, streams, first=first, stride=stride)
+    one, _ = assembler(plan, streams, first=first, stride=stride)
     for step in one.steps:
-        gathered, wanted = one.next(), listed(plan.step_rows(step, streams))
-        assert listed(gathered.rows) == wanted
-        values = zip(gathered.batch["group"].to_pylist(), gathered.batch["row"].to_pylist(), strict=True)
+        step_batch, wanted = one.next(), listed(plan.step_rows(step, streams))
+        assert listed(step_batch.rows) == wanted
+        values = zip(step_batch.batch["group"].to_pylist(), step_batch.batch["row"].to_pylist(), strict=True)
         assert list(values) == [(group, row) for group, row, _ in wanted]
     assert (one.open.held_rows, one.open.held_groups) == (0, 0)
 
@@ -29,7 +29,7 @@ def test_what_is_gathered_is_what_was_planned_from_any_step_at_any_stride(plan: 
 @given(plans())
 def test_a_rank_never_holds_more_than_its_streams_windows_and_largest_groups(plan: EpochPlan) -> None:
     for streams in shares(plan, worlds(plan)[-1]) + shares(plan, 1):
-        one, _ = gatherer(plan, streams)
+        one, _ = assembler(plan, streams)
         most = len(streams) * (plan.settings.delay + int(plan.selection.counts.max()))
         for _ in one.steps:
             one.next()
@@ -41,7 +41,7 @@ def test_a_rank_never_holds_more_than_its_streams_windows_and_largest_groups(pla
 @given(plans(), st.data())
 def test_a_resumed_rank_reads_only_groups_with_a_row_to_come(plan: EpochPlan, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, plan.steps - 1))
-    one, source = gatherer(plan, first=first)
+    one, source = assembler(plan, first=first)
     to_come = set()
     for step in one.steps:
         one.next()
@@ -53,14 +53,14 @@ def test_resuming_reads_at_most_the_windows_groups_for_the_first_batch() -> None
     rows, window, size = 50, 4000, 64
     plan = make_plan([rows] * 400, size=size, streams=4, window=window)
     for first in range(0, plan.steps, 20):
-        one, source = gatherer(plan, first=first)
+        one, source = assembler(plan, first=first)
         one.next()
         assert len(source.read_groups) <= 4 * (-(-(2 * window // 4 + size // 4) // rows) + 2)
 
 
 def test_each_group_is_read_once_but_for_those_that_streams_share() -> None:
     plan = make_plan([37] * 100, size=32, streams=8, window=400)
-    one, source = gatherer(plan)
+    one, source = assembler(plan)
     for _ in one.steps:
         one.next()
     times = np.bincount(source.read_groups, minlength=100)
@@ -71,7 +71,7 @@ def test_each_group_is_read_once_but_for_those_that_streams_share() -> None:
 
 
 def test_a_group_that_many_streams_of_a_rank_lie_in_is_read_once_at_the_start() -> None:
-    one, source = gatherer(make_plan([4000], size=64, streams=8, window=100))
+    one, source = assembler(make_plan([4000], size=64, streams=8, window=100))
     for _ in one.steps:
         one.next()
     assert source.read_groups == [0]
@@ -81,7 +81,7 @@ def test_a_giant_group_beside_tiny_ones_is_let_go_when_its_last_row_leaves() -> 
     counts = [20_000, *[1] * 1000]
     epochs = (make_plan(counts, size=100, streams=1, window=200, epoch=epoch) for epoch in range(9))
     plan = next(plan for plan in epochs if plan.layout.groups.tolist().index(0) < 500)
-    one, _ = gatherer(plan)
+    one, _ = assembler(plan)
     last = max(step for step in range(plan.steps) if 0 in plan.step_rows(step, range(1)).groups)
     held = [one.open.held_rows for _ in one.steps if one.next()]
     assert max(held) > 10_000
@@ -91,7 +91,7 @@ def test_a_giant_group_beside_tiny_ones_is_let_go_when_its_last_row_leaves() -> 
 
 def test_groups_are_not_read_before_their_first_row_leaves() -> None:
     plan = make_plan([100] * 40, size=20, streams=1, window=500)
-    one, source = gatherer(plan)
+    one, source = assembler(plan)
     seen: set[int] = set()
     for step in one.steps:
         one.next()
@@ -104,7 +104,7 @@ def test_groups_are_not_read_before_their_first_row_leaves() -> None:
 def test_the_slots_follow_the_rows_that_are_held_not_the_epoch() -> None:
     sizes = []
     for groups in (50, 500):
-        one, _ = gatherer(make_plan([200] * groups, size=64, streams=4, window=2000))
+        one, _ = assembler(make_plan([200] * groups, size=64, streams=4, window=2000))
         for _ in one.steps:
             one.next()
         sizes.append(one.open.nbytes)
@@ -114,7 +114,7 @@ def test_the_slots_follow_the_rows_that_are_held_not_the_epoch() -> None:
 
 
 def test_after_a_group_that_could_not_be_read_nothing_more_is_handed_out() -> None:
-    one, source = gatherer(make_plan([10] * 30, size=20, streams=2, window=60))
+    one, source = assembler(make_plan([10] * 30, size=20, streams=2, window=60))
     one.next()
     source.is_broken = True
     with pytest.raises(DatasetInvalid, match=r"group \d+") as first:
