@@ -19,14 +19,14 @@ class TrainJob:
     """Train a recipe on a dataset.
 
     Attributes:
-        recipe: its name; `bigdata-ml recipes` lists them.
+        recipe: name of the recipe; `bigdata-ml recipes` lists them.
         dataset: URL of the dataset.
-        run_dir: directory for the run's files; with --repeat, for its runs' directories `seed-N`.
-        resume: go on from the last checkpoint.
-        seed: of weights, order, augmentation and dropout.
-        repeat: train so many runs, with seeds from `seed` on, for a mean and a spread.
-        device: torch's name of it; by default a GPU if there is one.
-        epochs, global_batch_size, learning_rate, image_size, price_per_device_hour: instead of the recipe's.
+        run_dir: directory of the run's files; with --repeat, of one directory `seed-N` per run.
+        resume: continue from the last checkpoint.
+        seed: seed of weights, order, augmentation and dropout.
+        repeat: number of runs, with seeds `seed`, `seed` + 1, …; the report shows mean and deviation.
+        device: torch device; default: a GPU if there is one.
+        epochs, global_batch_size, learning_rate, image_size, price_per_device_hour: override the recipe's setting.
     """
 
     recipe: str
@@ -51,7 +51,7 @@ def main(job: TrainJob) -> None:
     config = replace(recipe(job.recipe)(dataset), **given)
     device = job.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cpu":
-        # Decoding threads and torch's share the cores; more threads than cores make both crawl.
+        # Decoding threads and torch's share the cores; more threads than cores slow down both.
         torch.set_num_threads(max(1, (os.cpu_count() or 1) - config.num_workers))
     for seed in range(job.seed, job.seed + job.repeat):
         run_dir = job.run_dir / f"seed-{seed}" if job.repeat > 1 else job.run_dir
@@ -59,8 +59,8 @@ def main(job: TrainJob) -> None:
         def show(epoch: EpochRecord, seed: int = seed) -> None:
             _show(epoch, config.epochs, seed)
 
-        found = train(config, dataset, run_dir, recipe=job.recipe, seed=seed, resume=job.resume, device=device, on_epoch=show)
-        print(f"seed {seed}: test {_headline(found)}", flush=True)
+        scores = train(config, dataset, run_dir, recipe=job.recipe, seed=seed, resume=job.resume, device=device, on_epoch=show)
+        print(f"seed {seed}: test {_headline(scores)}", flush=True)
 
 
 def _show(epoch: EpochRecord, epochs: int, seed: int) -> None:
@@ -71,16 +71,16 @@ def _show(epoch: EpochRecord, epochs: int, seed: int) -> None:
         f"waiting {epoch.wait_seconds / epoch.seconds:.0%}, loss {epoch.train_loss:.4f}, "
         f"validation {_number(metric)}, {left:.0f} s left"
     )
-    # One line that is written over, where a person watches; every tenth epoch where a log does.
+    # On a terminal one line is overwritten; a log gets every tenth epoch.
     if sys.stderr.isatty():
         print(f"\r{line:<110}", end="" if epoch.epoch + 1 < epochs else "\n", file=sys.stderr, flush=True)
     elif epochs <= 10 or (epoch.epoch + 1) % 10 == 0:
         print(line, file=sys.stderr, flush=True)
 
 
-def _headline(found: dict[str, Any]) -> str:
-    names = ("top1", "top5") if found["task"] == "multiclass" else ("roc_auc", "accuracy")
-    return ", ".join(f"{name} {_number(found[name])}" for name in (*names, "log_loss", "majority_accuracy"))
+def _headline(evaluation: dict[str, Any]) -> str:
+    names = ("top1", "top5") if evaluation["task"] == "multiclass" else ("roc_auc", "accuracy")
+    return ", ".join(f"{name} {_number(evaluation[name])}" for name in (*names, "log_loss", "majority_accuracy"))
 
 
 def _number(metric: float | None) -> str:

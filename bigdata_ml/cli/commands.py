@@ -1,6 +1,6 @@
-"""The command line: `bigdata-ml inspect | head | validate | adopt | gc | plan | profile | report | recipes`; it holds no logic.
+"""Inspect, verify and plan datasets, profile tables, and report on training runs.
 
-Exit codes: 0 ok, 1 something is wrong with the data, 2 the command makes no sense or finds nothing there.
+Exit codes: 0 success, 1 the data are invalid, 2 wrong usage or nothing at the URL.
 """
 
 import json
@@ -10,16 +10,14 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 import tyro
-from rich.progress import Progress
-from rich.table import Table
 
-from bigdata_ml.cli.printing import ERR, OUT, finite, print_plan, print_profile, print_summary, readable, short, summary_of
+from bigdata_ml.cli.dataset_commands import Adopt, Gc, Head, Inspect, Validate
+from bigdata_ml.cli.printing import OUT, finite, print_plan, print_profile
 from bigdata_ml.cli.running import guarded
-from bigdata_ml.dataset import Dataset, adopt, collect_garbage, first_rows, validate
-from bigdata_ml.dataset.parquet.group_bytes import GROUP_BYTES
+from bigdata_ml.dataset import Dataset
 from bigdata_ml.reader import ReadOptions, RowWeights, summarise_plan
 from bigdata_ml.reader.options import Shuffle
-from bigdata_ml.shown import printable, shown
+from bigdata_ml.shown import printable
 from bigdata_ml.storage import locate
 
 __all__ = ["main"]
@@ -28,169 +26,25 @@ _SHUFFLES: dict[str, Shuffle] = {"all": True, "groups": "groups", "rows": "rows"
 
 
 @dataclass(frozen=True)
-class Inspect:
-    """Say what a dataset holds: rows, splits, fields, classes, the cleaning's verdict, fingerprints.
-
-    Attributes:
-        dataset: URL of the dataset.
-        missing_as_null: without a manifest: have columns that some of the files lack be null there, instead of refused.
-        json: print JSON.
-    """
-
-    dataset: tyro.conf.Positional[str]
-    missing_as_null: bool = False
-    json: bool = False
-
-    def run(self) -> int:
-        """Print it."""
-        dataset = Dataset.open(self.dataset, missing_as_null=self.missing_as_null)
-        if self.json:
-            sys.stdout.write(json.dumps(summary_of(dataset), indent=1) + "\n")
-        else:
-            print_summary(dataset)
-        return 0
-
-
-@dataclass(frozen=True)
-class Head:
-    """Print the first rows as they are stored.
-
-    Attributes:
-        dataset: URL of the dataset.
-        rows: how many.
-        split: of which split; by default of the whole.
-        missing_as_null: see `inspect`.
-        json: print a line of JSON a row.
-    """
-
-    dataset: tyro.conf.Positional[str]
-    rows: int = 5
-    split: str | None = None
-    missing_as_null: bool = False
-    json: bool = False
-
-    def run(self) -> int:
-        """Print them."""
-        dataset = Dataset.open(self.dataset, missing_as_null=self.missing_as_null)
-        dataset = dataset.split(self.split) if self.split else dataset
-        rows = [readable(row) for row in first_rows(dataset, self.rows)]
-        if self.json:
-            for row in rows:
-                sys.stdout.write(json.dumps(row, default=str) + "\n")
-            return 0
-        table = Table(*dataset.schema.names)
-        for row in rows:
-            table.add_row(*(short(value) for value in row.values()))
-        OUT.print(table)
-        return 0
-
-
-@dataclass(frozen=True)
-class Validate:
-    """Hold a dataset against its manifest, byte by byte; a line per finding.
-
-    Attributes:
-        dataset: URL of the dataset.
-        missing_as_null: see `inspect`; a column that some files lack is then no finding.
-        json: print a line of JSON a finding.
-        group_bytes: what the rows of a row group may take in memory.
-    """
-
-    dataset: tyro.conf.Positional[str]
-    missing_as_null: bool = False
-    json: bool = False
-    group_bytes: int = GROUP_BYTES
-
-    def run(self) -> int:
-        """Print the findings."""
-        with Progress(console=ERR, transient=True, disable=not sys.stderr.isatty()) as progress:
-            bar = progress.add_task("files", total=None)
-            findings = validate(
-                self.dataset,
-                missing_as_null=self.missing_as_null,
-                group_bytes=self.group_bytes,
-                on_file=lambda done, total: progress.update(bar, completed=done, total=total),
-            )
-        for found in findings:
-            line = json.dumps({"code": found.code, "place": found.place, "text": found.text}) if self.json else shown(str(found))
-            sys.stdout.write(line + "\n")
-        if not findings and not self.json:
-            OUT.print(f"{self.dataset}: nothing wrong found", soft_wrap=True)
-        return 1 if findings else 0
-
-
-@dataclass(frozen=True)
-class Adopt:
-    """Add a manifest to Parquet files where they lie, Petastorm's or anybody's; no data is written again.
-
-    Attributes:
-        dataset: URL of the dataset.
-        replace: have a manifest that is there give way to a new one.
-        use_unischema: read the fields' types from the schema that Petastorm wrote, if there is one; without it encoded columns
-            are bytes.
-        missing_as_null: have columns that some of the files lack be null there, instead of refused.
-        group_bytes: what the rows of a row group may take in memory.
-    """
-
-    dataset: tyro.conf.Positional[str]
-    replace: bool = False
-    use_unischema: bool = True
-    missing_as_null: bool = False
-    group_bytes: int = GROUP_BYTES
-
-    def run(self) -> int:
-        """Add it and say what it says."""
-        with Progress(console=ERR, transient=True, disable=not sys.stderr.isatty()) as progress:
-            bar = progress.add_task("files", total=None)
-            adopt(
-                self.dataset,
-                replace=self.replace,
-                use_unischema=self.use_unischema,
-                missing_as_null=self.missing_as_null,
-                group_bytes=self.group_bytes,
-                on_file=lambda done, total: progress.update(bar, completed=done, total=total),
-            )
-        print_summary(Dataset.open(self.dataset))
-        return 0
-
-
-@dataclass(frozen=True)
-class Gc:
-    """Delete files of older versions of a dataset, and of jobs that died over it; readers of older versions fail from then on.
-
-    Attributes:
-        dataset: URL of the dataset.
-    """
-
-    dataset: tyro.conf.Positional[str]
-
-    def run(self) -> int:
-        """Delete them and say which."""
-        for path in collect_garbage(self.dataset):
-            OUT.print(f"deleted {path}", soft_wrap=True)
-        return 0
-
-
-@dataclass(frozen=True)
 class Plan:
-    """Say how a dataset would be read, before it is: steps, rows dropped or repeated, reads, rows held, mixing, world sizes.
+    """Show how a dataset would be read: steps, dropped or repeated rows, reads, memory, mixing, world sizes.
 
     Attributes:
         dataset: URL of the dataset.
-        global_batch_size: rows of a step over all ranks.
-        world_size: how many ranks.
-        split: which split; by default train, or the whole where there are none.
-        remainder: what becomes of the rows that do not fill a last global batch.
-        seed: of the order.
-        epoch: whose order.
-        shuffle: `all`, `groups` (whole row groups, their rows as they lie in the file), `rows` (only rows, inside row groups and
-            the window) or `none` (the dataset's order).
-        streams: canonical sequences; by default the largest divisor of the global batch up to 16.
-        window: rows, over all ranks, among which rows are mixed across row groups; by default those of 256 MiB.
-        weights: the field that holds rows' weights.
-        balance: the field whose values are to come equally often, by weights.
-        dataloader_workers: processes of a torch DataLoader around the loader; 0 where its own threads are used.
-        missing_as_null: see `inspect`.
+        global_batch_size: rows per step, over all ranks.
+        world_size: number of ranks.
+        split: split to read; default: train, or the whole dataset if it has no splits.
+        remainder: how to treat the rows that do not fill the last global batch.
+        seed: seed of the order.
+        epoch: epoch to plan.
+        shuffle: `all`; `groups`: whole row groups, with the rows in file order; `rows`: only the rows, within row groups and
+            the window; `none`: the dataset's order.
+        streams: number of streams; default: the largest divisor of the global batch up to 16.
+        window: rows, over all ranks, that are mixed across row groups; default: as many as fit in 256 MiB.
+        weights: field with the rows' weights.
+        balance: field whose values are sampled equally often, by weights.
+        dataloader_workers: processes of a torch DataLoader around the loader; 0: the loader's own threads.
+        missing_as_null: without a manifest, read columns that some files lack as null instead of failing.
         json: print JSON.
     """
 
@@ -211,7 +65,7 @@ class Plan:
     json: bool = False
 
     def run(self) -> int:
-        """Print it."""
+        """Print the plan."""
         dataset = Dataset.open(self.dataset, missing_as_null=self.missing_as_null)
         if dataset.splits:
             dataset = dataset.split(self.split or "train")
@@ -228,7 +82,7 @@ class Plan:
             streams=self.streams,
             window=self.window,
         )
-        found = summarise_plan(
+        plan = summarise_plan(
             dataset,
             read,
             global_batch_size=self.global_batch_size,
@@ -237,27 +91,26 @@ class Plan:
             dataloader_workers=self.dataloader_workers,
         )
         if self.json:
-            sys.stdout.write(json.dumps(finite(asdict(found)), indent=1) + "\n")
+            sys.stdout.write(json.dumps(finite(asdict(plan)), indent=1) + "\n")
         else:
-            print_plan(dataset, found)
+            print_plan(dataset, plan)
         return 0
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Say what a table holds before it is prepared: types, nulls, ranges, what is suspicious; and suggest rules for it.
+    """Show a table's types, nulls, ranges and suspicious values, and suggest cleaning rules.
 
     Attributes:
-        source: URL of the table: a file or a directory of CSV, JSON lines, Parquet or ORC; or `hive:TABLE`, `hive:SELECT …`,
+        source: URL of a file or a directory of CSV, JSON lines, Parquet or ORC; or `hive:TABLE`, `hive:SELECT …`,
             `jdbc:…#TABLE`.
-        null_value: the text that means null in CSV.
-        separator: between values in CSV; by default a comma, in `.tsv` a tab.
-        quote: around values in CSV.
-        encoding: of CSV and JSON files; by default UTF-8, or UTF-16 where a byte order mark says so.
-        decimal_comma: whether numbers in CSV have a comma where others have a point.
-        thousands: the character between groups of three digits of numbers in CSV.
-        suggest: write the suggested rules to this file, for `prepare_table --rules`; nothing may be there yet. By default they
-            are printed.
+        null_value: text that means null in CSV.
+        separator: separator of values in CSV; default: a comma, in `.tsv` a tab.
+        quote: quote character in CSV.
+        encoding: encoding of CSV and JSON files; default: UTF-8, or UTF-16 if there is a byte order mark.
+        decimal_comma: numbers in CSV have a decimal comma.
+        thousands: thousands separator of numbers in CSV.
+        suggest: new file for the suggested rules, to pass as `prepare_table --rules`; default: print them.
         json: print JSON.
     """
 
@@ -272,7 +125,7 @@ class Profile:
     json: bool = False
 
     def run(self) -> int:
-        """Print it."""
+        """Print the profile and the rules."""
         from bigdata_ml.prepare import TextFormat, profile_table, spark_session
 
         form = TextFormat(
@@ -287,30 +140,30 @@ class Profile:
         if place is not None and place.exists():
             raise ValueError(f"{place.url} exists already; give --suggest another name, or delete it")
         spark = spark_session("profile", hive=self.source.startswith("hive:"))
-        found = profile_table(spark, self.source, form=form)
+        profile = profile_table(spark, self.source, form=form)
         if self.json:
-            sys.stdout.write(json.dumps(found.to_json(), indent=1) + "\n")
+            sys.stdout.write(json.dumps(profile.to_json(), indent=1) + "\n")
         else:
-            print_profile(found.to_json())
+            print_profile(profile.to_json())
         if place is not None:
-            place.write_bytes(found.rules().encode())
+            place.write_bytes(profile.rules().encode())
         elif not self.json:
-            sys.stdout.writelines(f"{printable(line)}\n" for line in found.rules().splitlines())
+            sys.stdout.writelines(f"{printable(line)}\n" for line in profile.rules().splitlines())
         return 0
 
 
 @dataclass(frozen=True)
 class Report:
-    """Write report.html and summary.json of all runs below a directory, from the runs' own files.
+    """Write report.html and summary.json for all runs below a directory.
 
     Attributes:
-        run_dir: the directory.
+        run_dir: directory of the runs.
     """
 
     run_dir: tyro.conf.Positional[str]
 
     def run(self) -> int:
-        """Write them and say where."""
+        """Write the report and print the paths."""
         from bigdata_ml.report import write_report
 
         report = write_report(self.run_dir)
@@ -324,7 +177,7 @@ class Recipes:
     """List the training recipes."""
 
     def run(self) -> int:
-        """Print them."""
+        """Print the recipes."""
         from bigdata_ml.train import RECIPES
 
         for name, recipe in RECIPES.items():
@@ -346,6 +199,6 @@ _Command = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `bigdata-ml` with the given arguments, or the process's own; returns the exit code."""
+    """Run `bigdata-ml` with the given arguments, or the process's own; return the exit code."""
     command: Any = tyro.cli(_Command, prog="bigdata-ml", args=arguments, description=__doc__)
     return guarded(command.run)

@@ -1,4 +1,4 @@
-"""A job's options from a YAML file: the same names as the flags, which win where both say something."""
+"""A job's options from a YAML file, named as the flags are; flags override the file."""
 
 import dataclasses
 import difflib
@@ -11,37 +11,36 @@ from bigdata_ml.storage.yaml_nodes import compose_yaml, value_of
 __all__ = ["DESCRIPTION", "with_job_file"]
 
 DESCRIPTION = (
-    "Every option may also stand in a YAML file, by its name: --config job.yaml. What is given here wins; lists are added."
+    "Options can also come from a YAML file (--config job.yaml), by the same names. Flags override the file; lists are joined."
 )
 _FLAG = "--config"
 
 
 def with_job_file(arguments: Sequence[str], config: type) -> list[str]:
-    """Return the arguments with those of the file that `--config` names before them.
+    """Return the arguments, preceded by the options of the file that `--config` names.
 
     Args:
-        arguments: the command line's.
-        config: the job's dataclass; fields of dataclasses in it may stand under its name, or beside the others.
+        arguments: the command line.
+        config: the job's dataclass; fields of nested dataclasses are nested under their name, or at the top level.
 
     Raises:
-        ValueError: no such file, no mapping of options in it, or an option that the job does not have; the text names file,
-            option and the nearest one that there is.
+        ValueError: the file is missing, is not a mapping, or has an unknown option; the text names the closest option.
     """
-    left, urls = _split(arguments)
-    return [flag for url in urls for flag in _flags_of(url, config)] + left
+    flags, urls = _split(arguments)
+    return [flag for url in urls for flag in _flags_of(url, config)] + flags
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    left, urls = [], []
-    waiting = iter(arguments)
-    for one in waiting:
-        if one == _FLAG:
-            urls.append(next(waiting, ""))
-        elif one.startswith(f"{_FLAG}="):
-            urls.append(one.partition("=")[2])
+    flags, urls = [], []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == _FLAG:
+            urls.append(next(remaining, ""))
+        elif argument.startswith(f"{_FLAG}="):
+            urls.append(argument.partition("=")[2])
         else:
-            left.append(one)
-    return left, urls
+            flags.append(argument)
+    return flags, urls
 
 
 def _flags_of(url: str, config: type) -> list[str]:
@@ -51,29 +50,29 @@ def _flags_of(url: str, config: type) -> list[str]:
         raise ValueError("--config names a YAML file of options; write --config job.yaml")
     place = locate(url)
     if not place.exists():
-        raise ValueError(f"{place.url}: there is no such file; check --config")
+        raise ValueError(f"{place.url}: no such file; check --config")
     try:
         with reading(place):
-            found = value_of(compose_yaml(place.read_bytes()))
+            options = value_of(compose_yaml(place.read_bytes()))
     except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f"{place.url}: is no YAML of options: {error}") from error
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{place.url}: must hold options by name, such as `source: photos`, it holds {type(found).__name__}")
-    return list(_flags(found, place.url, config, _names(config)))
+        raise ValueError(f"{place.url}: cannot be read as YAML: {error}") from error
+    if not isinstance(options, Mapping):
+        raise ValueError(f"{place.url}: must be a mapping of options, such as `source: photos`, got {type(options).__name__}")
+    return list(_flags(options, place.url, config, _names(config)))
 
 
 def _names(config: type) -> dict[str, Any]:
-    """Return the type of each field, those of nested dataclasses among them."""
-    found: dict[str, Any] = {}
+    """Return the type of each field, including those of nested dataclasses."""
+    types: dict[str, Any] = {}
     for name, kind in get_type_hints(config).items():
-        found[name] = kind
+        types[name] = kind
         if dataclasses.is_dataclass(kind):
-            found |= _names(kind if isinstance(kind, type) else type(kind))
-    return found
+            types |= _names(kind if isinstance(kind, type) else type(kind))
+    return types
 
 
-def _flags(found: Mapping[Any, Any], url: str, config: type, names: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in found.items():
+def _flags(options: Mapping[Any, Any], url: str, config: type, names: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in options.items():
         name = str(key).replace("-", "_")
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
@@ -82,12 +81,12 @@ def _flags(found: Mapping[Any, Any], url: str, config: type, names: Mapping[str,
         flag = f"--{name.replace('_', '-')}"
         if dataclasses.is_dataclass(names[name]):
             if not isinstance(value, Mapping):
-                raise ValueError(f"{url}: {key} holds options by name, got {value!r}")
+                raise ValueError(f"{url}: {key} must be a mapping of options, got {value!r}")
             yield from _flags(value, url, config, names)
         elif isinstance(value, bool):
             yield flag if value else f"--no-{name.replace('_', '-')}"
         elif isinstance(value, Mapping):
-            raise ValueError(f"{url}: option {key} is one value or a list of them, got a mapping")
+            raise ValueError(f"{url}: option {key} must be a value or a list, got a mapping")
         elif value is not None:
-            for one in value if isinstance(value, list) else [value]:
-                yield f"{flag}={one}"
+            for item in value if isinstance(value, list) else [value]:
+                yield f"{flag}={item}"

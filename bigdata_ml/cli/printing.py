@@ -1,4 +1,4 @@
-"""What the command line prints of datasets and plans."""
+"""Printed summaries of datasets, plans and tables."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from bigdata_ml.terminal import PlainConsole
 
 __all__ = ["ERR", "OUT", "finite", "print_plan", "print_profile", "print_summary", "readable", "short", "summary_of"]
 
-_PASSED_OVER = {"hidden": "hidden", "not_parquet": "no Parquet", "linked_again": "read by another link"}
+_PASSED_OVER = {"hidden": "hidden", "not_parquet": "not Parquet", "linked_again": "read through another link"}
 OUT = PlainConsole()
 ERR = PlainConsole(stderr=True)
 
 
 def summary_of(dataset: Dataset) -> dict[str, Any]:
-    """Return what `inspect` says of a dataset, as JSON values."""
+    """Return the summary that `inspect` prints, as JSON values."""
     splits = {name: dataset.split(name) for name in dataset.splits}
     manifest = dataset.manifest
     return {
@@ -30,7 +30,7 @@ def summary_of(dataset: Dataset) -> dict[str, Any]:
         "passed_over": dict(dataset.passed_over),
         "label": dataset.label,
         "schema": dataset.schema.to_json(),
-        "vocabularies": {name: one.size for name, one in dataset.vocabularies.items()},
+        "vocabularies": {name: vocabulary.size for name, vocabulary in dataset.vocabularies.items()},
         "cleaning": None
         if manifest is None or manifest.cleaning is None
         else {
@@ -44,32 +44,34 @@ def summary_of(dataset: Dataset) -> dict[str, Any]:
 
 
 def print_summary(dataset: Dataset) -> None:
-    """Print what `inspect` says of a dataset."""
-    found = summary_of(dataset)
-    OUT.print(found["url"], style="bold", soft_wrap=True)
-    OUT.print(f"{found['rows']} rows in {found['row_groups']} row groups, {found['files']} files, {found['bytes'] / 1e6:.1f} MB")
+    """Print the summary of a dataset."""
+    summary = summary_of(dataset)
+    OUT.print(summary["url"], style="bold", soft_wrap=True)
+    OUT.print(
+        f"{summary['rows']} rows in {summary['row_groups']} row groups, {summary['files']} files, {summary['bytes'] / 1e6:.1f} MB"
+    )
     if dataset.manifest is None:
         OUT.print("plain Parquet, no manifest: no vocabularies, statistics or checksums")
-    if found["passed_over"]:
-        counts = ", ".join(f"{count:,} {_PASSED_OVER[why]}" for why, count in found["passed_over"].items())
-        OUT.print(f"files that are not read: {counts}")
-    for name, split in found["splits"].items():
+    if summary["passed_over"]:
+        counts = ", ".join(f"{count:,} {_PASSED_OVER[why]}" for why, count in summary["passed_over"].items())
+        OUT.print(f"skipped files: {counts}")
+    for name, split in summary["splits"].items():
         OUT.print(f"  {name:<12}{split['rows']:>10} rows {split['row_groups']:>6} row groups")
     table = Table("field", "type", "codec", "nulls", "vocabulary")
     for field in dataset.schema:
-        size = str(dataset.vocabularies[field.name].size) if field.vocabulary else ""
+        values = str(dataset.vocabularies[field.name].size) if field.vocabulary else ""
         name = f"{field.name} (label)" if field.name == dataset.label else field.name
         null = field.null.value if field.nullable else ""
-        table.add_row(name, type_to_text(field.type), field.codec.value, null, size)
+        table.add_row(name, type_to_text(field.type), field.codec.value, null, values)
     OUT.print(table)
-    if cleaning := found["cleaning"]:
+    if cleaning := summary["cleaning"]:
         refused = ", ".join(f"{reason} {count}" for reason, count in cleaning["refused"].items())
         warned = ", ".join(f"{name} {count}" for name, count in cleaning["warned"].items()) or "none"
         OUT.print(
             f"cleaning: {cleaning['found']} found, {cleaning['kept']} kept; refused: {refused}; warnings: {warned}",
             soft_wrap=True,
         )
-    OUT.print(f"content {found['fingerprints']['content'] or '–'}  layout {found['fingerprints']['layout']}", soft_wrap=True)
+    OUT.print(f"content {summary['fingerprints']['content'] or '–'}  layout {summary['fingerprints']['layout']}", soft_wrap=True)
 
 
 def print_plan(dataset: Dataset, plan: PlanSummary) -> None:
@@ -77,12 +79,12 @@ def print_plan(dataset: Dataset, plan: PlanSummary) -> None:
     name = f"{dataset.url} {dataset.name}" if dataset.name else dataset.url
     OUT.print(name, style="bold", soft_wrap=True)
     last = {
-        "drop": f"{plan.dropped:,} rows left out, others each epoch",
-        "pad": f"{plan.repeated:,} places filled with repeated rows, marked",
-        "exact": f"{plan.repeated:,} places filled with repeated rows of valid 0",
+        "drop": f"{plan.dropped:,} rows dropped, different ones each epoch",
+        "pad": f"{plan.repeated:,} repeated rows fill the last batch, marked",
+        "exact": f"{plan.repeated:,} repeated rows with valid 0 fill the last batch",
     }
     amplified = (
-        "" if plan.read_amplification <= 1.1 else ": few row groups a stream; take fewer streams, or write smaller row groups"
+        "" if plan.read_amplification <= 1.1 else ": few row groups per stream; use fewer streams or write smaller row groups"
     )
     seeded = f"seed {plan.seed}, epoch {plan.epoch}"
     shuffled = {
@@ -91,55 +93,55 @@ def print_plan(dataset: Dataset, plan: PlanSummary) -> None:
         "groups": f"row groups shuffled, {seeded}",
         "rows": f"rows shuffled, {seeded}",
     }[plan.shuffle]
-    mixing, several = plan.mixing, f"; up to {plan.dataloader_reads:,} by {plan.dataloader_workers} processes a rank"
+    mixing, several = plan.mixing, f"; up to {plan.dataloader_reads:,} by {plan.dataloader_workers} processes per rank"
     effective = "all its rows'" if mixing.effective_groups == float("inf") else f"{mixing.effective_groups:,.1f}"
     lines = {
         "rows": f"{plan.rows:,} in {plan.row_groups:,} row groups"
-        + (f", by the weights of {plan.weighted_by}, others each epoch" if plan.weighted_by else ""),
+        + (f", by the weights of {plan.weighted_by}, different ones each epoch" if plan.weighted_by else ""),
         "order": f"{plan.order}, {shuffled}, {plan.streams} streams, window {plan.window:,} rows",
-        "steps": f"{plan.steps:,} on every rank, of {plan.global_batch_size:,} rows: {plan.rank_batch_size:,} a rank",
+        "steps": f"{plan.steps:,} on every rank, of {plan.global_batch_size:,} rows: {plan.rank_batch_size:,} per rank",
         "remainder": f"{plan.remainder}: {last[plan.remainder]}",
-        "world sizes": f"{', '.join(map(str, plan.world_sizes))} read the same global batches; asked for: {plan.world_size}",
+        "world sizes": f"{', '.join(map(str, plan.world_sizes))} read the same global batches; requested: {plan.world_size}",
         "reads": f"{plan.reads:,} row groups by all ranks{several if plan.dataloader_workers > 1 else ''}, "
         f"{plan.read_amplification:.3f} × their rows{amplified}",
-        "rows held": f"{mixing.held_mean:,.0f} a rank on average, {mixing.held_peak:,} at most, "
+        "rows held": f"{mixing.held_mean:,.0f} per rank on average, {mixing.held_peak:,} at most, "
         f"about {_mebibytes(plan.held_bytes)} (never above {_mebibytes(plan.held_bytes_bound)})",
-        "mixing": f"{effective} effective, {mixing.distinct_groups:,.1f} distinct row groups a global batch"
+        "mixing": f"{effective} effective, {mixing.distinct_groups:,.1f} distinct row groups per global batch"
         + ("" if mixing.steps == plan.steps else f" (by {mixing.steps:,} steps)"),
     }
     for title, line in lines.items():
         OUT.print(f"  {title:<12} {line}", soft_wrap=True)
 
 
-def print_profile(found: dict[str, Any]) -> None:
-    """Print a table's profile, as its `to_json` gives it."""
-    OUT.print(found["source"], style="bold", soft_wrap=True)
-    OUT.print(f"{found['rows']:,} rows, {len(found['columns']):,} columns")
-    if found.get("refused"):
-        OUT.print(f"{found['refused']:,} rows are refused: {found['first_refused']}", soft_wrap=True)
+def print_profile(profile: dict[str, Any]) -> None:
+    """Print a table's profile, given as JSON values."""
+    OUT.print(profile["source"], style="bold", soft_wrap=True)
+    OUT.print(f"{profile['rows']:,} rows, {len(profile['columns']):,} columns")
+    if profile.get("refused"):
+        OUT.print(f"{profile['refused']:,} rows are refused: {profile['first_refused']}", soft_wrap=True)
     table = Table("column", "type", "read as", "nulls", "distinct", "range", "to look at")
-    for one in found["columns"]:
-        nulls = f"{one['nulls'] / found['rows']:.1%}" if one.get("nulls") else ""
-        distinct = f"{one['distinct']:,}" if one.get("distinct") is not None else "many" if "nulls" in one else ""
-        known = one.get("least") is not None and one["type"] in ("integer", "number")
-        bounds = f"{one['least']:,.6g} to {one['greatest']:,.6g}" if known else ""
-        read = "text" if one["inferred"] == "string" else one["inferred"]
-        table.add_row(one["name"], one["type"], read, nulls, distinct, bounds, "; ".join(one["suspicions"]))
+    for column in profile["columns"]:
+        nulls = f"{column['nulls'] / profile['rows']:.1%}" if column.get("nulls") else ""
+        distinct = f"{column['distinct']:,}" if column.get("distinct") is not None else "many" if "nulls" in column else ""
+        known = column.get("least") is not None and column["type"] in ("integer", "number")
+        bounds = f"{column['least']:,.6g} to {column['greatest']:,.6g}" if known else ""
+        read = "text" if column["inferred"] == "string" else column["inferred"]
+        table.add_row(column["name"], column["type"], read, nulls, distinct, bounds, "; ".join(column["suspicions"]))
     OUT.print(table)
-    for one in found["columns"]:
-        if one["why"]:
-            read = "text" if one["inferred"] == "string" else one["inferred"]
-            OUT.print(f"  {one['name']}: {read}: {one['why']}", soft_wrap=True)
+    for column in profile["columns"]:
+        if column["why"]:
+            read = "text" if column["inferred"] == "string" else column["inferred"]
+            OUT.print(f"  {column['name']}: {read}: {column['why']}", soft_wrap=True)
 
 
 def _mebibytes(size: int) -> str:
     return f"{size / 2**20:,.1f} MiB"
 
 
-def finite(found: dict[str, Any]) -> dict[str, Any]:
-    """Return a plan's summary without infinity, which JSON has not."""
-    mixing = found["mixing"]
-    return {**found, "mixing": {name: None if value == float("inf") else value for name, value in mixing.items()}}
+def finite(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return a plan's summary with null for infinity, which JSON lacks."""
+    mixing = summary["mixing"]
+    return {**summary, "mixing": {name: None if value == float("inf") else value for name, value in mixing.items()}}
 
 
 def _file_sizes(dataset: Dataset) -> dict[str, int]:
@@ -148,7 +150,7 @@ def _file_sizes(dataset: Dataset) -> dict[str, int]:
 
 
 def readable(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with bytes as their number."""
+    """Return a row with bytes replaced by their length."""
     return {name: f"<{len(value)} bytes>" if isinstance(value, bytes) else value for name, value in row.items()}
 
 

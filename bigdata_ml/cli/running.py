@@ -1,4 +1,4 @@
-"""Running what the command line asks for: a job by its flags, and errors and signals as a line and an exit code."""
+"""Run a job from its flags; turn errors and signals into one line and an exit code."""
 
 import inspect
 import logging
@@ -21,73 +21,73 @@ from bigdata_ml.shown import redacted
 __all__ = ["guarded", "run_job"]
 
 _Job = TypeVar("_Job")
-# What a driver or a client may say again in its own words.
+# A driver or client may repeat these in its error texts.
 _SECRETS = ("JDBC_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends what runs in the way of Ctrl-C, so that the same is cleaned up."""
+    """SIGTERM, handled like Ctrl-C so that the same cleanup runs."""
 
 
 def run_job(config: type[_Job], body: Callable[[_Job], object], arguments: Sequence[str] | None = None) -> int:
-    """Parse a job's frozen config from the command line and run it; returns the exit code.
+    """Parse a job's frozen config from the command line and run it; return the exit code.
 
     Args:
-        config: dataclass whose fields are the flags; `--config FILE` takes them from YAML: see `with_job_file`.
-        body: what runs.
+        config: dataclass whose fields are the flags; `--config FILE` reads them from YAML, see `with_job_file`.
+        body: runs the job.
         arguments: the flags; by default the process's own.
     """
     options = (tyro.conf.UseAppendAction, tyro.conf.OmitArgPrefixes)
     description = f"{inspect.getdoc(config) or ''}".partition("\n\nAttributes:")[0]
 
     def run() -> object:
-        found = with_job_file(sys.argv[1:] if arguments is None else arguments, config)
-        return body(tyro.cli(config, args=found, config=options, description=f"{description}\n\n{DESCRIPTION}"))
+        flags = with_job_file(sys.argv[1:] if arguments is None else arguments, config)
+        return body(tyro.cli(config, args=flags, config=options, description=f"{description}\n\n{DESCRIPTION}"))
 
     return guarded(run)
 
 
 def guarded(body: Callable[[], object]) -> int:
-    """Run it; an error of ours is a line on stderr and an exit code, and so are Ctrl-C (130) and SIGTERM (143).
+    """Run `body`; report errors, Ctrl-C (130) and SIGTERM (143) as one line on stderr and an exit code.
 
-    With BIGDATA_ML_TRACEBACK set, an error shows where it was found.
+    With BIGDATA_ML_TRACEBACK set, errors are raised with their traceback.
     """
     try:
         with _terminable():
             result = body()
     except KeyboardInterrupt as stop:
         terminated = isinstance(stop, _Terminated)
-        _say("terminated" if terminated else "interrupted")
+        _print_error("terminated" if terminated else "interrupted")
         return 143 if terminated else 130
     except BigDataMLError as error:
-        _show_where()
-        _say(f"{type(error).__name__}: {error}")
+        _raise_if_asked()
+        _print_error(f"{type(error).__name__}: {error}")
         return 1 if isinstance(error, DatasetInvalid) else 2
     except (ValueError, TypeError, OSError) as error:
-        _show_where()
-        _say(f"error: {error} (BIGDATA_ML_TRACEBACK=1 shows where)")
+        _raise_if_asked()
+        _print_error(f"error: {error} (BIGDATA_ML_TRACEBACK=1 shows the traceback)")
         return 2
     except ModuleNotFoundError as error:
-        _say(f"error: {error}; install the extra of bigdata_ml that has it")
+        _print_error(f"error: {error}; install the extra of bigdata_ml that contains it")
         return 2
     return result if isinstance(result, int) else 0
 
 
-def _say(text: str) -> None:
+def _print_error(text: str) -> None:
     ERR.print(redacted(text, (os.environ.get(name, "") for name in _SECRETS)), soft_wrap=True)
 
 
-def _show_where() -> None:
+def _raise_if_asked() -> None:
     if os.environ.get("BIGDATA_ML_TRACEBACK"):
         raise
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the body as Ctrl-C does, unless somebody else waits for them, and neither be told of by other libraries."""
+    """End the body on SIGTERM or Ctrl-C, without log lines of other libraries; handlers that others installed stay."""
     handlers = {signal.SIGINT: (signal.default_int_handler, _interrupt), signal.SIGTERM: (signal.SIG_DFL, _terminate)}
     in_main = threading.current_thread() is threading.main_thread()
-    ours = {number: usual for number, (usual, _) in handlers.items() if in_main and signal.getsignal(number) is usual}
+    ours = {number: default for number, (default, _) in handlers.items() if in_main and signal.getsignal(number) is default}
     for number in ours:
         signal.signal(number, handlers[number][1])
     before = logging.root.manager.disable
@@ -95,12 +95,12 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
-        for number, usual in ours.items():
-            signal.signal(number, usual)
+        for number, default in ours.items():
+            signal.signal(number, default)
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
-    # Py4J logs what ends a call to Java with two tracebacks.
+    # Py4J logs two tracebacks for an interrupted call to Java.
     logging.disable()
     raise KeyboardInterrupt
 

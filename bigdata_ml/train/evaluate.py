@@ -1,4 +1,4 @@
-"""What a model is worth on a split: each row counted once."""
+"""Evaluate a model on a split; each row counts once."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -33,19 +33,19 @@ def evaluate(
 
     Two classes are a binary task: ROC-AUC (area under the curve of true against false positive rate, by torchmetrics),
     log loss (mean negative log likelihood in nats), accuracy at 0.5. More are a multiclass task: top-1 and top-5
-    accuracy, log loss. Both have the accuracy of always guessing the train split's commonest class, the log loss of always
-    giving its shares, and the confusion matrix (rows: true, columns: predicted). A metric that is not defined, as the ROC-AUC of
-    one class, is None, and `undefined` says why by its name.
+    accuracy, log loss. Both have the accuracy of always guessing the train split's most frequent class, the log loss of always
+    predicting its shares, and the confusion matrix (rows: true, columns: predicted). An undefined metric, such as the
+    ROC-AUC of one class, is None, and `undefined` maps its name to the reason.
 
     Raises:
-        DatasetInvalid: no row that is valid.
+        DatasetInvalid: the split has no valid row.
     """
     begin = time.perf_counter()
     totals = _Totals(classes)
     for logits, labels in _batches(model, loader, label=label, device=device):
         totals.add(logits, labels)
     if not totals.rows:
-        raise DatasetInvalid(f"the {split} split has no valid row to evaluate a model by; see what was skipped or left out")
+        raise DatasetInvalid(f"the {split} split has no valid row to evaluate a model by; check which rows were skipped")
     return {"split": split, **totals.metrics(split), "seconds": time.perf_counter() - begin}
 
 
@@ -54,7 +54,7 @@ class _Totals:
 
     def __init__(self, classes: Vocabulary) -> None:
         self._classes, self._size = classes, classes.size
-        # A class that train has not seen gets the share of half a row, since no model may give it none.
+        # A class without a row in train gets the share of half a row: a share of 0 has no finite log.
         seen = torch.tensor(classes.counts, dtype=torch.float64).clamp(min=0.5)
         self._guess, self._guess_logs = int(seen.argmax()), (seen / seen.sum()).log()
         self._confusion = torch.zeros(self._size * self._size, dtype=torch.int64)
@@ -81,10 +81,10 @@ class _Totals:
             self._in_top += int((logits.topk(_TOP, dim=1).indices == labels[:, None]).sum())
 
     def metrics(self, split: str) -> dict[str, Any]:
-        """Return all figures; one that is not defined is None, and `undefined` says why."""
+        """Return all figures; an undefined one is None, and `undefined` gives the reason."""
         confusion = self._confusion.view(self._size, self._size)
         by_class, rows = confusion.sum(1), self.rows
-        found: dict[str, Any] = {
+        metrics: dict[str, Any] = {
             "rows": rows,
             "classes": [str(value) for value in self._classes.values],
             "log_loss": self._loss / rows,
@@ -94,19 +94,19 @@ class _Totals:
         }
         right = float(confusion.diagonal().sum()) / rows
         if self._size == 2:
-            found |= {"task": "binary", "accuracy": right, **_ranking(torch.cat(self._shares), torch.cat(self._labels))}
+            metrics |= {"task": "binary", "accuracy": right, **_ranking(torch.cat(self._shares), torch.cat(self._labels))}
         else:
             top = self._in_top / rows if self._size >= _TOP else None
-            found |= {"task": "multiclass", "top1": right, f"top{_TOP}": top}
-        return {**found, "undefined": self._undefined(found, by_class, split)}
+            metrics |= {"task": "multiclass", "top1": right, f"top{_TOP}": top}
+        return {**metrics, "undefined": self._undefined(metrics, by_class, split)}
 
-    def _undefined(self, found: dict[str, Any], by_class: Tensor, split: str) -> dict[str, str]:
-        """Return why metrics are not defined."""
+    def _undefined(self, metrics: dict[str, Any], by_class: Tensor, split: str) -> dict[str, str]:
+        """Return the reason for each undefined metric."""
         why = {}
-        if "roc_auc" in found and found["roc_auc"] is None:
-            only = found["classes"][int(by_class.argmax())]
+        if "roc_auc" in metrics and metrics["roc_auc"] is None:
+            only = metrics["classes"][int(by_class.argmax())]
             why["roc_auc"] = f"all {self.rows} rows of the {split} split are of the class {only}, and it compares two"
-        if f"top{_TOP}" in found and found[f"top{_TOP}"] is None:
+        if f"top{_TOP}" in metrics and metrics[f"top{_TOP}"] is None:
             why[f"top{_TOP}"] = f"there are {self._size} classes, so that every guess of {_TOP} is right"
         return why
 
@@ -116,7 +116,7 @@ def _batches(model: nn.Module, loader: Loader, *, label: str, device: torch.devi
     model.eval()
     for batch in loader:
         valid = batch["valid"]
-        # Entered anew for each batch: in between the caller's mode is in force.
+        # Entered per batch, so that the caller's mode holds in between.
         with torch.inference_mode():
             logits = model(to_device(batch, device)).float().cpu()[valid]
         yield logits, batch[label][valid]
@@ -124,17 +124,17 @@ def _batches(model: nn.Module, loader: Loader, *, label: str, device: torch.devi
 
 def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     """Return the batch with its tensors on `device`."""
-    return {name: one.to(device, non_blocking=True) if isinstance(one, Tensor) else one for name, one in batch.items()}
+    return {name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for name, value in batch.items()}
 
 
 def _ranking(share: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Return what a binary task's scores are worth; the curve and its area need rows of both classes."""
-    found: dict[str, Any] = {"roc_auc": None, "roc_curve": None, "calibration": _calibration(share, labels)}
+    """Return the ROC curve, its area and the calibration; curve and area need rows of both classes."""
+    metrics: dict[str, Any] = {"roc_auc": None, "roc_curve": None, "calibration": _calibration(share, labels)}
     if labels.any() and not labels.all():
         false_rate, true_rate, _ = binary_roc(share, labels.long())
-        found["roc_auc"] = float(binary_auroc(share, labels.long()))
-        found["roc_curve"] = {"fpr": _thinned(false_rate), "tpr": _thinned(true_rate)}
-    return found
+        metrics["roc_auc"] = float(binary_auroc(share, labels.long()))
+        metrics["roc_curve"] = {"fpr": _thinned(false_rate), "tpr": _thinned(true_rate)}
+    return metrics
 
 
 def _thinned(values: Tensor) -> list[float]:

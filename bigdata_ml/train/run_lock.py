@@ -19,10 +19,10 @@ _LOCK = ".lock"
 def run_lock(run_dir: Path) -> Iterator[None]:
     """Keep others from writing to the run's directory until the body ends.
 
-    The operating system holds the lock and lets go of it when the process ends, however it ends; the file only says who has it.
+    The operating system releases the lock when the process ends, however it ends; the file only names the owner.
 
     Raises:
-        JobRefused: another process, or another training of this one, is writing there.
+        JobRefused: another process, or another training of this one, is writing to it.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     place = run_dir / _LOCK
@@ -32,13 +32,13 @@ def run_lock(run_dir: Path) -> Iterator[None]:
         os.pwrite(opened, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
         yield
     finally:
-        # While it is locked: who opened it meanwhile finds that it is no longer there.
+        # Still locked: a process that has just opened the file sees that it is gone.
         place.unlink(missing_ok=True)
         os.close(opened)
 
 
 def _locked(place: Path) -> int:
-    """Return the open lock file, locked, which lies at its place."""
+    """Return the descriptor of the locked file, which exists at `place`."""
     while True:
         opened = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         try:
@@ -46,16 +46,16 @@ def _locked(place: Path) -> int:
         except BlockingIOError as error:
             owner = _owner(opened)
             os.close(opened)
-            raise JobRefused(f"{place.parent}: {owner} is training in it; wait for it, or give another --run-dir") from error
+            raise JobRefused(f"{place.parent}: {owner} is training in it; wait for it, or choose another --run-dir") from error
         with suppress(FileNotFoundError):
             if place.stat().st_ino == os.fstat(opened).st_ino:
                 return opened
-        # The one before ended, and deleted it, between opening and locking.
+        # The previous owner deleted the file between our opening and locking it.
         os.close(opened)
 
 
 def _owner(opened: int) -> str:
     with suppress(ValueError, KeyError, TypeError):
-        found = json.loads(os.pread(opened, 1000, 0))
-        return f"process {int(found['pid'])} on {found['host']}"
+        owner = json.loads(os.pread(opened, 1000, 0))
+        return f"process {int(owner['pid'])} on {owner['host']}"
     return "another process"

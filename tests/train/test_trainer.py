@@ -159,7 +159,7 @@ def test_resuming_where_there_is_no_run_begins_one(dataset: Dataset, whole: Path
 
 def test_a_directory_that_holds_a_run_is_refused_and_left_alone(dataset: Dataset, whole: Path) -> None:
     before = outcome(whole)
-    with pytest.raises(ValueError, match="holds a run already; resume it"):
+    with pytest.raises(ValueError, match="--resume"):
         run(dataset, whole)
     assert outcome(whole) == before
 
@@ -188,7 +188,7 @@ def test_resuming_on_another_dataset_is_refused_by_name(whole: Path, tmp_path: P
 def test_a_checkpoint_of_another_version_is_refused(dataset: Dataset, whole: Path, tmp_path: Path) -> None:
     state = torch.load(whole / "checkpoint.pt", weights_only=True)
     torch.save({**state, "version": 2}, tmp_path / "checkpoint.pt")
-    with pytest.raises(ResumeMismatch, match="a checkpoint of version 2, this library reads 1"):
+    with pytest.raises(ResumeMismatch, match=r"version 2.* 1"):
         run(dataset, tmp_path, resume=True)
 
 
@@ -208,14 +208,14 @@ def test_a_table_learns_from_its_categories_and_numbers(dataset: Dataset, tmp_pa
 
 
 def test_a_dataset_without_manifest_is_refused_with_the_way_out(plain: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match=r"has no manifest.*prepare a table by a job with --label"):
+    with pytest.raises(DatasetInvalid, match=r"has no manifest.*--label"):
         run(plain, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_dataset_without_label_is_refused(tmp_path: Path) -> None:
     dataset = publish_columns(tmp_path / "d", Schema((Field(name="x", type=pa.int64()),)), {"x": [1, 2]})
-    with pytest.raises(DatasetInvalid, match="has no label; a recipe learns"):
+    with pytest.raises(DatasetInvalid, match="has no label"):
         run(dataset, tmp_path / "run")
 
 
@@ -308,7 +308,7 @@ def test_a_checkpoint_of_another_kind_is_refused_by_name(dataset: Dataset, whole
     with pytest.raises(ResumeMismatch, match=r"checkpoint\.pt"):
         run(dataset, tmp_path, resume=True)
     torch.save([1, 2], tmp_path / "checkpoint.pt")
-    with pytest.raises(ResumeMismatch, match="holds list"):
+    with pytest.raises(ResumeMismatch, match="list"):
         run(dataset, tmp_path, resume=True)
 
 
