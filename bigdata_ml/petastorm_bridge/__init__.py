@@ -1,12 +1,12 @@
-"""Runs the unmodified Petastorm 0.13 on today's pyarrow, numpy, pandas, Spark and torch.
+"""Runs the unmodified Petastorm 0.13 on current pyarrow, numpy, pandas, Spark and torch.
 
-Importing this package before `petastorm` is all there is to do:
+Import this package before `petastorm`:
 
     import bigdata_ml.petastorm_bridge
     from petastorm import make_reader
 
-A program that may not be changed runs by `python -m bigdata_ml.petastorm_bridge SCRIPT.py …` (or `-m MODULE …`). Nothing happens
-until Petastorm is imported, and nothing is changed but what Petastorm's own modules see; `docs/petastorm.md` tells what that is.
+To run a program unchanged, use `python -m bigdata_ml.petastorm_bridge SCRIPT.py …` (or `-m MODULE …`). The bridge acts only when
+Petastorm is imported, and changes only what Petastorm's own modules see; `docs/petastorm.md` describes it.
 """
 
 from bigdata_ml.petastorm_bridge.hook import install

@@ -1,4 +1,4 @@
-"""`python -m bigdata_ml.petastorm_bridge SCRIPT.py ARGS…` or `-m MODULE ARGS…`: runs a program with the bridge in place."""
+"""`python -m bigdata_ml.petastorm_bridge SCRIPT.py ARGS…` or `-m MODULE ARGS…`: runs a program with the bridge installed."""
 
 import os
 import runpy
@@ -10,7 +10,7 @@ _USAGE = "usage: python -m bigdata_ml.petastorm_bridge (SCRIPT.py | -m MODULE) [
 
 
 def main() -> None:
-    """Run the script or module that the arguments name, with the rest of them as its own."""
+    """Run the script or module named by the first argument, with the remaining arguments."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["-m"] and len(arguments) > 1:
         _run_module(*arguments[1:])

@@ -12,7 +12,7 @@ __all__ = ["ArrowFileSystem", "FileSystem", "LocalFileSystem", "as_old_filesyste
 
 
 class FileSystem:
-    """What all of them derive from; Petastorm asks for it by `isinstance`."""
+    """The common base class, which Petastorm tests by `isinstance`."""
 
 
 class LocalFileSystem(FileSystem):
@@ -22,7 +22,7 @@ class LocalFileSystem(FileSystem):
 
     @classmethod
     def get_instance(cls) -> "LocalFileSystem":
-        """Return the instance that all share."""
+        """Return the shared instance."""
         if cls._instance is None:
             cls._instance = cls()
         return cls._instance
@@ -31,7 +31,7 @@ class LocalFileSystem(FileSystem):
         return type(self).get_instance, ()
 
     def open(self, path: str, mode: str = "rb") -> Any:
-        """Open a file; for reading it is Arrow's own, which needs neither Python's lock nor a call of Python a column."""
+        """Open a file. For reading it is Arrow's own file, which needs no Python call per column."""
         return pa.OSFile(os.fspath(path), "rb") if mode == "rb" else open(path, mode)
 
     def exists(self, path: str) -> bool:
@@ -51,22 +51,22 @@ class LocalFileSystem(FileSystem):
         return sorted(os.path.join(path, name) for name in os.listdir(path))
 
     def walk(self, path: str) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Give each directory with the names of what is in it, as `os.walk` does."""
+        """Yield each directory with the names of its entries, as `os.walk` does."""
         return os.walk(path)
 
     def mkdir(self, path: str, create_parents: bool = True) -> None:
-        """Make a directory; one that is there is no error unless `create_parents` is false."""
+        """Create a directory; an existing one is an error only if `create_parents` is false."""
         if create_parents:
             os.makedirs(path, exist_ok=True)
         else:
             os.mkdir(path)
 
     def rename(self, path: str, new_path: str) -> None:
-        """Give it another path."""
+        """Move it to another path."""
         os.rename(path, new_path)
 
     def mv(self, path: str, new_path: str) -> None:
-        """Give it another path."""
+        """Move it to another path."""
         self.rename(path, new_path)
 
     def delete(self, path: str, recursive: bool = False) -> None:
@@ -115,13 +115,13 @@ class ArrowFileSystem(FileSystem):
 
     def ls(self, path: str) -> list[str]:
         """Return the paths in a directory, sorted."""
-        return sorted(one.path for one in self._filesystem.get_file_info(pafs.FileSelector(path)))
+        return sorted(entry.path for entry in self._filesystem.get_file_info(pafs.FileSelector(path)))
 
     def walk(self, path: str) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Give each directory with the names of what is in it, as `os.walk` does."""
-        inside = sorted(self._filesystem.get_file_info(pafs.FileSelector(path)), key=lambda one: one.path)
-        directories = [one.base_name for one in inside if one.type == pafs.FileType.Directory]
-        yield path, directories, [one.base_name for one in inside if one.type == pafs.FileType.File]
+        """Yield each directory with the names of its entries, as `os.walk` does."""
+        inside = sorted(self._filesystem.get_file_info(pafs.FileSelector(path)), key=lambda entry: entry.path)
+        directories = [entry.base_name for entry in inside if entry.type == pafs.FileType.Directory]
+        yield path, directories, [entry.base_name for entry in inside if entry.type == pafs.FileType.File]
         for name in directories:
             yield from self.walk(f"{path.rstrip('/')}/{name}")
 
@@ -130,11 +130,11 @@ class ArrowFileSystem(FileSystem):
         self._filesystem.create_dir(path, recursive=create_parents)
 
     def rename(self, path: str, new_path: str) -> None:
-        """Give it another path."""
+        """Move it to another path."""
         self._filesystem.move(path, new_path)
 
     def mv(self, path: str, new_path: str) -> None:
-        """Give it another path."""
+        """Move it to another path."""
         self._filesystem.move(path, new_path)
 
     def delete(self, path: str, recursive: bool = False) -> None:
@@ -144,7 +144,7 @@ class ArrowFileSystem(FileSystem):
         elif recursive or not self.ls(path):
             self._filesystem.delete_dir(path)
         else:
-            raise OSError(f"{path} is a directory that is not empty: pass recursive=True to remove it with what is in it")
+            raise OSError(f"{path} is a directory that is not empty: pass recursive=True to remove it with its content")
 
     def rm(self, path: str, recursive: bool = False) -> None:
         """Remove a file or directory."""
@@ -152,7 +152,7 @@ class ArrowFileSystem(FileSystem):
 
 
 def as_old_filesystem(filesystem: Any) -> Any:
-    """Return an object with the old names: for None the local disk, an object of another kind (fsspec's) as it is."""
+    """Return an object with the old names: the local disk for None; other objects (fsspec's) unchanged."""
     if filesystem is None or isinstance(filesystem, pafs.LocalFileSystem):
         return LocalFileSystem.get_instance()
     if isinstance(filesystem, type) and issubclass(filesystem, LocalFileSystem):

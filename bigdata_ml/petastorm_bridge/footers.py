@@ -1,4 +1,4 @@
-"""Parsed footers of local files, kept in a process: Petastorm opens a file anew for every row group."""
+"""Caches parsed footers of local files per process, because Petastorm opens a file again for every row group."""
 
 import os
 import threading
@@ -17,7 +17,7 @@ _kept: OrderedDict[tuple[str, int, int, int], Any] = OrderedDict()
 
 
 def kept_footer(filesystem: Any, path: str) -> Any:
-    """Return the footer of a local file as it is now, None for a file elsewhere (whose change would not be seen)."""
+    """Return the current footer of a local file; None for other files, whose changes cannot be detected."""
     if type(filesystem) is not LocalFileSystem:
         return None
     status = os.stat(path)

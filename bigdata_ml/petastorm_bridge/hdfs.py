@@ -11,7 +11,7 @@ __all__ = ["HadoopFileSystem", "connect"]
 
 
 class HadoopFileSystem(ArrowFileSystem):
-    """HDFS. Petastorm's client for two name nodes wraps every public method by its name, so each has its own."""
+    """HDFS. Petastorm's client for two name nodes wraps every public method by name, so each is defined here."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class HadoopFileSystem(ArrowFileSystem):
         return type(self), self._arguments
 
     def cat(self, path: str) -> bytes:
-        """Return what is in a file."""
+        """Return the content of a file."""
         with self.open(path) as file:
             return bytes(file.read())
 
@@ -50,7 +50,7 @@ class HadoopFileSystem(ArrowFileSystem):
 
     def disk_usage(self, path: str) -> int:
         """Return the bytes of all files under a path."""
-        return sum(one.size or 0 for one in self._filesystem.get_file_info(pafs.FileSelector(path, recursive=True)))
+        return sum(entry.size or 0 for entry in self._filesystem.get_file_info(pafs.FileSelector(path, recursive=True)))
 
     def download(self, path: str, stream: IO[bytes], buffer_size: int = 1 << 20) -> None:
         """Copy a file into a stream."""

@@ -1,8 +1,8 @@
-"""Loads Petastorm's modules, and nobody else's, with an `import` of their own.
+"""Loads Petastorm's modules, and no others, with their own `import`.
 
 A finder before all others recognises `petastorm` and `petastorm.*`. Each of these modules is executed with private builtins whose
-`__import__` hands out views of pyarrow, numpy and a few more (`views.py`); its file on disk, pyarrow, numpy and the names in
-`sys.modules` stay as they are.
+`__import__` returns views of pyarrow, numpy and a few more (`views.py`); its file on disk, pyarrow, numpy and the names in
+`sys.modules` do not change.
 """
 
 import builtins
@@ -23,10 +23,10 @@ _FORWARDED = ("open", "print")
 
 
 def install() -> None:
-    """Make the next `import petastorm` work; does nothing where it was called before.
+    """Make the next `import petastorm` use the bridge; later calls do nothing.
 
     Raises:
-        ImportError: Petastorm was imported already, without the bridge.
+        ImportError: Petastorm was already imported without the bridge.
     """
     if any(isinstance(finder, _Finder) for finder in sys.meta_path):
         return
@@ -55,7 +55,7 @@ class _Finder:
         spec = self._ask_the_others("petastorm", None, target)
         if spec is not None and spec.submodule_search_locations is None:
             spec = _package_behind_the_stand_in()
-        if spec is None or spec.origin is None:  # a folder of that name somewhere on the path is no installation
+        if spec is None or spec.origin is None:  # a folder of that name on the path is not an installation
             raise ModuleNotFoundError(f"petastorm is not installed: {_EXTRA}", name="petastorm")
         _check_version()
         return spec
@@ -84,7 +84,7 @@ def _check_version() -> None:
     try:
         version = importlib.metadata.version("petastorm")
     except importlib.metadata.PackageNotFoundError:
-        return  # a checkout on the path says nothing of its version
+        return  # a checkout on the path has no version
     if not version.startswith(_SUPPORTED):
         raise ImportError(f"the bridge runs petastorm {_SUPPORTED}x, but {version} is installed: {_EXTRA}", name="petastorm")
 

@@ -1,4 +1,4 @@
-"""Reads the schemas and indexes that Petastorm pickled into a dataset: of old versions too, and nothing but those.
+"""Reads the schemas and indexes that Petastorm pickled into a dataset: also those of old versions, and nothing else.
 
 Petastorm's own unpickler looks at a name's package only, and `builtins` is among those it trusts: a dataset could have any
 function called. Here a name must be one that schemas and indexes are made of, and no more can be done with it than they do.
@@ -126,7 +126,7 @@ def _numpy_scalar(dtype: Any, value: bytes | str) -> Any:
 def _refused(module: str, name: str) -> pickle.UnpicklingError:
     return pickle.UnpicklingError(
         f"the dataset's metadata names {module}.{name}, of which no Petastorm schema or index is made; it was not loaded. "
-        "If you trust whoever wrote the dataset, write its metadata anew with petastorm-generate-metadata.py"
+        "If you trust the author of the dataset, write its metadata again with petastorm-generate-metadata.py"
     )
 
 

@@ -1,4 +1,4 @@
-"""OpenCV 5 complains on stderr, once an image, of the JPEG quality that Petastorm passes for PNG as well."""
+"""Avoids OpenCV 5's warning on stderr, once per image, about the JPEG quality that Petastorm also passes for PNG."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["imencode"]
 
 
 def imencode(extension: str, image: Any, parameters: Sequence[int] = ()) -> Any:
-    """Encode as `cv2.imencode` does; parameters that PNG does not know are left out."""
+    """Encode as `cv2.imencode` does, without parameters for PNG."""
     import cv2
 
     return cv2.imencode(extension, image, [] if extension.lower() == ".png" else parameters)

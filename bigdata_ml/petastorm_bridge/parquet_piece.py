@@ -15,7 +15,7 @@ from bigdata_ml.petastorm_bridge.partitions import ParquetPartitions
 
 __all__ = ["LazyParquetFile", "ParquetDatasetPiece"]
 
-# As Spark and Hive write them: in nanoseconds times before 1677 and after 2262 become others.
+# For timestamps of Spark and Hive: in nanoseconds, times before 1677 and after 2262 overflow.
 _INT96: Mapping[str, Any] = MappingProxyType({"coerce_int96_timestamp_unit": "us"})
 
 
@@ -50,7 +50,7 @@ class ParquetDatasetPiece:
         return self.path, self.row_group, self.partition_keys
 
     def open(self) -> Any:
-        """Open the file; its footer is parsed once a process where it lies on the local disk."""
+        """Open the file; the footer of a local file is parsed once per process."""
         open_file = self.open_file_func or LocalFileSystem.get_instance().open
         footer = kept_footer(getattr(open_file, "__self__", None), self.path)
         return pq.ParquetFile(open_file(self.path), metadata=footer, **_INT96, **self.file_options)
@@ -70,10 +70,10 @@ class ParquetDatasetPiece:
         """Read the file or its row group, and append a dictionary column for each hive key.
 
         Raises:
-            ValueError: the piece has hive keys, and `partitions` does not say what their numbers mean.
+            ValueError: the piece has hive keys and `partitions` is missing.
         """
         if self.partition_keys and partitions is None:
-            raise ValueError(f"{self.path} lies in directories of hive keys: pass the dataset's partitions")
+            raise ValueError(f"{self.path} is in directories with hive keys: pass the dataset's partitions")
         reader = self.open() if file is None else pq.ParquetFile(file, **_INT96)
         options = {
             "columns": None if columns is None else list(columns),
@@ -89,7 +89,7 @@ class ParquetDatasetPiece:
 
 
 class LazyParquetFile:
-    """A ParquetFile that parses its footer when first asked for something, which Petastorm's workers never do."""
+    """A ParquetFile that parses its footer on first use; Petastorm's workers never use it."""
 
     def __init__(self, source: Any, **options: Any) -> None:
         self._source = source

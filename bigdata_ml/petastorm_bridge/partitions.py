@@ -81,20 +81,20 @@ class ParquetPartitions:
 
 
 _TESTS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": lambda one, other: bool(one == other),
-    "==": lambda one, other: bool(one == other),
-    "!=": lambda one, other: bool(one != other),
-    "<": lambda one, other: bool(one < other),
-    ">": lambda one, other: bool(one > other),
-    "<=": lambda one, other: bool(one <= other),
-    ">=": lambda one, other: bool(one >= other),
-    "in": lambda one, many: one in many,
-    "not in": lambda one, many: one not in many,
+    "=": lambda value, limit: bool(value == limit),
+    "==": lambda value, limit: bool(value == limit),
+    "!=": lambda value, limit: bool(value != limit),
+    "<": lambda value, limit: bool(value < limit),
+    ">": lambda value, limit: bool(value > limit),
+    "<=": lambda value, limit: bool(value <= limit),
+    ">=": lambda value, limit: bool(value >= limit),
+    "in": lambda value, values: value in values,
+    "not in": lambda value, values: value not in values,
 }
 
 
 def accepts(filters: Sequence[Any], partitions: ParquetPartitions, partition_keys: Sequence[tuple[str, int]]) -> bool:
-    """Can a file with these keys hold rows that the filters want? Terms on other columns are not looked at.
+    """Whether a file with these keys can have rows that pass the filters; terms on other columns are ignored.
 
     Args:
         filters: (column, operator, value) terms, all of which must hold; or a list of such lists, one of which must hold.

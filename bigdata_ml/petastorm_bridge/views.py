@@ -1,4 +1,4 @@
-"""What Petastorm's modules get when they import pyarrow, numpy and the few others whose names have gone."""
+"""Views that Petastorm's modules import instead of pyarrow, numpy and others with removed names."""
 
 import functools
 import importlib
@@ -9,7 +9,7 @@ __all__ = ["View", "view_for"]
 
 
 class View(ModuleType):
-    """A module that knows a few names itself and asks the real module for all others; it pickles by name."""
+    """A module that defines a few names and takes all others from the real module; it is pickled by name."""
 
     def __init__(self, name: str, real: ModuleType | None, /, **own: Any) -> None:
         super().__init__(name, f"Petastorm's view of {name}")
@@ -28,11 +28,11 @@ class View(ModuleType):
 
 
 def view_for(importer: str, name: str, *, whole_path: bool) -> ModuleType | None:
-    """Return what importing `name` gives in Petastorm's module `importer`, or None where that is the real module.
+    """Return the view that `importer`, a Petastorm module, gets for `name`; None for the real module.
 
     Args:
-        importer: the name of the module in which the statement stands.
-        name: the dotted name that is imported.
+        importer: the name of the importing module.
+        name: the imported dotted name.
         whole_path: `from a.b import c` gives a.b; `import a.b` gives a.
     """
     if (importer, name) in _FOR_ONE_IMPORTER:

@@ -1,4 +1,4 @@
-"""How Petastorm's worker processes start: through the bridge, and with what the main program's functions use."""
+"""Starts Petastorm's worker processes through the bridge, with the globals that the main program's functions use."""
 
 import pickle
 import subprocess
@@ -17,12 +17,12 @@ def start_worker(args: Sequence[str], **options: Any) -> "subprocess.Popen[bytes
 
 
 def dump(value: Any, file: IO[bytes]) -> None:
-    """Pickle what a worker process starts with into a file."""
+    """Pickle a worker process's start arguments into a file."""
     file.write(_with_globals(value))
 
 
 def pickled_item(item: Any) -> bytes:
-    """Pickle an item of work. A lambda, which pickle refuses, hung the reader before."""
+    """Pickle an item of work, including lambdas, which pickle refuses and which used to hang the reader."""
     try:
         return pickle.dumps(item)
     except (AttributeError, TypeError, pickle.PicklingError):

@@ -1,4 +1,4 @@
-"""Processes: readers could end early as with threads, and waited for ever for a worker that had been killed."""
+"""Process pool: readers could end early, as with threads, and waited forever for a killed worker."""
 
 import pickle
 import time
@@ -48,18 +48,18 @@ def mend(module: ModuleType) -> None:
 
 
 def _dead_worker(self: Any) -> str | None:
-    """Return what is to be said of a process that has ended; looks every half second."""
+    """Return a message about a process that has ended; checks every half second."""
     now = time.monotonic()
     if now < getattr(self, "_bridge_next_look", 0.0):
         return None
-    found = ended_worker(self)
-    if found is None:
+    message = ended_worker(self)
+    if message is None:
         self._bridge_next_look = now + _SECONDS_BETWEEN_LOOKS
-    return found
+    return message
 
 
 def ended_worker(pool: Any) -> str | None:
-    """Return what is to be said of the first of a pool's processes that has ended, or None."""
+    """Return a message about the first process of a pool that has ended, or None."""
     ended = next(((number, process) for number, process in enumerate(pool._workers) if process.poll() is not None), None)
     if ended is None:
         return None
@@ -71,9 +71,9 @@ def ended_worker(pool: Any) -> str | None:
     )
 
 
-def _stop_and_raise(self: Any, what: str) -> None:
+def _stop_and_raise(self: Any, text: str) -> None:
     for process in self._workers:
         process.kill()
     self.stop()
     self.join()
-    raise RuntimeError(what)
+    raise RuntimeError(text)

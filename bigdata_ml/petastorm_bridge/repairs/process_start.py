@@ -1,4 +1,4 @@
-"""Worker processes had 20 s to start, and to take an item: too little on a busy machine, and for dead ones it was waited too."""
+"""Worker processes had 20 s to start and to take an item: too short on a busy machine, and wasted on dead processes."""
 
 import time
 from types import ModuleType
@@ -40,7 +40,7 @@ def mend(module: ModuleType) -> None:
                 return
             except zmq.Again as error:
                 if all(process.poll() is not None for process in self._workers):
-                    raise RuntimeError(f"nobody is left to take an item: {ended_worker(self)}") from error
+                    raise RuntimeError(f"no worker process is left to take an item: {ended_worker(self)}") from error
                 time.sleep(0.01)
 
     module.ProcessPool._wait_for_workers_to_start = wait_for_workers_to_start
@@ -54,9 +54,9 @@ def _give_up(self: Any, ended: list[Any]) -> None:
     for socket in (self._ventilator_send, self._control_sender, self._results_receiver):
         socket.close(linger=0)
     self._context.destroy()
-    what = (
+    reason = (
         f"worker process (pid {ended[0].pid}) ended with code {ended[0].returncode} before it had started"
         if ended
         else (f"worker processes had not started after {_SECONDS_TO_START} s")
     )
-    raise RuntimeError(f"{what}: see what it wrote to stderr above")
+    raise RuntimeError(f"{reason}: see its output on stderr above")

@@ -1,4 +1,4 @@
-"""A worker thread that failed while its results queue was full waited there for ever, and whoever left the reader with it."""
+"""A worker thread that failed while its results queue was full waited forever, and so did the caller that left the reader."""
 
 import functools
 import queue

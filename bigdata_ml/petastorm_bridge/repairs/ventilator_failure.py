@@ -1,4 +1,4 @@
-"""An error while items were handed out, of pickling say, ended that thread only: the reader waited for ever."""
+"""An error while items were assigned, for example in pickling, ended only that thread, and the reader waited forever."""
 
 import functools
 from types import ModuleType
@@ -8,7 +8,7 @@ __all__ = ["mend", "raise_failure"]
 
 
 def mend(module: ModuleType) -> None:
-    """Keep the error for whoever asks for results."""
+    """Keep the error, and raise it when results are requested."""
     ventilate = module.ConcurrentVentilator._ventilate
 
     @functools.wraps(ventilate)

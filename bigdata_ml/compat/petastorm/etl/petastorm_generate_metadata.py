@@ -27,7 +27,7 @@ def generate_petastorm_metadata(
     use_summary_metadata: bool = False,
     hdfs_driver: str = "libhdfs3",
 ) -> None:
-    """Write a dataset's Petastorm metadata anew. Its row-group indexes are kept if they are of the same row groups.
+    """Write a dataset's Petastorm metadata again. Its row-group indexes are kept if they are of the same row groups.
 
     Args:
         spark: the session; it is not stopped.
