@@ -1,4 +1,4 @@
-"""The rows of one row group as the dataset's schema says, whatever its file calls their types; and text that is none."""
+"""Converts a row group to the dataset's types, and finds text that is not UTF-8."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,10 +19,10 @@ __all__ = ["check_text", "group_rows", "holds_text", "rows_of_bad_text"]
 def group_rows(
     table: pa.Table, dataset: Dataset, fields: Schema, record: Mapping[str, Any], on_bad_value: BadValue | None = None
 ) -> pa.Table:
-    """Return what was read of a row group with the types of fields of a dataset, and directory keys as columns.
+    """Return a row group with the types of `fields`, and with directory keys as columns.
 
-    Columns that the file lacks and the dataset has as nulls are there; others, and those of types that do not widen to the
-    field's, stay as they are. `on_bad_value` is told of single values that do not fit; see `from_stored`.
+    Nullable columns that the file may lack are added as nulls. Columns whose types do not widen to the field's stay unchanged.
+    `on_bad_value` is called for single values that do not fit; see `from_stored`.
 
     Raises:
         SchemaMismatch: as `from_stored`.
@@ -42,23 +42,23 @@ def group_rows(
 
 
 def _may_lack(dataset: Dataset, column: str) -> bool:
-    """Return whether files may lack a column that holds nulls: those that no job of ours wrote, opened or adopted so."""
+    """Return whether files may lack a nullable column: only files that no preparation job wrote."""
     return column in dataset.lacking if dataset.manifest is None else dataset.manifest.cleaning is None
 
 
 def check_text(table: pa.Table, where: str) -> None:
-    """Raise DecodeFailed, naming `where`, row and field, if a text of a row group is no UTF-8."""
+    """Raise DecodeFailed, naming `where`, row and field, if a text of a row group is not UTF-8."""
     for name, column in zip(table.column_names, table.columns, strict=True):
         before = 0
         for chunk in column.chunks:
             for row in rows_of_bad_text(chunk)[:1].tolist():
-                text = f"{where} row {before + row} field {name!r}: the text is no UTF-8"
+                text = f"{where} row {before + row} field {name!r}: the text is not UTF-8"
                 raise DecodeFailed(f"{text}; write it as binary, or write it again")
             before += len(chunk)
 
 
 def rows_of_bad_text(column: pa.Array) -> np.ndarray:
-    """Return the rows whose text, or a text in whose list, is no UTF-8: Parquet files may hold any bytes as text."""
+    """Return the rows with text, or lists of text, that is not UTF-8: Parquet does not verify it."""
     if not holds_text(column.type):
         return np.zeros(0, np.int64)
     kind = plain_type(column.type)

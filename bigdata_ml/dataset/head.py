@@ -1,4 +1,4 @@
-"""The first rows of a dataset, as they are stored."""
+"""The first rows of a dataset, as stored."""
 
 from contextlib import suppress
 from typing import Any
@@ -15,12 +15,12 @@ __all__ = ["first_rows"]
 def first_rows(dataset: Dataset, rows: int) -> list[dict[str, Any]]:
     """Return the first `rows` rows (1 or more) as Python values, Hive keys included; fewer if the dataset has fewer.
 
-    Dates and times that Python does not have are text, or the number that is stored.
+    Dates and times outside Python's range are text, or the stored number.
 
     Raises:
         ValueError: `rows` is below 1.
         DatasetInvalid: a file that is gone or cannot be read, naming it.
-        DecodeFailed: a text that is no UTF-8, naming file, row group, row and field.
+        DecodeFailed: a text that is not UTF-8, naming file, row group, row and field.
         SchemaMismatch: pixels of another shape than the schema's, naming file and row group.
         StorageUnavailable: the store failed each time it was asked.
     """
@@ -54,12 +54,12 @@ def _value(value: pa.Scalar) -> Any:
     try:
         return value.as_py()
     except (ValueError, OverflowError):
-        # A date or time that Python does not have.
+        # Outside the range of Python's dates and times.
         return value.value
 
 
 def _is_beyond_python(kind: pa.DataType) -> bool:
-    """Return whether values are nanoseconds, of which Python's times have none."""
+    """Return whether values are in nanoseconds, which Python's times cannot represent."""
     if pa.types.is_nested(kind) and not isinstance(kind, pa.BaseExtensionType):
         return any(_is_beyond_python(kind.field(place).type) for place in range(kind.num_fields))
     return pa.types.is_temporal(kind) and getattr(kind, "unit", "") == "ns"

@@ -1,4 +1,4 @@
-"""Quarantine: the rows that were refused, each with its reason and where it came from."""
+"""Quarantine: the refused rows, each with its reason and source."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -66,7 +66,7 @@ def read_quarantine(root: Location, files: Iterable[SideFile]) -> pa.Table:
     """Return all refused rows, with the columns of `QUARANTINE_SCHEMA`.
 
     Raises:
-        ChecksumMismatch: other bytes than those that were published.
+        ChecksumMismatch: the bytes are not those that were published.
         MetadataUnreadable: a file that is missing or no Arrow IPC file of refused rows.
     """
     read = [(f"{(root / file.path).url}: the quarantine", read_verified(root, file)) for file in files]
@@ -77,7 +77,7 @@ def read_quarantine(root: Location, files: Iterable[SideFile]) -> pa.Table:
 
 
 def count_quarantine(root: Location, paths: Iterable[str]) -> int:
-    """Return the number of refused rows in these files, holding one batch at a time.
+    """Return the number of refused rows in these files, one batch at a time in memory.
 
     Raises:
         MetadataUnreadable: as `read_quarantine`.

@@ -1,4 +1,4 @@
-"""The row-group table: one row per row group, so that a reader starts from two small reads."""
+"""The row-group table has one row per row group, so that a reader starts with two small reads."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ _COLUMNS = pa.schema(
         pa.field("memory_bytes", pa.int64()),
     ]
 )
-# Tables that were written before lack it.
+# Older tables lack it.
 _ADDED = "memory_bytes"
-# Of what is wrong with a table so many things are named.
+# Number of problems that an error names.
 _SHOWN = 5
 
 

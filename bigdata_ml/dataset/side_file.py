@@ -1,4 +1,4 @@
-"""The bytes of a file beside the data, compared with the checksum that the manifest gives."""
+"""Reads metadata files and verifies the manifest's checksums of them."""
 
 import xxhash
 
@@ -13,7 +13,7 @@ def read_verified(root: Location, file: SideFile) -> bytes:
     """Return a side file's bytes.
 
     Raises:
-        ChecksumMismatch: other bytes than those that were published.
+        ChecksumMismatch: the bytes are not those that were published.
         MetadataUnreadable: a file that is missing.
     """
     place = root / file.path

@@ -1,4 +1,4 @@
-"""Holds a dataset against its own manifest, byte by byte."""
+"""Verifies a dataset against its manifest, byte by byte."""
 
 import dataclasses
 from collections import Counter
@@ -36,7 +36,7 @@ __all__ = ["Finding", "validate"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong.
+    """One error in a dataset.
 
     Attributes:
         code: missing_file, truncated_file, changed_bytes, row_count, schema_drift, bad_text, bad_value, unlisted_file,
@@ -55,7 +55,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Strictness:
-    """What is known of a dataset's files, and so held against them."""
+    """Which properties of a dataset's files are verified."""
 
     checksums: bool
     nullability: bool
@@ -89,7 +89,7 @@ def validate(
         try:
             dataset = Dataset.open(url, missing_as_null=missing_as_null)
         except MetadataUnreadable:
-            # What contradicts itself is listed, and the files are looked at all the same.
+            # Contradictions are reported, and the files are still checked.
             dataset = open_published(locate(url), strict=False)
         dataset = dataclasses.replace(dataset, group_bytes=group_bytes)
     except DatasetInvalid as error:
@@ -105,7 +105,7 @@ def _code_of(error: DatasetInvalid) -> str:
 
 
 def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
-    """What the metadata say of each other, and files that nobody published."""
+    """Contradictions between the metadata, and unpublished files."""
     manifest = dataset.manifest
     if manifest is None:
         if (dataset.location / METADATA).exists() and not (dataset.location / MANIFEST).exists():
@@ -122,10 +122,10 @@ def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
     refused = sum(manifest.cleaning.refused.values()) if manifest.cleaning else 0
     lying = refused if broken else count_quarantine(dataset.location, [side.path for side in manifest.quarantine])
     if lying != refused:
-        text = f"the manifest says {refused} rows were refused, {lying} lie in quarantine"
+        text = f"the manifest says {refused} rows were refused, {lying} are in quarantine"
         yield Finding("row_count", f"{dataset.url} quarantine", text)
     yield from _petastorm_findings(dataset)
-    # What was replaced, or is being published, is no reader's of the manifest; a reader by glob is told so in the documentation.
+    # Files of other versions are no error: readers of the manifest ignore them.
     listed = set(dataset.row_groups.files)
     listed |= left_behind(dataset.location, listed)
     for one in list_tree(dataset.location).visible:
@@ -134,7 +134,7 @@ def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _petastorm_findings(dataset: Dataset) -> Iterator[Finding]:
-    """What Petastorm would read of other files, or not at all; a schema that was set aside when adopting is its owner's."""
+    """Rows that Petastorm would miss; an adopted dataset's unischema is not checked."""
     place = dataset.location / COMMON_METADATA
     try:
         written_here = dataset.manifest is not None and dataset.manifest.cleaning is not None
@@ -148,7 +148,7 @@ def _petastorm_findings(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _is_of_older_version(dataset: Dataset, files: set[str]) -> bool:
-    """Whether these are files that a new version has left behind, which Petastorm still finds whole."""
+    """Return whether the files are an older version's, which Petastorm can still read."""
     return bool(files) and files <= left_behind(dataset.location, set(dataset.row_groups.files))
 
 
@@ -230,7 +230,7 @@ def _drifted(
     for field in wanted:
         other = found.get(field.name)
         if other is None and not strict.nullability and field.nullable:
-            # It is null there, as it was adopted.
+            # Adopted as null in this file.
             continue
         if other is None or not _is_as_wanted(other, field, strict):
             text = f"field {field.name!r} is {other or 'missing'}, the schema says {field}"
@@ -262,7 +262,7 @@ def _is_as_wanted(found: pa.Field, wanted: pa.Field, strict: _Strictness) -> boo
 def _bad_rows(
     place: Location, stream: Any, file: pq.ParquetFile, index: int, wanted: list[str], *, strict: _Strictness
 ) -> Iterator[Finding]:
-    """Read a row group, of files with checksums only its text, and find text that is no UTF-8 and values that do not widen."""
+    """Find text that is not UTF-8 and values that do not widen; files with checksums are read for text only."""
     names = [field.name for field in file.schema_arrow if holds_text(field.type) and field.name in wanted]
     if strict.checksums and not names:
         return

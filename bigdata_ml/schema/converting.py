@@ -1,4 +1,4 @@
-"""Columns as another type: exactly, or not at all; decimals as the nearest floating number.
+"""Converts columns to another type exactly; decimals become the nearest floating number.
 
 `is_held_as` says which types a file may have for a field; the rules are those of `widening.py`.
 """

@@ -1,6 +1,6 @@
-"""Image files before they are decoded: their format and size by the header, and a decoder's errors as one error.
+"""Checks image files before decoding: format and size from the header; decoder errors become one error.
 
-The image job, the reader and Petastorm's interface decode by this, so that a file is refused by all of them or by none.
+The image job, the reader and Petastorm's interface share it, so they refuse the same files.
 """
 
 import io

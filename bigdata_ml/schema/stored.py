@@ -1,9 +1,9 @@
-"""Columns as they lie in Parquet files, where that differs from how they are handed on.
+"""Converts between the column types in Parquet files and those of the schema.
 
 Files may also hold a field as another type that widens to its own; see `widening.py`.
 
-Parquet has no byte but as a number of 32 bits in a list, which takes ten times as long to write and to read as the same bytes in
-one value. So pixels lie there as binary values, one an image. Both directions share the memory of the values, but for nulls.
+Parquet stores a list of bytes as 32-bit numbers, which is ten times slower than one binary value. So each image's pixels are
+stored as one binary value. Both directions share the values' memory, unless there are nulls.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from bigdata_ml.schema.field import Field, Schema
 
 __all__ = ["BadValue", "from_stored", "stored_schema", "stored_table", "stored_type"]
 
-# Told a row and why its value is not the field's.
+# Called with a row and the reason why its value does not fit.
 BadValue = Callable[[int, str], object]
 
 

@@ -1,4 +1,4 @@
-"""Which files of a directory are a dataset's: Parquet files by ending or content, in natural order; the others are named."""
+"""Finds a directory's Parquet files by name or content, in natural order, and reports the others."""
 
 import re
 import warnings

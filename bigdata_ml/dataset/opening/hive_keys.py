@@ -1,4 +1,4 @@
-"""Keys of Hive directories: what `key=value` says, and of which type a key is: by all its values, the same for every reader."""
+"""Keys of Hive directories (`key=value`): their values, and their types, which depend on all values."""
 
 import re
 from collections.abc import Iterable, Mapping

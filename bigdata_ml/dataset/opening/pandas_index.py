@@ -1,4 +1,4 @@
-"""Columns in which pandas keeps a frame's index: numbers of rows of another table, and no feature of these."""
+"""Columns in which pandas stores a frame's index; they are not features."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Parquet files as every reader of them opens them, so that their columns have one type wherever they are read."""
+"""Opens Parquet files with one set of options, so that all readers see the same column types."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def parquet_file(source: Any, *, metadata: pq.FileMetaData | None = None, page_c
     Args:
         source: what can be read, a stream or a place in memory.
         metadata: its footer, if it was read before.
-        page_checksums: whether pages are held against the checksums that the file has of them.
+        page_checksums: whether to verify the file's page checksums.
 
     Raises:
         OSError, pa.ArrowException: no Parquet file, or one with types that Arrow does not know.

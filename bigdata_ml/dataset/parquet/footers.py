@@ -1,4 +1,4 @@
-"""Footers of Parquet files: what each file says of itself, and a digest by which a replaced file is told."""
+"""Footers of Parquet files: schema, row groups, and a digest that detects a replaced file."""
 
 from collections.abc import Iterable, Set
 from concurrent.futures import ThreadPoolExecutor

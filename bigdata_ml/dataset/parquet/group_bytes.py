@@ -1,4 +1,4 @@
-"""Reads a row group only if its rows fit into memory: a file of some KB may say that it holds billions of them."""
+"""Reads a row group only if its rows fit into memory: a file of a few KB may claim billions of rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +25,7 @@ _WIDTHS = {
     "BYTE_ARRAY": 4,
     "FIXED_LEN_BYTE_ARRAY": 1,
 }
-# Encodings by which a value may take less room in the file than in memory.
+# Encodings whose values may be smaller in the file than in memory.
 _SHARING = {"PLAIN_DICTIONARY", "RLE_DICTIONARY", "DELTA_BYTE_ARRAY"}
 
 
@@ -42,7 +42,7 @@ def read_rows(
 ) -> pa.Table:
     """Return rows of a row group; nothing is allocated for one that needs more than `limit` bytes.
 
-    First what its footer says is counted; text and bytes that lie there as a dictionary are then counted as they are read.
+    The footer gives a lower bound. Dictionary-encoded text and bytes are counted while they are read.
 
     Args:
         source: the file.
@@ -79,7 +79,7 @@ def read_rows(
 
 
 def refuse_large(metadata: pq.FileMetaData, group: int, *, where: str, limit: int, columns: Sequence[str] | None = None) -> int:
-    """Return the bytes that a row group takes in memory at least, by what its footer says; arguments are those of `read_rows`.
+    """Return a lower bound of a row group's bytes in memory, from its footer; arguments as in `read_rows`.
 
     Raises:
         DatasetInvalid: they are more than `limit`.

@@ -1,4 +1,4 @@
-"""Gives a manifest to Parquet files that lie where they are: nothing of the data is written again."""
+"""Adds a manifest to existing Parquet files in place; the data are not rewritten."""
 
 import dataclasses
 import uuid
@@ -33,7 +33,7 @@ __all__ = ["adopt"]
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read of a row group: the checksum of its bytes, the sum of its rows' hashes, its bytes as Arrow arrays."""
+    """Facts about a row group: the checksum of its bytes, the sum of its rows' hashes, its size as Arrow arrays."""
 
     checksum: str
     content: int
@@ -50,17 +50,16 @@ def adopt(
     threads: int = 8,
     on_file: Callable[[int, int], None] | None = None,
 ) -> Manifest:
-    """Add a manifest to the Parquet files at `url`, Petastorm's or anybody's, and return it.
+    """Add a manifest to the Parquet files at `url`, and return it.
 
-    Reads every byte once, for the checksums and the content fingerprint; writes `_bigdata_ml/` and touches nothing else, so that
-    whoever reads the files goes on doing so. From then on the dataset opens by two small reads, and what is read is held against
-    the checksums. Directories `split=NAME` at the top are splits, other `KEY=VALUE` directories are fields. Statistics and
-    vocabularies are a preparation job's: there are none.
+    It reads every byte once for the checksums and the content fingerprint, and writes only `_bigdata_ml/`, so other readers
+    are unaffected. The dataset then opens by two small reads, and readers verify the checksums. Top directories `split=NAME` are
+    splits, other `KEY=VALUE` directories are fields. There are no statistics or vocabularies: only preparation jobs make them.
 
     Args:
         url: the dataset's directory.
-        replace: whether a manifest that is there already gives way, with its vocabularies and statistics; for files that were
-            added or removed since.
+        replace: whether to replace an existing manifest, its vocabularies and statistics; use it after files were added or
+            removed.
         use_unischema, missing_as_null, group_bytes: see `Dataset.open`.
         threads: files read at the same time, of each a row group in memory; fewer where these take more than `group_bytes`.
         on_file: called after each file with (files done, files in all), to show progress.
@@ -77,7 +76,7 @@ def adopt(
         raise DatasetNotFound(f"{root.url}: is a file, and a manifest is a directory's; put it into a directory of its own")
     if not root.is_directory():
         raise DatasetNotFound(f"{root.url}: no directory is there; a dataset is a directory of Parquet files")
-    # Readers of what is adopted follow no link that leads out of it, so it is not adopted by one either.
+    # Readers follow no link out of the dataset, so `adopt` follows none either.
     root = root.confined()
     before = _version_before(root, replace=replace)
     dataset = open_plain(root, use_unischema=use_unischema, missing_as_null=missing_as_null)
@@ -85,7 +84,7 @@ def adopt(
     read = _files_read(dataset, threads, on_file)
     again = open_plain(root, use_unischema=use_unischema, missing_as_null=missing_as_null)
     if again.fingerprint != dataset.fingerprint:
-        raise DatasetInvalid(f"{root.url}: files came, went or changed while they were read; adopt it when nobody writes to it")
+        raise DatasetInvalid(f"{root.url}: files changed while they were read; run adopt when no job writes there")
     table = dataset.row_groups.with_column("checksum", [one.checksum for one in read])
     table = table.with_column("memory_bytes", [one.memory for one in read])
     manifest = _manifest(dataset, table, combine([one.content for one in read]), beside=before > 0)
@@ -93,7 +92,7 @@ def adopt(
         (root / manifest.row_groups.path).write_bytes(table.to_bytes())
     except OSError as error:
         raise StorageUnavailable(f"{root.url}: the metadata cannot be written: {error}") from error
-    # Until then, and if it dies, the dataset is what it was.
+    # Nothing changes for readers before this point.
     if before:
         commit(root, before, manifest)
     else:
@@ -110,10 +109,10 @@ def _version_before(root: Location, *, replace: bool) -> int:
         raise JobRefused(f"{place.url} is there already; say --replace (replace=True) to have one from the files as they are now")
     number = newest(root)
     try:
-        mine = files_of(root, manifest_of(root, number))
+        own = files_of(root, manifest_of(root, number))
     except (MetadataUnreadable, OSError):
         return number
-    older = min((path for path in left_behind(root, mine) if path.endswith(".parquet")), default=None)
+    older = min((path for path in left_behind(root, own) if path.endswith(".parquet")), default=None)
     if older is not None:
         raise JobRefused(f"{(root / older).url} belongs to an older version, whose rows would come twice; bigdata-ml gc first")
     return number
@@ -163,7 +162,7 @@ def _manifest(dataset: Dataset, table: RowGroups, content: int, *, beside: bool)
     publication = f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     splits = {name: _summary(table.of_split(name)) for name in table.splits}
     contract = content_contract(dataset.schema, None, {}, {}, sorted(splits))
-    # A reader of the manifest that is replaced still finds its own table.
+    # Readers of the replaced manifest still find its table.
     path = f"{METADATA}/row_groups.{publication}.arrow" if beside else ROW_GROUPS
     return Manifest(
         publication=publication,

@@ -1,7 +1,7 @@
-"""Claims: who is publishing to a dataset, and is alive.
+"""Claims: detect whether a publisher of a dataset is alive.
 
-Beside a staging directory lies a file with the publisher's host, process and last heartbeat. A publisher is dead if its process
-is gone, or, on another host, if its heart has not beaten for ten minutes.
+A file beside the staging directory holds the publisher's host, process and last heartbeat. A publisher is dead if its process
+is gone or, on another host, if its last heartbeat is older than ten minutes.
 """
 
 import json
@@ -25,13 +25,13 @@ DEAD_AFTER_SECONDS = 600.0
 
 
 def staging_place(destination: Location, publication: str) -> Location:
-    """Return the directory beside a destination in which a publication writes; its name tells both."""
+    """Return the directory beside a destination where a publication writes; its name holds both names."""
     return destination.parent / f"{_prefix(destination)}{publication}"
 
 
 @contextmanager
 def claimed(staging: Location) -> Iterator[None]:
-    """Say that this process is publishing by way of a staging directory, again and again, until the body ends.
+    """Write a claim for a staging directory, and renew it until the body ends.
 
     Raises:
         StorageUnavailable: the claim cannot be written.
@@ -43,18 +43,18 @@ def claimed(staging: Location) -> Iterator[None]:
             _claim(staging).delete()
         raise
     stopped = threading.Event()
-    heart = threading.Thread(target=_beat, args=(staging, stopped), daemon=True)
-    heart.start()
+    heartbeat = threading.Thread(target=_beat, args=(staging, stopped), daemon=True)
+    heartbeat.start()
     try:
         yield
     finally:
         stopped.set()
-        heart.join()
+        heartbeat.join()
         _claim(staging).delete()
 
 
 def live_publications(destination: Location) -> set[str]:
-    """Return the ids of the publications to a destination that are under way."""
+    """Return the ids of the running publications to a destination."""
     names = _staging_names(destination)
     return {name.removeprefix(_prefix(destination)) for name in names if not _is_dead(destination.parent / name)}
 
@@ -86,7 +86,7 @@ def _write_claim(staging: Location) -> None:
 
 def _beat(staging: Location, stopped: threading.Event) -> None:
     while not stopped.wait(HEARTBEAT_SECONDS):
-        # A store that hiccups once must not make a live job look dead.
+        # One failed write must not make a live job look dead.
         with suppress(OSError, StorageUnavailable):
             _write_claim(staging)
 
@@ -96,8 +96,8 @@ def _staging_names(destination: Location) -> list[str]:
     parent = destination.parent
     if not parent.exists():
         return []
-    found = [info.path.rsplit("/", 1)[-1] for info in parent.filesystem.get_file_info(pafs.FileSelector(parent.path))]
-    return sorted({one.removesuffix(".claim") for one in found if one.startswith(_prefix(destination))})
+    names = [info.path.rsplit("/", 1)[-1] for info in parent.filesystem.get_file_info(pafs.FileSelector(parent.path))]
+    return sorted({name.removesuffix(".claim") for name in names if name.startswith(_prefix(destination))})
 
 
 def _is_dead(staging: Location) -> bool:
@@ -105,8 +105,8 @@ def _is_dead(staging: Location) -> bool:
         claim = json.loads(_claim(staging).read_bytes())
         host, pid, beat = claim["host"], int(claim["pid"]), float(claim["beat"])
     except (OSError, ValueError, KeyError, TypeError):
-        # No claim, or one that is just being rewritten: only age can tell.
-        host, pid, beat = "", 0, max(one.info().mtime_ns or 0 for one in (staging, _claim(staging))) / 1e9
+        # No claim, or one that is being rewritten: use its age.
+        host, pid, beat = "", 0, max(place.info().mtime_ns or 0 for place in (staging, _claim(staging))) / 1e9
     if host == _host() and not _is_running(pid):
         return True
     return time.time() - beat > DEAD_AFTER_SECONDS

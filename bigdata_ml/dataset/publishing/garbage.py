@@ -1,4 +1,4 @@
-"""Deletes what no reader of a dataset's manifest needs any more."""
+"""Deletes files that no reader of a dataset's manifest needs."""
 
 from os import PathLike
 
@@ -12,12 +12,12 @@ __all__ = ["collect_garbage"]
 
 
 def collect_garbage(url: str | PathLike[str]) -> list[str]:
-    """Delete the files of older versions of a dataset, and of jobs that died over it; return their paths.
+    """Delete the files of older versions of a dataset, and of dead jobs; return their paths.
 
-    Readers that opened an older version fail from then on. Files of jobs that are under way are left alone.
+    Readers of an older version then fail. Files of running jobs are kept.
 
     Raises:
-        DatasetNotFound: no dataset with a manifest is there.
+        DatasetNotFound: there is no dataset with a manifest.
         StorageUnavailable: the store does not answer, or cannot be written to.
     """
     root = locate(url)

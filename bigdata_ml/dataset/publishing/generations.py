@@ -1,8 +1,8 @@
 """The versions of a dataset that is replaced in place: numbered manifests, of which `manifest.json` is a copy of the newest.
 
-Whoever creates the next number has published: of two jobs one does. `manifest.json` follows it; a job that dies in between has
-published too, and the next one that looks completes the copy. Readers know only `manifest.json`. A number is never free again:
-of a version that is swept an empty file stays, or a job that began long ago would take its number for the next.
+Creating the next number publishes a version; only one of two jobs can. `manifest.json` is updated after that. If the job dies
+in between, the version is published, and the next job completes the copy. Readers use only `manifest.json`. A number is never
+reused: an empty file replaces a deleted version's manifest, so that a slow job cannot take its number.
 """
 
 import re
@@ -20,14 +20,14 @@ from bigdata_ml.storage.exchange import put_later, put_new, put_over
 __all__ = ["commit", "files_of", "generations", "has_publication", "left_behind", "manifest_of", "newest", "sweep"]
 
 _NAME = re.compile(r"(\d{8})\.json")
-# What `storage.exchange` calls a file that it is about to put in place, and how old one is whose writer died.
+# Temporary file names of `storage.exchange`, and the age from which such a file is abandoned.
 _ASIDE = re.compile(r"(?:^|/)\.[^/]+\.[0-9a-f]{8}$")
 _ASIDE_SECONDS = 600.0
 _PUBLICATION = re.compile(r"\.(\d{8}T\d{6}-[0-9a-f]{8})\.[a-z]+$")
 
 
 def generations(root: Location) -> list[int]:
-    """Return the numbers of the versions whose manifests are there, in order; empty where nothing was replaced yet."""
+    """Return the numbers of the versions with manifests, in order; empty if nothing was replaced yet."""
     place = root / MANIFESTS
     if not place.exists():
         return []
@@ -36,10 +36,7 @@ def generations(root: Location) -> list[int]:
 
 
 def newest(root: Location) -> int:
-    """Return the number of the newest version, 1 or more, having completed what a job that died has left half done.
-
-    0 where no dataset is.
-    """
+    """Return the number of the newest version, 0 if there is no dataset; completes the copy of a job that died."""
     if not generations(root):
         if not (root / MANIFEST).exists():
             return 0
@@ -57,14 +54,13 @@ def commit(root: Location, before: int, manifest: Manifest) -> None:
         StorageUnavailable: the store does not take it; it is not published.
     """
     data = manifest.to_bytes()
-    # Once the number is there the job has published, so the copy must not fail for want of room after it.
+    # Creating the number publishes, so the copy must not fail for lack of space after that.
     with put_later(root / MANIFEST, data) as follow:
         try:
             put_new(root / _path(before + 1), data)
         except FileExistsError:
             raise JobRefused(
-                f"{root.url}: another job has published there since this one began; nothing of this one is published: "
-                "run it again"
+                f"{root.url}: another job has published there since this one began; this job published nothing: run it again"
             ) from None
         if generations(root)[-1] == before + 1:
             follow()
@@ -78,7 +74,7 @@ def manifest_of(root: Location, number: int) -> Manifest:
 
 
 def files_of(root: Location, manifest: Manifest) -> set[str]:
-    """Return the paths of the files that a version consists of, its manifest apart."""
+    """Return the paths of a version's files, without its manifest."""
     place = root / manifest.row_groups.path
     table = RowGroups.from_bytes(place.read_bytes(), url=place.url)
     return {*table.files, manifest.row_groups.path, *(side.path for side in (*manifest.quarantine, *manifest.ledger))}
@@ -90,10 +86,10 @@ def has_publication(path: str) -> str | None:
     return found[1] if found else None
 
 
-def left_behind(root: Location, mine: set[str]) -> set[str]:
-    """Return the paths of files that belong to other versions than the one of the files `mine`, or to no version."""
+def left_behind(root: Location, own: set[str]) -> set[str]:
+    """Return the paths of files of other versions, or of none; `own` are the paths of this version."""
     others = {path for number in generations(root) for path in _files_left(root, number)}
-    return {path for path, _ in _files(root) if path not in mine and (path in others or has_publication(path))}
+    return {path for path, _ in _files(root) if path not in own and (path in others or has_publication(path))}
 
 
 def sweep(root: Location, *, oldest: int, find_live: Callable[[], set[str]]) -> list[str]:
@@ -106,7 +102,7 @@ def sweep(root: Location, *, oldest: int, find_live: Callable[[], set[str]]) -> 
         oldest: number of the oldest version that is kept.
         find_live: returns the ids of publications that are under way, whose files are kept.
     """
-    # In this order: who has placed a file is under way or, after that, among the versions.
+    # In this order: the publisher of a file is running or, after that, among the versions.
     found = dict(_files(root))
     live = find_live()
     numbers = generations(root)
@@ -114,18 +110,18 @@ def sweep(root: Location, *, oldest: int, find_live: Callable[[], set[str]]) -> 
     for number in (one for one in numbers if one >= oldest):
         known = found.get(_path(number))
         if known is not None and not known.size:
-            # Of a version that was swept, which has no files.
+            # A deleted version has no files.
             continue
         try:
             manifest = manifest_of(root, number)
             kept |= files_of(root, manifest) | {_path(number)}
         except (MetadataUnreadable, StorageUnavailable, OSError):
-            # Which files are its own is not known.
+            # Its files are unknown.
             return []
         live = live | {manifest.publication}
     dropped = {path for number in numbers if number < oldest for path in _files_left(root, number)}
     doomed = [path for path in found if path not in kept and (path in dropped or _is_stray(path, live))]
-    # Data first, then the tables that name them, then the manifests that name these: one who dies leaves nothing unnamed.
+    # Data first, then row-group tables, then manifests: if the job dies, every remaining file is still listed.
     doomed.sort(key=lambda path: (path.startswith(f"{METADATA}/"), path))
     for path in [*doomed, *(path for path, info in found.items() if _is_left_aside(path, info))]:
         (root / path).delete()
@@ -137,11 +133,11 @@ def sweep(root: Location, *, oldest: int, find_live: Callable[[], set[str]]) -> 
 
 
 def _settle(root: Location) -> None:
-    """Have `manifest.json` be the newest version's; one who comes late with an older one sees it here, and mends it."""
+    """Make `manifest.json` a copy of the newest version's manifest, also if a slow job wrote an older one."""
     while True:
         number = generations(root)[-1]
         wanted, place = (root / _path(number)).read_bytes(), root / MANIFEST
-        # Nothing, if so many versions came meanwhile that this one was swept.
+        # Empty if this version was deleted meanwhile.
         if wanted and (not place.exists() or place.read_bytes() != wanted):
             put_over(place, wanted)
         if generations(root)[-1] == number:
@@ -163,7 +159,7 @@ def _is_left_aside(path: str, found: Entry) -> bool:
 
 
 def _files_left(root: Location, number: int) -> set[str]:
-    """Return what is known of the files of an older version, whose table a sweep that died may have deleted."""
+    """Return the known files of an older version; its table may already be deleted."""
     try:
         return files_of(root, manifest_of(root, number))
     except (MetadataUnreadable, StorageUnavailable, OSError):
@@ -171,6 +167,6 @@ def _files_left(root: Location, number: int) -> set[str]:
 
 
 def _files(root: Location) -> Iterator[tuple[str, Entry]]:
-    # What lies behind a link to a directory is not the dataset's.
+    # Files behind a link to a directory are not part of the dataset.
     for entry in list_tree(root, follow=False).files:
         yield entry.path, entry

@@ -1,4 +1,4 @@
-"""The ledger: what a job found out about each source file by itself, so that the next one need not read it again."""
+"""The ledger: facts about each source file, so that the next job need not read unchanged files."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -75,21 +75,21 @@ def about_ledger(root: Location, file: SideFile) -> dict[str, Any]:
 
 
 def ledger_batches(root: Location, file: SideFile) -> Iterator[pa.RecordBatch]:
-    """Yield a ledger's rows, having held its bytes against their checksum.
+    """Yield a ledger's rows after verifying its checksum.
 
     Raises:
-        ChecksumMismatch: other bytes than those that were published.
-        MetadataUnreadable: a file that is missing or no ledger.
+        ChecksumMismatch: the bytes are not those that were published.
+        MetadataUnreadable: a file is missing or is not a ledger.
     """
     place = f"{(root / file.path).url}: the ledger"
     yield from arrow_batches(read_verified(root, file), LEDGER_SCHEMA, place=place)
 
 
 def count_ledger(root: Location, paths: Iterable[str]) -> int:
-    """Return the number of source files in ledgers that have just been written.
+    """Return the number of source files in ledgers that were just written.
 
     Raises:
-        MetadataUnreadable: a file that is missing or no ledger.
+        MetadataUnreadable: a file is missing or is not a ledger.
     """
     total = 0
     for path in paths:
