@@ -3,6 +3,7 @@
 import os
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum, auto
 from operator import index
 from typing import Any, TypeVar
 
@@ -27,6 +28,15 @@ _EPOCHS = 1 << 32
 _Batch = TypeVar("_Batch")
 
 
+class _Phase(Enum):
+    """Where the newest iterations are; ENDED only in a worker process."""
+
+    MOVED = auto()
+    RESTORED = auto()
+    STARTED = auto()
+    ENDED = auto()
+
+
 class Cursor:
     """Epoch and step of a reader or loader.
 
@@ -43,13 +53,12 @@ class Cursor:
         global_batch_size: rows of a step over all ranks.
         memory_budget: bytes of rows that this rank may hold.
         selection_cache: a local directory in which selections are kept.
+        contents: makes the contents of a single dataset.
 
     Raises:
         ValueError: no rows, fewer than one step, or more of them held than the budget allows.
         WorldSizeNotAllowed: the world size does not divide the global batch or the streams.
     """
-
-    _contents_class: Callable[..., Contents] = DatasetContents
 
     def __init__(
         self,
@@ -60,12 +69,13 @@ class Cursor:
         *,
         memory_budget: int = MEMORY_BUDGET,
         selection_cache: str | os.PathLike[str] | None = None,
+        contents: Callable[..., Contents] = DatasetContents,
     ) -> None:
         self.read, self.rank = read, rank
         self.contents: Contents = (
             MixtureContents(dataset, read, rank, global_batch_size, cache=selection_cache)
             if isinstance(dataset, Mixture)
-            else self._contents_class(dataset, read, rank, global_batch_size, cache=selection_cache)
+            else contents(dataset, read, rank, global_batch_size, cache=selection_cache)
         )
         self.settings = self.contents.settings
         self._plan: Plan | None = None
@@ -77,11 +87,10 @@ class Cursor:
         # How often the caller moved the position; in a worker process, until it was copied there; and its iterations there.
         self.moves = self.moves_given = self._worker_iterations = 0
         self.skips = self._new_skips()
-        self._restored = False
-        self._ended = False
-        # Number of the iterations that belong together, and where they started, if they did.
+        self._phase = _Phase.MOVED
+        # Number of the iterations that belong together, and the position at which they start or started.
         self._iteration = 0
-        self._started: tuple[int, int] | None = None
+        self._start = (0, 0)
 
     @property
     def steps(self) -> int:
@@ -105,13 +114,13 @@ class Cursor:
     def set_epoch(self, epoch: int) -> None:
         """Go to the start of `epoch` (0 …); the epoch of a restored state keeps its step."""
         epoch = _checked_epoch(epoch)
-        if not (self._restored and epoch == self.epoch):
+        if not (self._phase is _Phase.RESTORED and epoch == self.epoch):
             self.go_to(epoch)
 
     def go_to(self, epoch: int) -> None:
         """Go to the start of `epoch` (0 …), that of a restored state too."""
         self.moves += 1
-        self._go(epoch, self._first, restored=False)
+        self._go(epoch, self._first, _Phase.MOVED)
 
     def work_as(self, worker: int, workers: int) -> None:
         """From now on make every `workers`th step of what is left, as worker `worker` of a torch DataLoader does."""
@@ -132,7 +141,7 @@ class Cursor:
     @property
     def begins(self) -> bool:
         """Whether this is where a run begins, or goes on."""
-        return self._restored or (self.epoch, self.step) == (0, 0)
+        return self._phase is _Phase.RESTORED or (self.epoch, self.step) == (0, 0)
 
     def begin(self) -> tuple[Plan, Share]:
         """Start an iteration: return the epoch's plan and what of it is to be read."""
@@ -144,18 +153,18 @@ class Cursor:
 
     def enter(self) -> int:
         """Make an iteration that is yet to start, and return the number by which it does."""
-        if self._started is not None:
-            self._go(self.epoch + self._ended, self._first, restored=False)
+        if self._has_started:
+            self._go(self.epoch + (self._phase is _Phase.ENDED), self._first, _Phase.MOVED)
         return self._iteration
 
     def start(self, iteration: int) -> tuple[Plan, Share]:
         """Start an iteration where the position is, or where those that belong to it did; raises as `check`."""
         self.check(iteration)
-        if self._started is None:
-            self._started = (self.epoch, self.step)
-            self._restored = False
+        if not self._has_started:
+            self._start = (self.epoch, self.step)
+            self._phase = _Phase.STARTED
             self._worker_iterations += self._worker is not None
-        epoch, step = self.epoch, self.step = self._started
+        epoch, step = self.epoch, self.step = self._start
         self.skips = self._new_skips()
         return self.plan_of(epoch), Share(self.rank.streams(self.settings.streams), step, self._stride)
 
@@ -180,7 +189,8 @@ class Cursor:
     def end(self, iteration: int) -> None:
         """End an iteration."""
         # A worker's last step is not the epoch's end: others may have steps left, and its state must not run ahead of theirs.
-        self._ended = self._worker is not None and iteration == self._iteration
+        if self._worker is not None and iteration == self._iteration:
+            self._phase = _Phase.ENDED
 
     @property
     def _stride(self) -> int:
@@ -192,10 +202,13 @@ class Cursor:
         """The step with which an epoch begins."""
         return self._worker[0] if self._worker else 0
 
-    def _go(self, epoch: int, step: int, *, restored: bool) -> None:
-        self.epoch, self.step, self._restored, self._ended = epoch, step, restored, False
-        if self._started is not None:
-            self._iteration, self._started = self._iteration + 1, None
+    @property
+    def _has_started(self) -> bool:
+        return self._phase in (_Phase.STARTED, _Phase.ENDED)
+
+    def _go(self, epoch: int, step: int, phase: _Phase) -> None:
+        self._iteration += self._has_started
+        self.epoch, self.step, self._phase = epoch, step, phase
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position as JSON values: after batch k, the state that goes on with batch k + 1."""
@@ -241,7 +254,7 @@ class Cursor:
         if not 0 <= step <= last:
             raise ResumeMismatch(f"epoch {epoch}, step {_short(step)} is no position of a plan of {steps} steps")
         self.moves += 1
-        self._go(epoch, step if "worker" in state else step + self._first, restored=True)
+        self._go(epoch, step if "worker" in state else step + self._first, _Phase.RESTORED)
 
     def _new_skips(self) -> SkipCount:
         rows = self.plan_of(self.epoch).rows / self.rank.world_size / self._stride

@@ -87,8 +87,12 @@ class PetastormCursor(Cursor):
         memory_budget: int = MEMORY_BUDGET,
         selection_cache: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._contents_class = partial(ShardContents, threads=threads)
-        super().__init__(dataset, read, rank, global_batch_size, memory_budget=memory_budget, selection_cache=selection_cache)
+        super().__init__(
+            *(dataset, read, rank, global_batch_size),
+            memory_budget=memory_budget,
+            selection_cache=selection_cache,
+            contents=partial(ShardContents, threads=threads),
+        )
 
     def work_as(self, worker: int, workers: int) -> None:
         """Be the only worker process of a torch DataLoader.
