@@ -107,13 +107,13 @@ def _workers(ancestor: int) -> Iterator[int]:
             parents[int(place.name)] = int((place / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, IndexError):
             continue
-    for one in parents:
-        above = one
+    for parent in parents:
+        above = parent
         while above in parents and above != ancestor:
             above = parents[above]
         try:
-            if above == ancestor and b"pyspark.daemon" in Path(f"/proc/{one}/cmdline").read_bytes():
-                yield int(Path(f"/proc/{one}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            if above == ancestor and b"pyspark.daemon" in Path(f"/proc/{parent}/cmdline").read_bytes():
+                yield int(Path(f"/proc/{parent}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except OSError:
             continue
 

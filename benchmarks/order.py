@@ -144,7 +144,7 @@ def mixings() -> dict[str, dict[str, float]]:
         held = (read + 1) * group - np.arange(1, steps + 1) * batch
         middle = groups[where].reshape(steps, batch)[steps // 8 : -steps // 8]
         counts = [np.unique(step, return_counts=True)[1] for step in middle]
-        pairs, shared = len(middle) * batch * (batch - 1), sum(int((one * (one - 1)).sum()) for one in counts)
+        pairs, shared = len(middle) * batch * (batch - 1), sum(int((count * (count - 1)).sum()) for count in counts)
         return {
             "effective": pairs / shared,
             "distinct": float(np.mean([len(one) for one in counts])),

@@ -133,8 +133,8 @@ class _Watched:
                 processes = [psutil.Process(self._pid), *psutil.Process(self._pid).children(recursive=True)]
             except psutil.NoSuchProcess:
                 return
-            for one in processes:
-                self._note(one)
+            for process in processes:
+                self._note(process)
 
     def _note(self, process: psutil.Process) -> None:
         try:

@@ -235,7 +235,7 @@ def _drifted(
         if other is None or not _is_as_wanted(other, field, strict):
             text = f"field {field.name!r} is {other or 'missing'}, the schema says {field}"
             yield Finding("schema_drift", place.url, text)
-    for name in sorted(one for one in found.keys() - set(wanted.names) if not is_pandas_index(one)):
+    for name in sorted(key for key in found.keys() - set(wanted.names) if not is_pandas_index(key)):
         yield Finding("schema_drift", place.url, f"field {name!r} is not in the schema")
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     meant = {record["row_group"]: (record["rows"], (record["offset"], record["length"])) for record in records}

@@ -37,7 +37,7 @@ def examples_table(quarantine: pa.Table) -> Table:
         quarantine: refused rows: source, reason, detail, row (JSON text), thumbnail (PNG bytes).
     """
     firsts = [quarantine.filter(pc.equal(quarantine["reason"], reason)).slice(0, 1) for reason in _reasons(quarantine)]
-    rows = [(one["reason"], one["source"], _cut(one["detail"])) for first in firsts for one in _texts(first)]
+    rows = [(text["reason"], text["source"], _cut(text["detail"])) for first in firsts for text in _texts(first)]
     return Table(("reason", "source", "what was found"), rows, "An example of each reason")
 
 

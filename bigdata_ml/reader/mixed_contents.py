@@ -76,7 +76,7 @@ class MixtureContents:
         self.schema = mixture.schema(read.columns)
         columns = tuple(name for name in self.schema.names if name != mixture.source)
         self._members = [
-            DatasetPart(one.dataset, replace(one.read(read), columns=columns), cache=cache) for one in mixture.members
+            DatasetPart(member.dataset, replace(member.read(read), columns=columns), cache=cache) for member in mixture.members
         ]
         weights, total = mixture.weights, sum(mixture.weights)
         width = -(-sum(weight * one.row_bytes for weight, one in zip(weights, self._members, strict=True)) // total)
@@ -100,7 +100,7 @@ class MixtureContents:
     def identity(self) -> dict[str, Any]:
         """Fingerprints and selections by member, and how they are mixed."""
         return {
-            "fingerprint": [one.identity["fingerprint"] for one in self._members],
+            "fingerprint": [member.identity["fingerprint"] for member in self._members],
             "selection": [one.identity["selection"] for one in self._members],
             "mixture": [self.mixture.stop, *self.mixture.weights],
         }
@@ -108,12 +108,12 @@ class MixtureContents:
     @property
     def group_bytes(self) -> int:
         """Bytes of the largest row group in memory."""
-        return max(one.group_bytes for one in self._members)
+        return max(member.group_bytes for member in self._members)
 
     @property
     def is_local(self) -> bool:
         """Whether all of it lies on this machine."""
-        return all(one.dataset.location.is_local for one in self._members)
+        return all(member.dataset.location.is_local for member in self._members)
 
     def plan(self, epoch: int) -> MixedPlan:
         """Return the order of an epoch."""
@@ -126,7 +126,7 @@ class MixtureContents:
 
     def source(self, stop: Stop, *, keeps_bad_values: bool = False) -> "MixedSource":
         """Return the reading of all datasets' row groups; see `Contents.source`."""
-        sources = [one.source(stop, keeps_bad_values=keeps_bad_values) for one in self._members]
+        sources = [member.source(stop, keeps_bad_values=keeps_bad_values) for member in self._members]
         return MixedSource(sources, self._offsets, self.schema, self.mixture.source)
 
     def rows_of(self, epoch: int) -> list[MemberRows]:
@@ -204,7 +204,7 @@ class MixedSource:
     @property
     def has_bad_values(self) -> bool:
         """Whether any row that was read has a value that does not fit."""
-        return any(one.has_bad_values for one in self._sources)
+        return any(source.has_bad_values for source in self._sources)
 
     def bad_value(self, group: int, row: int) -> str | None:
         """Return why a value of a row that was read does not fit, or None; see `GroupSource.bad_value`."""

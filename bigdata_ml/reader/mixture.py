@@ -81,17 +81,17 @@ class Mixture:
             raise ValueError(f"a mixture must have two members or more, got {len(self.members)}; pass a single dataset itself")
         if stop not in get_args(Stop):
             raise ValueError(f"stop must be one of {', '.join(get_args(Stop))}, got {stop!r}")
-        whole_weights([one.weight for one in self.members])
+        whole_weights([member.weight for member in self.members])
 
     @property
     def url(self) -> str:
         """Where the datasets are."""
-        return " + ".join(one.dataset.url for one in self.members)
+        return " + ".join(member.dataset.url for member in self.members)
 
     @property
     def weights(self) -> tuple[int, ...]:
         """The members' weights as whole numbers."""
-        return whole_weights([one.weight for one in self.members])
+        return whole_weights([member.weight for member in self.members])
 
     @property
     def pattern(self) -> Pattern:
@@ -121,7 +121,7 @@ class Mixture:
         return self.members[0].dataset.vocabularies
 
     def _common(self, name: str) -> Field:
-        first, *others = (one.dataset for one in self.members)
+        first, *others = (member.dataset for member in self.members)
         field = first.schema[name]
         for other in others:
             theirs = next((one for one in other.schema if one.name == name), None)

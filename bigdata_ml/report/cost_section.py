@@ -49,14 +49,14 @@ def _row(run: Run) -> tuple[str | float | None, ...]:
         cost.device_hours,
         money_text(cost.price_per_device_hour, cost.currency),
         money_text(cost.amount, cost.currency),
-        max((one.peak_rss_mb for one in epochs), default=None),
+        max((epoch.peak_rss_mb for epoch in epochs), default=None),
         max((one.rows_dropped for one in epochs), default=None),
     )
 
 
 def steps_section(steps: Sequence[Step]) -> Section:
     """Return the steps of the whole pipeline."""
-    rows: list[tuple[str | float, ...]] = [(one.name, one.seconds, one.peak_rss_mb) for one in steps]
+    rows: list[tuple[str | float, ...]] = [(step.name, step.seconds, step.peak_rss_mb) for step in steps]
     rows.append(("all", sum(one.seconds for one in steps), max(one.peak_rss_mb for one in steps)))
     table = Table(("step", "seconds", "peak memory, MiB"), rows)
     return Section("Steps", "Every step of the pipeline, as its launcher measured it.", [table])

@@ -58,7 +58,7 @@ def best_sentence(group: Group) -> str:
     metric = group.headline
     if metric in group.undefined and group.mean(metric) is None:
         return f"The {METRICS[metric]} is not defined: {group.undefined[metric]}."
-    scores = {"the network": group.mean(metric), **{one.title: one.metrics.get(metric) for one in group.baselines}}
+    scores = {"the network": group.mean(metric), **{baseline.title: baseline.metrics.get(metric) for baseline in group.baselines}}
     scores["the majority class"] = group.mean("majority_accuracy") if metric == "top1" else 0.5
     ranked = sorted(((score, name) for name, score in scores.items() if score is not None and math.isfinite(score)), reverse=True)
     if len(ranked) < 2:
@@ -83,8 +83,11 @@ def _models(group: Group) -> Table:
     majority = {"accuracy": accuracy, "top1": accuracy, "roc_auc": 0.5, "log_loss": group.mean("majority_log_loss")}
     seconds = [run.seconds for run in group.runs]
     rows: list[tuple[str, ...]] = [
-        ("network", *(with_spread(group, one) for one in metrics), f"{sum(seconds) / len(seconds):.1f}"),
-        *((one.title, *(_score(one.metrics.get(name)) for name in metrics), f"{one.seconds:.1f}") for one in group.baselines),
+        ("network", *(with_spread(group, metric) for metric in metrics), f"{sum(seconds) / len(seconds):.1f}"),
+        *(
+            (baseline.title, *(_score(baseline.metrics.get(name)) for name in metrics), f"{baseline.seconds:.1f}")
+            for baseline in group.baselines
+        ),
         ("majority class", *(_score(majority.get(one)) for one in metrics), "–"),
     ]
     caption = f"The network's figures are means of {len(group.runs)} runs ± their standard deviation" if len(seconds) > 1 else ""

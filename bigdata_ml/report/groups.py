@@ -30,7 +30,7 @@ class Run:
     @property
     def seconds(self) -> float:
         """Seconds of the training loop, all epochs."""
-        return sum(one.seconds for one in self.epochs.records)
+        return sum(record.seconds for record in self.epochs.records)
 
     @property
     def cost(self) -> Cost:

@@ -28,7 +28,7 @@ def read_steps(directory: Path) -> tuple[Step, ...]:
     """
     try:
         lines = read_lines(directory / _STEPS).objects
-        return tuple(Step(str(one["step"]), float(one["seconds"]), float(one["peak_rss_mb"])) for one in lines)
+        return tuple(Step(str(line["step"]), float(line["seconds"]), float(line["peak_rss_mb"])) for line in lines)
     except (KeyError, TypeError, ValueError) as error:
         text = f"each line must have step, seconds and peak_rss_mb ({type(error).__name__}: {error})"
         raise MetadataUnreadable(f"{directory / _STEPS}: {text}; delete the file or write it again") from error

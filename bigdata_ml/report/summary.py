@@ -95,7 +95,7 @@ def _binary(group: Group) -> dict[str, Any]:
 
 
 def _baselines(group: Group) -> dict[str, Any]:
-    return {f"{one.name}_{metric}": value for one in group.baselines for metric, value in one.metrics.items()}
+    return {f"{baseline.name}_{metric}": value for baseline in group.baselines for metric, value in baseline.metrics.items()}
 
 
 def _speed(group: Group) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class RunDirectory:
     def drop_epochs_from(self, epoch: int) -> int:
         """Drop the figures of `epoch` and later ones, which a resumed run measures again; return how many were dropped."""
         records = self.read_epochs().records
-        kept = [one for one in records if one.epoch < epoch]
+        kept = [record for record in records if record.epoch < epoch]
         write_lines(self.path / _METRICS, [one.to_json() for one in kept])
         return len(records) - len(kept)
 

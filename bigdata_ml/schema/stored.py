@@ -61,7 +61,7 @@ def from_stored(table: pa.Table, schema: Schema, where: str, on_bad_value: BadVa
         if place < 0 or (found := table.schema.field(place)).type == field.type:
             continue
         if stored_type(field) != field.type and found.type == stored_type(field):
-            chunks = [_pixels(one, field, where) for one in table.column(place).chunks]
+            chunks = [_pixels(chunk, field, where) for chunk in table.column(place).chunks]
         elif is_held_as(found.type, field.type):
             chunks = _converted(table.column(place), field, where, on_bad_value)
         else:

@@ -18,7 +18,7 @@ _MOST_LEVELS = 8
 
 def lakehouse_below(place: Location, tree: Tree) -> str | None:
     """Return in words which table lies in a directory or below it, and the way out; None for no such table."""
-    for path in (*tree.folders, *(one.path for one in tree.files)):
+    for path in (*tree.folders, *(file.path for file in tree.files)):
         parts = path.split("/")
         for kind, mark in (("Delta", _DELTA), ("Hudi", _HUDI)):
             if mark in parts:

@@ -57,7 +57,7 @@ class Tree:
     @property
     def visible(self) -> list[Entry]:
         """The files that are not hidden."""
-        return [one for one in self.files if not is_hidden(one.path)]
+        return [file for file in self.files if not is_hidden(file.path)]
 
 
 def list_tree(place: Location, *, follow: bool = True) -> Tree:

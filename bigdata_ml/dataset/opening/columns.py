@@ -59,7 +59,7 @@ def common_columns(root: Location, footers: Sequence[Footer], *, missing_as_null
 
 def without_unsupported(root: Location, columns: pa.Schema) -> pa.Schema:
     """Return the columns that a field can be; a warning names the others."""
-    left_out = [one for one in columns if not _is_supported(one.type)]
+    left_out = [column for column in columns if not _is_supported(column.type)]
     if left_out:
         names = ", ".join(f"{one.name!r} ({one.type})" for one in left_out)
         warnings.warn(shown(f"{root.url}: columns that no field can be are left out: {names}"), stacklevel=5)

@@ -50,7 +50,7 @@ def partitions_of(paths: list[str], keys: pa.Schema, *, url: str) -> dict[str, d
         return {}
     texts = [keys_of(path) for path in paths]
     try:
-        columns = {key.name: pa.array([one.get(key.name) for one in texts], pa.string()).cast(key.type) for key in keys}
+        columns = {key.name: pa.array([text.get(key.name) for text in texts], pa.string()).cast(key.type) for key in keys}
     except pa.ArrowInvalid as error:
         raise MetadataUnreadable(f"{url}: a directory's key is not of its field's type: {error}") from error
     values = zip(*(column.to_pylist() for column in columns.values()), strict=True)
@@ -65,7 +65,7 @@ def hive_keys(
     Keys that the files hold as columns too are read from the files; those in `types` are of that type if their values are.
     """
     values = {path: keys_of(path) for path in paths}
-    names = dict.fromkeys(name for one in values.values() for name in one if name not in held)
+    names = dict.fromkeys(name for value in values.values() for name in value if name not in held)
     if all(split_of(path) is not None for path in paths):
         names.pop("split", None)
     columns: dict[str, dict[str, Any]] = {}

@@ -205,7 +205,7 @@ def _verify(root: Location, files: Sequence[PartFile], footers: Sequence[Footer]
         if file.path == other.path:
             raise DatasetInvalid(f"{(root / file.path).url}: returned by two tasks; nothing was published")
     for file, footer in zip(files, footers, strict=True):
-        found = [(one["rows"], one["offset"], one["length"], one["file_bytes"]) for one in footer.records]
+        found = [(record["rows"], record["offset"], record["length"], record["file_bytes"]) for record in footer.records]
         meant = [(one["rows"], one["offset"], one["length"], one["file_bytes"]) for one in file.records]
         if found != meant or not footer.schema.equals(wanted):
             raise DatasetInvalid(f"{(root / file.path).url}: the footer differs from what was written; nothing was published")

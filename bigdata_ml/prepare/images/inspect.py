@@ -137,7 +137,7 @@ def _inspect_batches(batches: Iterator[pa.RecordBatch], inspection: Inspection) 
     names = [one.name for one in INSPECTED.fields]
     for batch in (piece for whole in batches for piece in cut_by_bytes(whole)):
         files = (batch.slice(row, 1).to_pylist()[0] for row in range(batch.num_rows))
-        rows = [_inspect(inspection=inspection, **one) for one in files]
+        rows = [_inspect(inspection=inspection, **file) for file in files]
         yield pa.RecordBatch.from_arrays([pa.array([row.get(name) for row in rows], _ARROW[name]) for name in names], names)
 
 

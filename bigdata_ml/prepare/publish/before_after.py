@@ -118,8 +118,8 @@ def change_section(changes: Sequence[Change]) -> Section:
     rows = changes[0].rows if changes else (0, 0)
     lead = f"Each column as it was read and as it is published, over {rows[0]:,} rows found and the {rows[1]:,} of them kept."
     named_ones = [
-        (one.column, *map(share_text, (one.moved, one.nulls[0] / max(1, rows[0]), one.nulls[1] / max(1, rows[1]))))
-        for one in changes[:_NAMED]
+        (change.column, *map(share_text, (change.moved, change.nulls[0] / max(1, rows[0]), change.nulls[1] / max(1, rows[1]))))
+        for change in changes[:_NAMED]
     ]
     caption = f"The {_NAMED} of {len(changes)} columns that changed most" if len(changes) > _NAMED else ""
     table = Table(("column", "moved", "nulls before", "nulls after"), named_ones, caption)
@@ -130,16 +130,16 @@ def change_numbers(changes: Sequence[Change]) -> list[dict[str, Any]]:
     """Return the changes as JSON values."""
     return [
         {
-            "column": one.column,
-            "kind": one.kind,
-            "marks": list(one.marks),
-            "before": list(one.before),
-            "after": list(one.after),
-            "nulls": list(one.nulls),
-            "unread": one.unread,
-            "moved": one.moved,
+            "column": change.column,
+            "kind": change.kind,
+            "marks": list(change.marks),
+            "before": list(change.before),
+            "after": list(change.after),
+            "nulls": list(change.nulls),
+            "unread": change.unread,
+            "moved": change.moved,
         }
-        for one in changes
+        for change in changes
     ]
 
 
@@ -152,7 +152,7 @@ def _is_shown(kind: str) -> bool:
 
 
 def _are_numbers(values: Iterable[Any]) -> bool:
-    known = [one for one in values if one is not None]
+    known = [value for value in values if value is not None]
     return bool(known) and all(not isinstance(one, (str, bool)) for one in known)
 
 
@@ -187,7 +187,7 @@ def _edges(known: np.ndarray) -> np.ndarray:
 
 
 def _of_values(name: str, before: Sequence[Any], after: Sequence[Any]) -> Change:
-    old, new = (Counter(_text(one) for one in values if one is not None) for values in (before, after))
+    old, new = (Counter(_text(value) for value in values if value is not None) for values in (before, after))
     ordered = sorted({*old, *new}, key=lambda one: (-max(old[one], new[one]), one))
     shown, rest = ordered[:_VALUES], ordered[_VALUES:]
     counts = [(*(found[one] for one in shown), *((sum(found[one] for one in rest),) if rest else ())) for found in (old, new)]
@@ -218,5 +218,5 @@ def _figure(change: Change) -> Figure:
     if change.kind == "numbers":
         svg = paired_histogram(change.marks, change.before, change.after, title=title, x_label=change.column)
     else:
-        svg = paired_bars([str(one) or "''" for one in change.marks], change.before, change.after, title=title)
+        svg = paired_bars([str(mark) or "''" for mark in change.marks], change.before, change.after, title=title)
     return Figure(svg, caption)

@@ -53,8 +53,8 @@ def find_shifts(before: Manifest, now: Contract) -> list[Shift]:
     found = [
         *(Shift(name, "field", "there", "not there", 1.0) for name in before.schema.names if name not in now.schema),
         *(Shift(name, "field", "not there", "there", 1.0) for name in now.schema.names if name not in before.schema),
-        *(one for name in names for one in _of_numbers(name, before.statistics.get(name), now.statistics.get(name))),
-        *(one for name in names for one in _of_values(name, before.vocabularies.get(name), now.vocabularies.get(name))),
+        *(number for name in names for number in _of_numbers(name, before.statistics.get(name), now.statistics.get(name))),
+        *(value for name in names for value in _of_values(name, before.vocabularies.get(name), now.vocabularies.get(name))),
     ]
     if before.cleaning is not None:
         old, new = before.cleaning, now.cleaning
@@ -69,7 +69,7 @@ def drift_section(before: Manifest, shifts: list[Shift]) -> Section:
     intro = f"Against the version published {before.created}: {before.rows} rows, publication {before.publication}."
     if not shifts:
         return Section("Drift", intro, [Text("Nothing differs by more than a little.")])
-    rows = [(one.what, one.kind, one.before, one.now, one.size) for one in shifts]
+    rows = [(shift.what, shift.kind, shift.before, shift.now, shift.size) for shift in shifts]
     return Section("Drift", intro, [Table(("what", "kind", "before", "now", "difference"), rows)])
 
 
@@ -97,7 +97,7 @@ def history_with(destination: Location, contract: Contract, splits: Mapping[str,
 
 def as_numbers(shifts: list[Shift]) -> list[dict[str, Any]]:
     """Return shifts as JSON values."""
-    return [asdict(one) for one in shifts]
+    return [asdict(shift) for shift in shifts]
 
 
 def _of_numbers(name: str, before: Statistics | None, now: Statistics | None) -> list[Shift]:

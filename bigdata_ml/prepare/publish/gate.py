@@ -57,7 +57,7 @@ class Limit:
 
 def check_reasons(limits: Sequence[Limit], reasons: Collection[str]) -> None:
     """Raise ValueError for a limit on a reason that is none of `reasons`."""
-    unknown = [one.reason for one in limits if one.reason is not None and one.reason not in reasons]
+    unknown = [limit.reason for limit in limits if limit.reason is not None and limit.reason not in reasons]
     if unknown:
         raise ValueError(f"max_refused: this job counts nothing as {unknown[0]!r}; its reasons are {', '.join(sorted(reasons))}")
 
@@ -77,7 +77,7 @@ def check_limits(
     Raises:
         JobRefused: naming each limit that was exceeded, with the counts.
     """
-    exceeded = [text for text in (one.excess(refused, noticed, found) for one in limits) if text is not None]
+    exceeded = [text for text in (limit.excess(refused, noticed, found) for limit in limits) if text is not None]
     if exceeded:
         raise JobRefused(
             f"{source}: nothing was published: {'; '.join(exceeded)}; look at what is refused, mend the source or the rules, or "

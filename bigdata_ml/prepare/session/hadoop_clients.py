@@ -99,5 +99,5 @@ def set_s3a(hadoop: Any, settings: Mapping[str, str]) -> None:
     """
     for name, value in settings.items():
         sources = list(hadoop.getPropertySources(name) or [])
-        if all(one == _DEFAULTS or _FROM in one for one in sources):
+        if all(source == _DEFAULTS or _FROM in source for source in sources):
             hadoop.set(name, value, f"set by bigdata_ml {_FROM}…")

@@ -43,7 +43,7 @@ class Slots:
     """
 
     def __init__(self, parts: Mapping[str, np.dtype[Any]]) -> None:
-        narrow = sorted((one for one in parts.items() if one[1].itemsize <= _NARROW), key=lambda one: -one[1].itemsize)
+        narrow = sorted((item for item in parts.items() if item[1].itemsize <= _NARROW), key=lambda one: -one[1].itemsize)
         self._record = np.dtype([(name, part) for name, part in narrow], align=True)
         self._whole = np.dtype((np.void, self._record.itemsize))
         self._records = np.empty(0, self._whole)

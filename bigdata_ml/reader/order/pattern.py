@@ -126,4 +126,4 @@ def make_pattern(weights: Sequence[int]) -> Pattern:
         number = len(places[member])
         if number < weights[member]:
             begins[max(rank + 1, number * period // weights[member])].append(member)
-    return Pattern(period, tuple(np.array(one, np.int64) for one in places))
+    return Pattern(period, tuple(np.array(place, np.int64) for place in places))

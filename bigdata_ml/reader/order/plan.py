@@ -188,7 +188,9 @@ class EpochPlan:
 
     def step_rows(self, step: int, streams: range) -> StepRows:
         """Return the rows that `streams` give to global batch `step` (0 … steps − 1), stream by stream."""
-        positions, repeats = (np.concatenate(part) for part in zip(*(self._leaving(step, one) for one in streams), strict=True))
+        positions, repeats = (
+            np.concatenate(part) for part in zip(*(self._leaving(step, stream) for stream in streams), strict=True)
+        )
         places = self.layout.places(positions)
         inside = positions - self.layout.starts[places]
         groups = self.layout.groups[places]

@@ -128,7 +128,7 @@ def _chosen(read: ReadOptions, size: int, rank: Rank) -> int:
         )
     if read.shuffle is not True:
         return world
-    usual = max(one for one in divisors(size) if one <= _STREAMS)
+    usual = max(divisor for divisor in divisors(size) if divisor <= _STREAMS)
     if usual % world == 0:
         return usual
     chosen = min((one for one in divisors(size) if one % world == 0 and one >= 8), default=world)
@@ -172,7 +172,7 @@ def check_budget(settings: OrderSettings, dataset: Dataset, counts: np.ndarray, 
     found = held_bound(settings, counts, world) * each
     if found <= budget:
         return
-    fewer = [one for one in divisors(settings.streams) if one % world == 0]
+    fewer = [divisor for divisor in divisors(settings.streams) if divisor % world == 0]
     fitting = [one for one in fewer if held_bound(replace(settings, streams=one), counts, world) * each <= budget]
     # The window for which so many streams would fit, 0 or less if none does.
     room = {one: budget // each * world - one * largest for one in fewer}
@@ -198,7 +198,7 @@ def refuse_beyond(url: str, settings: OrderSettings, held: Callable[[OrderSettin
     found, world = held(settings), rank.world_size
     if found <= budget:
         return
-    fewer = (replace(settings, streams=one) for one in divisors(settings.streams) if one % world == 0)
+    fewer = (replace(settings, streams=divisor) for divisor in divisors(settings.streams) if divisor % world == 0)
     fitting = [one.streams for one in fewer if held(one) <= budget]
     way = f"streams={max(fitting)}" if fitting else "fewer streams, a smaller window"
     raise ValueError(

@@ -48,7 +48,7 @@ class Lane:
         while self._next is not None and self._next.pace.step(0) <= step:
             self._readers.append(StreamReader(self._next, self._index, self._share))
             self._next = next(self._courses, None)
-        found = [(one.course, group, entries) for one in self._readers for group, entries in one.needed(step)]
+        found = [(reader.course, group, entries) for reader in self._readers for group, entries in reader.needed(step)]
         self._readers = [one for one in self._readers if not one.is_done]
         return found
 

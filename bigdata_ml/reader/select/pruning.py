@@ -93,8 +93,8 @@ def surviving(dataset: Dataset, predicate: pc.Expression) -> np.ndarray:
 
     def known(block: np.ndarray) -> pc.Expression:
         found = keys[file_of[block[0]]] if keys and len(block) == 1 else pc.scalar(True)
-        for one in bounds:
-            within = one.within(block)
+        for bound in bounds:
+            within = bound.within(block)
             found = found if within is None else found & within
         return found
 

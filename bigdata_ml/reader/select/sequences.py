@@ -134,14 +134,14 @@ def _runs(
 
     groups = np.flatnonzero(dataset.row_groups.rows).tolist()
     begins, good, ties, row, last = [], [], [], 0, None
-    for one in read_values(dataset, groups, expressions, look, threads=threads):
-        joined, tied = _joins(dataset, sequence, gap, last, one)
-        begins.append(one.begins[int(joined) :] + row)
-        good.append(one.good[int(joined) :])
-        ties.append(one.ties + row)
+    for value in read_values(dataset, groups, expressions, look, threads=threads):
+        joined, tied = _joins(dataset, sequence, gap, last, value)
+        begins.append(value.begins[int(joined) :] + row)
+        good.append(value.good[int(joined) :])
+        ties.append(value.ties + row)
         if joined and tied and not sequence.overlap:
             ties.append(np.array([row]))
-        row, last = row + one.rows, one
+        row, last = row + value.rows, value
     empty = np.zeros(0, np.int64)
     return _Runs(
         np.concatenate([*begins, np.array([row])]).astype(np.int64),

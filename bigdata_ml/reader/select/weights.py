@@ -231,10 +231,10 @@ def _find(
     found = {}
     used = np.zeros(len(named) + 1, bool)
     table = np.append(fixed, np.uint64(_fixed(weights.default)))
-    for one in values:
-        places = pc.fill_null(pc.index_in(one.distinct, named), len(named)).to_numpy()
+    for value in values:
+        places = pc.fill_null(pc.index_in(value.distinct, named), len(named)).to_numpy()
         used[places] = True
-        found[one.group] = _packed(one, table[places])
+        found[value.group] = _packed(value, table[places])
     _say_unused(dataset, weights, named.to_pylist(), used)
     return found
 

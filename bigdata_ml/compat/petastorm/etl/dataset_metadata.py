@@ -151,7 +151,7 @@ def _write_metadata(root: Location, pickled: bytes, *, summary: bool) -> None:
             f"{root.url}: Spark wrote no {SUMMARY_METADATA} with row groups; leave use_summary_metadata out, or check the "
             "driver's memory and that Parquet's own output committer is set"
         )
-    counted = {one.path: len(one.records) for one in read_footers(root, files)}
+    counted = {footer.path: len(footer.records) for footer in read_footers(root, files)}
     kept = kept_keys(root)
     keys: dict[bytes, bytes | None] = {UNISCHEMA_KEY: pickled, ROW_GROUPS_PER_FILE_KEY: json.dumps(counted).encode()}
     if INDEXES_KEY in kept and json.loads(kept.get(ROW_GROUPS_PER_FILE_KEY) or b"null") != counted:

@@ -48,7 +48,7 @@ def build_rowgroup_index(
     view = schema.create_schema_view([schema.fields[name] for name in names])
     groups = row_groups_of(dataset)
     tasks = spark_context.parallelize(groups, max(1, min(len(groups), _MOST_TASKS)))
-    empty = [copy.deepcopy(one) for one in indexers]
+    empty = [copy.deepcopy(indexer) for indexer in indexers]
     total = copy.deepcopy(empty)
     for found in tasks.mapPartitions(lambda part: _indexed(part, view, empty)).toLocalIterator():
         total = [one + other for one, other in zip(total, found, strict=True)]
@@ -84,7 +84,7 @@ def _check(indexers: _Indexers, schema: Unischema) -> None:
             raise ValueError(
                 f"index {one.index_name!r}: there is no field {', '.join(unknown)}; there are {', '.join(schema.fields)}"
             )
-    names = [one.index_name for one in indexers]
+    names = [indexer.index_name for indexer in indexers]
     if len(set(names)) < len(names):
         raise ValueError(f"two indexes have one name: {', '.join(sorted(names))}")
 
@@ -93,8 +93,8 @@ def _indexed(part: Iterable[StoredRowGroup], schema: Unischema, empty: _Indexers
     indexers = copy.deepcopy(empty)
     for group in part:
         rows = group.rows(schema)
-        for one in indexers:
-            one.build_index(rows, group.number)
+        for indexer in indexers:
+            indexer.build_index(rows, group.number)
     yield indexers
 
 

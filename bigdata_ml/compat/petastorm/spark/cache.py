@@ -54,7 +54,7 @@ class Cache:
             _log.info("the DataFrame's data may change unseen, so it is written anew whenever a converter is made of it")
         while True:
             with self._lock:
-                found = next((one for one in self._entries if one.is_same(wanted)), None)
+                found = next((entry for entry in self._entries if entry.is_same(wanted)), None)
                 if found is None:
                     self._entries.append(wanted)
             if found is None:
@@ -68,7 +68,9 @@ class Cache:
     def forget(self, url: str) -> bool:
         """Drop what lies at `url`, and return whether it was known."""
         with self._lock:
-            found = [one for one in self._entries if one.url.done() and not one.url.exception() and one.url.result() == url]
+            found = [
+                entry for entry in self._entries if entry.url.done() and not entry.url.exception() and entry.url.result() == url
+            ]
         for one in found:
             self._forget(one)
         return bool(found)
@@ -76,7 +78,7 @@ class Cache:
     def delete_all(self) -> None:
         """Delete everything, as far as that can be done; what cannot is logged."""
         with self._lock:
-            written = [one.url.result() for one in self._entries if one.url.done() and not one.url.exception()]
+            written = [entry.url.result() for entry in self._entries if entry.url.done() and not entry.url.exception()]
             self._entries.clear()
         for url in written:
             try:

@@ -127,7 +127,7 @@ def files_below(url: str) -> tuple[list[str], int]:
     if not paths:
         raise DatasetNotFound(f"{root.url}: no Parquet files; give a directory that holds some")
     footers = read_footers(root, paths)
-    sizes = {one.path: int(one.records[0]["file_bytes"]) for one in footers if one.records}
+    sizes = {footer.path: int(footer.records[0]["file_bytes"]) for footer in footers if footer.records}
     _log_small(root, list(sizes.values()))
     # Of a DataFrame without rows one file is kept, for its schema.
     urls = [_url_of(root / path) for path in (sizes or paths[:1])]
@@ -137,7 +137,7 @@ def files_below(url: str) -> tuple[list[str], int]:
 def check_rows_seen(place: Location, rows: int) -> None:
     """Raise DatasetInvalid unless this process sees as many rows there as Spark wrote."""
     paths = _parquet_files(place)
-    seen = sum(int(record["rows"]) for one in read_footers(place, paths) for record in one.records)
+    seen = sum(int(record["rows"]) for footer in read_footers(place, paths) for record in footer.records)
     if seen != rows:
         raise DatasetInvalid(
             f"{place.url}: Spark wrote {rows} rows, of which this process sees {seen}; set {PARENT_CONF} to a directory that all "

@@ -176,7 +176,7 @@ def _thumbnails(spark: SparkSession, root: Location, manifest: Manifest) -> Data
 
 
 def _side_rows(spark: SparkSession, read: Any, files: tuple[SideFile, ...], schema: str) -> DataFrame:
-    names = spark.sparkContext.parallelize([(one.path, one.checksum) for one in files], max(1, len(files)))
+    names = spark.sparkContext.parallelize([(file.path, file.checksum) for file in files], max(1, len(files)))
     return spark.createDataFrame(names, "path string, checksum string").mapInArrow(read, schema)
 
 

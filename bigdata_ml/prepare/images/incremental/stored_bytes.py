@@ -61,7 +61,7 @@ class _Read:
                     if images.type != pa.binary():
                         raise JobRefused(f"{self.url}: holds images as {images.type}, as earlier versions wrote; {self.way_out}")
                     if self.shape is not None and self.as_files:
-                        images = pa.array([_png(one.as_buffer(), self.shape) for one in images], pa.binary())
+                        images = pa.array([_png(image.as_buffer(), self.shape) for image in images], pa.binary())
                     yield pa.RecordBatch.from_arrays([part.column("sha256"), images], ["sha256", "stored"])
 
 
