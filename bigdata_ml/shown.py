@@ -38,7 +38,7 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_escaped(one) if _is_unshown(one) else one for one in text)
+    return "".join(_escaped(character) if _is_unshown(character) else character for character in text)
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
@@ -59,9 +59,9 @@ def redacted_json(value: Any) -> Any:
     if isinstance(value, str):
         return redacted(value)
     if isinstance(value, Mapping):
-        return {redacted(key) if isinstance(key, str) else key: redacted_json(one) for key, one in value.items()}
+        return {redacted(key) if isinstance(key, str) else key: redacted_json(element) for key, element in value.items()}
     if isinstance(value, (list, tuple)):
-        return [redacted_json(one) for one in value]
+        return [redacted_json(element) for element in value]
     return value
 
 
@@ -82,9 +82,9 @@ def refuse_credentials(url: str) -> None:
         raise ValueError(f"{printable(without)}: an URL must not hold its password or key, since it is recorded; {way}")
 
 
-def _is_unshown(one: str) -> bool:
-    return (unicodedata.category(one) in _UNSHOWN and one not in _JOINERS) or ord(one) & 0xFFFE == 0xFFFE
+def _is_unshown(character: str) -> bool:
+    return (unicodedata.category(character) in _UNSHOWN and character not in _JOINERS) or ord(character) & 0xFFFE == 0xFFFE
 
 
-def _escaped(one: str) -> str:
-    return one.encode("unicode_escape", "surrogatepass").decode()
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode()

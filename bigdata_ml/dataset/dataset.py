@@ -205,11 +205,11 @@ def open_published(root: Location, *, strict: bool = True) -> Dataset:
             if not left or not (root / MANIFESTS).exists():
                 raise
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-    found = xxhash.xxh3_128_hexdigest(data)
-    if found != manifest.row_groups.checksum:
+    digest = xxhash.xxh3_128_hexdigest(data)
+    if digest != manifest.row_groups.checksum:
         raise MetadataUnreadable(
             f"{place.url}: the manifest belongs to another row-group table (checksum {manifest.row_groups.checksum}, "
-            f"found {found}); publish the dataset again"
+            f"found {digest}); publish the dataset again"
         )
     row_groups = RowGroups.from_bytes(data, url=place.url)
     if strict:
@@ -257,7 +257,7 @@ def _open_plain(
     fields = _fields_of(root, footers, columns, unischema)
     splits = splits_of(root, paths)
     records = [{**record, "split": splits[record["path"]]} for footer in footers for record in footer.records]
-    held = {one.name for one in fields}
+    held = {field_of_files.name for field_of_files in fields}
     key_fields, partitions = hive_keys(paths, held=held, types=key_types(unischema))
     row_groups = RowGroups.from_records(records, keys=_readable_keys(Schema(fields), records))
     return Dataset(

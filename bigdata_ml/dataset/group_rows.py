@@ -74,8 +74,8 @@ def rows_of_bad_text(column: pa.Array) -> np.ndarray:
     try:
         column.cast(pa.binary() if kind == pa.string() else pa.large_binary()).cast(kind)
     except pa.ArrowInvalid:
-        found = column.cast(pa.large_binary())
-        return np.array([row for row, value in enumerate(found) if value.is_valid and not _is_text(value.as_py())], np.int64)
+        raw = column.cast(pa.large_binary())
+        return np.array([row for row, value in enumerate(raw) if value.is_valid and not _is_text(value.as_py())], np.int64)
     return np.zeros(0, np.int64)
 
 

@@ -43,12 +43,12 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
     if not _is_beyond_python(column.type):
         with suppress(ValueError, OverflowError):
             return list(column.to_pylist())
-    return [_value(one) for one in column]
+    return [_value(element) for element in column]
 
 
 def _value(value: pa.Scalar) -> Any:
     if isinstance(value, (pa.ListScalar, pa.LargeListScalar, pa.FixedSizeListScalar)) and value.is_valid:
-        return [_value(one) for one in value.values]
+        return [_value(element) for element in value.values]
     if _is_beyond_python(value.type):
         return value.cast(pa.string()).as_py()
     try:

@@ -117,17 +117,17 @@ class Manifest:
             "created": self.created,
             "written_by": self.written_by,
             "rows": self.rows,
-            "splits": {name: _plain(one) for name, one in self.splits.items()},
+            "splits": {name: _plain(item) for name, item in self.splits.items()},
             "split_rule": self.split_rule,
             "label": self.label,
             "schema": self.schema.to_json(),
-            "vocabularies": {name: one.to_json() for name, one in self.vocabularies.items()},
-            "statistics": {name: one.to_json() for name, one in self.statistics.items()},
+            "vocabularies": {name: item.to_json() for name, item in self.vocabularies.items()},
+            "statistics": {name: item.to_json() for name, item in self.statistics.items()},
             "fingerprints": {"content": self.content, "layout": self.layout},
             "cleaning": None if self.cleaning is None else _plain(self.cleaning),
             "row_groups": _plain(self.row_groups),
-            "quarantine": [_plain(one) for one in self.quarantine],
-            **({"ledger": [_plain(one) for one in self.ledger]} if self.ledger else {}),
+            "quarantine": [_plain(item) for item in self.quarantine],
+            **({"ledger": [_plain(item) for item in self.ledger]} if self.ledger else {}),
             **({"partitions": list(self.partitions)} if self.partitions else {}),
             "provenance": self.provenance,
         }
@@ -173,15 +173,15 @@ class Manifest:
             rows=written["rows"],
             schema=Schema.from_json(written["schema"]),
             label=written["label"],
-            vocabularies={name: Vocabulary.from_json(one) for name, one in written["vocabularies"].items()},
-            statistics={name: Statistics.from_json(one) for name, one in written["statistics"].items()},
-            splits={name: _known(SplitSummary, one) for name, one in written["splits"].items()},
+            vocabularies={name: Vocabulary.from_json(item) for name, item in written["vocabularies"].items()},
+            statistics={name: Statistics.from_json(item) for name, item in written["statistics"].items()},
+            splits={name: _known(SplitSummary, item) for name, item in written["splits"].items()},
             split_rule=written["split_rule"],
             content=written["fingerprints"]["content"],
             layout=written["fingerprints"]["layout"],
             row_groups=_known(SideFile, written["row_groups"]),
-            quarantine=tuple(_known(SideFile, one) for one in written["quarantine"]),
-            ledger=tuple(_known(SideFile, one) for one in written.get("ledger", ())),
+            quarantine=tuple(_known(SideFile, item) for item in written["quarantine"]),
+            ledger=tuple(_known(SideFile, item) for item in written.get("ledger", ())),
             partitions=tuple(written.get("partitions", ())),
             provenance=written["provenance"],
             cleaning=None if cleaning is None else _known(Cleaning, cleaning),
@@ -194,9 +194,11 @@ def _check_own(written: Mapping[str, Any]) -> None:
         if not is_inside(side["path"]):
             raise ValueError(f"the path {side['path'][:200]!r} leaves the dataset")
     said = written.get("checksum")
-    found = canonical_checksum({name: value for name, value in written.items() if name != "checksum"})
-    if said not in (None, found):
-        raise ValueError(f"its checksum is {found}, it says {said}: it was changed; who changed it on purpose removes `checksum`")
+    checksum = canonical_checksum({name: value for name, value in written.items() if name != "checksum"})
+    if said not in (None, checksum):
+        raise ValueError(
+            f"its checksum is {checksum}, it says {said}: it was changed; who changed it on purpose removes `checksum`"
+        )
 
 
 def content_contract(
@@ -208,10 +210,10 @@ def content_contract(
 ) -> dict[str, Any]:
     """Return, as JSON values, what two datasets must share besides their rows to have the same content."""
     return {
-        "schema": sorted(schema.to_json(), key=lambda one: str(one["name"])),
+        "schema": sorted(schema.to_json(), key=lambda item: str(item["name"])),
         "label": label,
-        "vocabularies": {name: one.to_json() for name, one in vocabularies.items()},
-        "statistics": {name: one.to_json() for name, one in statistics.items()},
+        "vocabularies": {name: item.to_json() for name, item in vocabularies.items()},
+        "statistics": {name: item.to_json() for name, item in statistics.items()},
         "splits": splits,
     }
 

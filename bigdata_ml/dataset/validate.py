@@ -115,7 +115,7 @@ def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
     if dataset.row_groups.layout_fingerprint() != manifest.layout:
         yield Finding("inconsistent_manifest", dataset.url, "the layout fingerprint is not that of the row-group table")
     yield from (Finding(code, dataset.url, text) for code, text in contract_problems(dataset.row_groups.table, manifest))
-    broken = [found for side in manifest.quarantine for found in _side_findings(dataset.location, side)]
+    broken = [finding for side in manifest.quarantine for finding in _side_findings(dataset.location, side)]
     yield from broken
     for side in manifest.ledger:
         yield from _side_findings(dataset.location, side)
@@ -128,9 +128,9 @@ def _contract_findings(dataset: Dataset) -> Iterator[Finding]:
     # Files of other versions are no error: readers of the manifest ignore them.
     listed = set(dataset.row_groups.files)
     listed |= left_behind(dataset.location, listed)
-    for one in list_tree(dataset.location).visible:
-        if is_named_parquet(one.path) and one.path not in listed and not one.same_as:
-            yield Finding("unlisted_file", (dataset.location / one.path).url, "a reader by glob finds rows nobody published")
+    for entry in list_tree(dataset.location).visible:
+        if is_named_parquet(entry.path) and entry.path not in listed and not entry.same_as:
+            yield Finding("unlisted_file", (dataset.location / entry.path).url, "a reader by glob finds rows nobody published")
 
 
 def _petastorm_findings(dataset: Dataset) -> Iterator[Finding]:
@@ -204,7 +204,7 @@ def _check_file(place: Location, records: list[dict[str, Any]], wanted: pa.Schem
 def _changed(place: Location, stream: Any, records: list[dict[str, Any]], size: int) -> Iterator[Finding]:
     outside = xxhash.xxh3_128()
     position = 0
-    for record in sorted(records, key=lambda one: int(one["offset"])):
+    for record in sorted(records, key=lambda record_of_group: int(record_of_group["offset"])):
         outside.update(_read(stream, position, max(0, record["offset"] - position)))
         data = _read(stream, record["offset"], record["length"])
         position = max(position, record["offset"] + record["length"])
@@ -226,16 +226,16 @@ def _drifted(
 ) -> Iterator[Finding]:
     metadata, _ = read_metadata(stream)
     file = parquet_file(stream, metadata=metadata)
-    found = {field.name: field for field in file.schema_arrow}
+    fields_there = {field.name: field for field in file.schema_arrow}
     for field in wanted:
-        other = found.get(field.name)
+        other = fields_there.get(field.name)
         if other is None and not strict.nullability and field.nullable:
             # Adopted as null in this file.
             continue
         if other is None or not _is_as_wanted(other, field, strict):
             text = f"field {field.name!r} is {other or 'missing'}, the schema says {field}"
             yield Finding("schema_drift", place.url, text)
-    for name in sorted(key for key in found.keys() - set(wanted.names) if not is_pandas_index(key)):
+    for name in sorted(key for key in fields_there.keys() - set(wanted.names) if not is_pandas_index(key)):
         yield Finding("schema_drift", place.url, f"field {name!r} is not in the schema")
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     meant = {record["row_group"]: (record["rows"], (record["offset"], record["length"])) for record in records}
@@ -248,15 +248,15 @@ def _drifted(
             text = f"its bytes were published at {place_in_file}, they lie at {byte_range(group)}"
             yield Finding("changed_bytes", f"{place.url} row group {index}", text)
         else:
-            yield from _bad_rows(place, stream, file, index, [one.name for one in wanted], strict=strict)
+            yield from _bad_rows(place, stream, file, index, [field_wanted.name for field_wanted in wanted], strict=strict)
     for index, (rows, _) in meant.items():
         yield Finding("row_count", f"{place.url} row group {index}", f"{rows} rows were published, the row group is gone")
 
 
-def _is_as_wanted(found: pa.Field, wanted: pa.Field, strict: _Strictness) -> bool:
+def _is_as_wanted(field: pa.Field, wanted: pa.Field, strict: _Strictness) -> bool:
     if strict.nullability:
-        return bool(found.type == wanted.type and found.nullable == wanted.nullable)
-    return is_held_as(found.type, wanted.type)
+        return bool(field.type == wanted.type and field.nullable == wanted.nullable)
+    return is_held_as(field.type, wanted.type)
 
 
 def _bad_rows(

@@ -70,7 +70,7 @@ def _blanked(values: Any, rows: np.ndarray) -> Any:
 
 def _nothing_like(value: Any) -> Any:
     if isinstance(value, list):
-        return [_nothing_like(one) for one in value]
+        return [_nothing_like(element) for element in value]
     if isinstance(value, torch.Tensor):
         return torch.zeros_like(value)
     return np.zeros_like(value) if isinstance(value, np.ndarray) else type(value)() if value is not None else None

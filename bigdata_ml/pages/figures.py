@@ -64,7 +64,7 @@ class Series:
     high: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        lengths = {len(one) for one in (self.x, self.y, self.low, self.high) if one is not None}
+        lengths = {len(numbers) for numbers in (self.x, self.y, self.low, self.high) if numbers is not None}
         if len(lengths) != 1 or (self.low is None) != (self.high is None):
             raise ValueError(f"series {self.name!r} must have as many y, low and high as x, and low and high together")
 
@@ -129,8 +129,8 @@ def paired_histogram(edges: Sequence[float], before: Sequence[float], after: Seq
 
 
 def _shares(counts: Sequence[float]) -> np.ndarray:
-    found = np.asarray(counts, float)
-    return np.asarray(found / max(1.0, found.sum()))
+    numbers = np.asarray(counts, float)
+    return np.asarray(numbers / max(1.0, numbers.sum()))
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str], *, title: str) -> str:
@@ -177,19 +177,19 @@ def _colours(shares: np.ndarray) -> np.ndarray:
     """Return RGBA [classes, classes, 4]: the page shows through where the share is small; errors are lifted to be seen."""
     right = np.eye(len(shares), dtype=bool)
     colours = np.empty((*shares.shape, 4))
-    colours[right, :3], colours[~right, :3] = (matplotlib.colors.to_rgb(one) for one in (_RIGHT, _WRONG))
+    colours[right, :3], colours[~right, :3] = (matplotlib.colors.to_rgb(colour) for colour in (_RIGHT, _WRONG))
     colours[..., 3] = np.where(right, shares, np.where(shares > 0, 0.2 + 0.8 * np.sqrt(shares), 0))
     return colours
 
 
 def _draw(axes: Axes, series: Sequence[Series]) -> None:
-    for index, one in enumerate(series):
+    for index, line in enumerate(series):
         colour, dashes = _COLOURS[index % len(_COLOURS)], _DASHES[index % len(_DASHES)]
-        x, y = np.asarray(one.x, float), np.asarray(one.y, float)
+        x, y = np.asarray(line.x, float), np.asarray(line.y, float)
         marker = "o" if len(x) <= 30 else ""
-        axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1.8, marker=marker, markersize=3.5, label=shown(one.name))
-        if one.low is not None and one.high is not None:
-            low, high = np.asarray(one.low, float), np.asarray(one.high, float)
+        axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1.8, marker=marker, markersize=3.5, label=shown(line.name))
+        if line.low is not None and line.high is not None:
+            low, high = np.asarray(line.low, float), np.asarray(line.high, float)
             axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
 
 

@@ -24,7 +24,7 @@ def inline_svg(raw: bytes, *, title: str, ink: str) -> str:
         for name in list(element.attrib):
             element.set(_local(name), element.attrib.pop(name).replace(ink, "currentColor"))
     for element in root.iter():
-        for child in [one for one in element if one.tag in _LEFT_OUT]:
+        for child in [node for node in element if node.tag in _LEFT_OUT]:
             element.remove(child)
     _drop_unused_ids(root)
     # Never larger than it was drawn, so that the text of all figures has one size.

@@ -80,8 +80,8 @@ def _is_part_of_a_schema(module: str, name: str) -> bool:
     if module not in _BASES:
         return False
     here = vars(importlib.import_module(module))
-    found = here.get(name)
-    return isinstance(found, type) and issubclass(found, here[_BASES[module]])
+    member = here.get(name)
+    return isinstance(member, type) and issubclass(member, here[_BASES[module]])
 
 
 def _numpy_name(module: str, name: str) -> Any:
@@ -92,10 +92,10 @@ def _numpy_name(module: str, name: str) -> Any:
         return _numpy_scalar
     if (module, name) == ("numpy", "dtype"):
         return _numpy_dtype
-    found = getattr(numpy, renamed.get(name, name), None) if module == "numpy" else None
+    member = getattr(numpy, renamed.get(name, name), None) if module == "numpy" else None
     types = numpy.number | numpy.bool_ | numpy.character | numpy.datetime64 | numpy.object_
-    if isinstance(found, type) and issubclass(found, types):
-        return found
+    if isinstance(member, type) and issubclass(member, types):
+        return member
     raise _refused(module, name)
 
 

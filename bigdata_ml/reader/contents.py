@@ -198,7 +198,7 @@ class DatasetContents:
     def check_budget(self, rank: Rank, budget: int) -> None:
         """Raise ValueError where a rank would hold more than `budget` bytes of rows."""
         if self.part.is_spanned:
-            refuse_beyond(self.url, self.settings, lambda one: self.part.held_bytes(one, rank.world_size), rank, budget)
+            refuse_beyond(self.url, self.settings, lambda settings: self.part.held_bytes(settings, rank.world_size), rank, budget)
         else:
             check_budget(self.settings, self.part.dataset, self.part.selection.most, rank, budget)
 

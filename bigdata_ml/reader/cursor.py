@@ -234,10 +234,12 @@ class Cursor:
             raise ResumeMismatch(f"a state is a dict as state_dict() gives it, got {type(state).__name__}")
         if not _is_same(state.get("version"), STATE_VERSION):
             raise ResumeMismatch(f"the state is of version {_short(state.get('version'))}, this library reads {STATE_VERSION}")
-        for name, mine in self._identity().items():
-            if not _is_same(state.get(name), mine):
-                found = _short(state[name]) if name in state else "none"
-                raise ResumeMismatch(f"{name} differs: the state has {found}, this reader {mine!r}{self._way_out(name, state)}")
+        for name, expected in self._identity().items():
+            if not _is_same(state.get(name), expected):
+                stated = _short(state[name]) if name in state else "none"
+                raise ResumeMismatch(
+                    f"{name} differs: the state has {stated}, this reader {expected!r}{self._way_out(name, state)}"
+                )
         epoch, step = state.get("epoch"), state.get("step")
         # JSON's true is a whole number to Python.
         if not (type(epoch) is int and type(step) is int and 0 <= epoch < _EPOCHS):
@@ -287,12 +289,12 @@ def _checked_epoch(epoch: int) -> int:
     return index(epoch)
 
 
-def _is_same(found: Any, mine: Any) -> bool:
+def _is_same(stated: Any, expected: Any) -> bool:
     """Whether a state's value is this one, of the same type: true is no 1, and 2.0 no 2."""
-    if isinstance(mine, list):
-        same_length = isinstance(found, list) and len(found) == len(mine)
-        return same_length and all(_is_same(left, right) for left, right in zip(found, mine, strict=True))
-    return type(found) is type(mine) and bool(found == mine)
+    if isinstance(expected, list):
+        same_length = isinstance(stated, list) and len(stated) == len(expected)
+        return same_length and all(_is_same(left, right) for left, right in zip(stated, expected, strict=True))
+    return type(stated) is type(expected) and bool(stated == expected)
 
 
 def _short(value: Any) -> str:

@@ -119,8 +119,8 @@ class MixtureContents:
         """Return the order of an epoch."""
         settings = [self._settings(self.settings, member) for member in range(len(self._members))]
         parts = tuple(
-            MixedPart(one.dataset.url, one.selection, its, offset)
-            for one, its, offset in zip(self._members, settings, self._offsets, strict=False)
+            MixedPart(part.dataset.url, part.selection, part_settings, offset)
+            for part, part_settings, offset in zip(self._members, settings, self._offsets, strict=False)
         )
         return MixedPlan(parts, self._pattern, self.settings, epoch, self.mixture.stop)
 
@@ -131,27 +131,29 @@ class MixtureContents:
 
     def rows_of(self, epoch: int) -> list[MemberRows]:
         """Return what an epoch has of each dataset."""
-        plan, found = self.plan(epoch), []
-        for member, (one, weight) in enumerate(zip(self._members, self.mixture.weights, strict=True)):
+        plan, member_rows = self.plan(epoch), []
+        for member, (part, weight) in enumerate(zip(self._members, self.mixture.weights, strict=True)):
             rows, taken = plan.pass_plan(member, 0).selection.total, plan.taken(member)
             # Streams differ by a row: of the shorter ones one more comes again.
             again = [self._again(plan, member, index) for index in range(self.settings.streams)]
             left = rows - (taken - sum(again))
-            found.append(
-                MemberRows(url=one.dataset.url, weight=weight, rows=rows, taken=taken, repeated=sum(again), left_out=left)
+            member_rows.append(
+                MemberRows(url=part.dataset.url, weight=weight, rows=rows, taken=taken, repeated=sum(again), left_out=left)
             )
-        return found
+        return member_rows
 
     def check_budget(self, rank: Rank, budget: int) -> None:
         """Raise ValueError where a rank would hold more than `budget` bytes of rows."""
-        refuse_beyond(self.url, self.settings, lambda one: self._held(one, rank), rank, budget)
+        refuse_beyond(self.url, self.settings, lambda settings: self._held(settings, rank), rank, budget)
 
     def difference(self, name: str, state: Mapping[str, Any]) -> str:
         """Return which dataset has a fingerprint or a selection that a state has otherwise."""
-        theirs, mine = state.get(name), self.identity[name]
-        if name == "mixture" or not isinstance(theirs, list) or len(theirs) != len(mine):
+        stated, own = state.get(name), self.identity[name]
+        if name == "mixture" or not isinstance(stated, list) or len(stated) != len(own):
             return "; datasets, weights and stop of the mixture must be those of the state"
-        urls = [one.dataset.url for one, its, other in zip(self._members, mine, theirs, strict=True) if its != other]
+        urls = [
+            member.dataset.url for member, own_value, other in zip(self._members, own, stated, strict=True) if own_value != other
+        ]
         return f"; it is that of {', '.join(urls)}"
 
     def _settings(self, settings: OrderSettings, member: int) -> OrderSettings:
@@ -161,16 +163,22 @@ class MixtureContents:
 
     def _held(self, settings: OrderSettings, rank: Rank) -> int:
         members = enumerate(self._members)
-        return sum(one.held_bytes(self._settings(settings, member), rank.world_size) for member, one in members)
+        return sum(part.held_bytes(self._settings(settings, member), rank.world_size) for member, part in members)
 
     def _again(self, plan: MixedPlan, member: int, index: int) -> int:
         return max(0, plan.quota(member, index, plan.steps) - plan.pass_plan(member, 0).stream(index).rows)
 
     def _say_repeats(self) -> None:
         if self.mixture.stop == "all":
-            for one in self.rows_of(0):
-                if one.repeated:
-                    _log.info("%s: of %d rows a mixed epoch has %d, %d of them again", one.url, one.rows, one.taken, one.repeated)
+            for member_rows in self.rows_of(0):
+                if member_rows.repeated:
+                    _log.info(
+                        "%s: of %d rows a mixed epoch has %d, %d of them again",
+                        member_rows.url,
+                        member_rows.rows,
+                        member_rows.taken,
+                        member_rows.repeated,
+                    )
 
 
 class MixedSource:

@@ -124,31 +124,31 @@ class Mixture:
         first, *others = (member.dataset for member in self.members)
         field = first.schema[name]
         for other in others:
-            theirs = next((one for one in other.schema if one.name == name), None)
-            if theirs is None or not _agree(field, theirs):
-                found = "is missing" if theirs is None else f"is {_told(theirs)}"
+            other_field = next((field_there for field_there in other.schema if field_there.name == name), None)
+            if other_field is None or not _agree(field, other_field):
+                difference = "is missing" if other_field is None else f"is {_told(other_field)}"
                 raise SchemaMismatch(
-                    f"field {name!r} is {_told(field)} in {first.url} and {found} in {other.url}; read others by columns=, or "
-                    "prepare the datasets alike"
+                    f"field {name!r} is {_told(field)} in {first.url} and {difference} in {other.url}; read others by columns=, "
+                    "or prepare the datasets alike"
                 )
             if field.vocabulary and not _same_ids(first.vocabularies[name], other.vocabularies[name]):
                 raise SchemaMismatch(
                     f"field {name!r} has other values in the vocabulary of {first.url} than in that of {other.url}, and its ids "
                     "would mean different things; prepare the datasets together, or leave the field out by columns="
                 )
-            field = theirs if theirs.nullable else field
+            field = other_field if other_field.nullable else field
         return field
 
 
-def _agree(one: Field, other: Field) -> bool:
-    if one.nullable and other.nullable and (one.null, one.fill) != (other.null, other.fill):
+def _agree(first: Field, other: Field) -> bool:
+    if first.nullable and other.nullable and (first.null, first.fill) != (other.null, other.fill):
         return False
-    one, other = (replace(field, null=NullPolicy.REFUSE, fill=None) for field in (one, other))
-    return one == other
+    first, other = (replace(field, null=NullPolicy.REFUSE, fill=None) for field in (first, other))
+    return first == other
 
 
-def _same_ids(one: Vocabulary, other: Vocabulary) -> bool:
-    return (one.values, one.unknown) == (other.values, other.unknown)
+def _same_ids(first: Vocabulary, other: Vocabulary) -> bool:
+    return (first.values, first.unknown) == (other.values, other.unknown)
 
 
 def _told(field: Field) -> str:

@@ -44,7 +44,10 @@ class RowWeights:
         elif self.classes is not None:
             object.__setattr__(self, "classes", dict(self.classes))
         named = self.classes.items() if isinstance(self.classes, Mapping) else ()
-        for name, weight in (*((f"the weight of {value!r}", one) for value, one in named), ("default", self.default)):
+        for name, weight in (
+            *((f"the weight of {value!r}", class_weight) for value, class_weight in named),
+            ("default", self.default),
+        ):
             if not _is_weight(weight):
                 raise ValueError(f"{name} must be a number in [0, {MOST_WEIGHT}], got {weight!r}")
 

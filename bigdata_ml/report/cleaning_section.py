@@ -29,20 +29,20 @@ _MOST_CLASSES = 30
 def cleaning_section(group: Group, origin: Origin) -> Section:
     """Return what the cleaning kept and refused, with examples; what cannot be shown is said."""
     blocks: list[Block] = [Text(problem, warning=True) for problem in origin.problems]
-    found = origin.cleaning
+    cleaning = origin.cleaning
     lead = "What is known of the data these runs were trained on."
-    if found is not None:
-        refused = sum(found.refused.values())
-        sign = "=" if found.found == found.kept + refused else "≠"
+    if cleaning is not None:
+        refused = sum(cleaning.refused.values())
+        sign = "=" if cleaning.found == cleaning.kept + refused else "≠"
         lead = (
-            f"{number_text(found.found)} rows were found {sign} {number_text(found.kept)} kept + {number_text(refused)} refused. "
-            "No row is dropped without a reason."
+            f"{number_text(cleaning.found)} rows were found {sign} {number_text(cleaning.kept)} kept + {number_text(refused)} "
+            "refused. No row is dropped without a reason."
         )
-        blocks.append(tally_table(found.refused, found=found.found, kept=found.kept))
+        blocks.append(tally_table(cleaning.refused, found=cleaning.found, kept=cleaning.kept))
     if origin.dataset is not None:
         blocks += _label_blocks(origin.dataset, group.runs[0].record.label)
-    if found is not None and found.warned:
-        blocks.append(warned_table(found.warned))
+    if cleaning is not None and cleaning.warned:
+        blocks.append(warned_table(cleaning.warned))
     if origin.dataset is not None:
         blocks += _dataset_blocks(origin.dataset, label=group.runs[0].record.label)
     return Section(f"{group.name}: cleaning", lead, blocks)
@@ -77,7 +77,7 @@ def _label_blocks(dataset: Dataset, label: str) -> list[Block]:
     if vocabulary is None or not vocabulary.values:
         return []
     classes = list(zip(map(str, vocabulary.values), vocabulary.counts, strict=True))
-    shown = classes if len(classes) <= _MOST_CLASSES else sorted(classes, key=lambda one: -one[1])[:_MOST_CLASSES]
+    shown = classes if len(classes) <= _MOST_CLASSES else sorted(classes, key=lambda class_count: -class_count[1])[:_MOST_CLASSES]
     chart = bar_chart(
         [name for name, _ in shown], [count for _, count in shown], title=f"Rows by {label} in the train split", x_label="rows"
     )

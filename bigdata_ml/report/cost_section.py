@@ -72,7 +72,7 @@ def provenance_section(groups: Sequence[tuple[Group, Origin]]) -> Section:
 def _sources(group: Group, origin: Origin) -> list[tuple[str, str, str]]:
     record = group.runs[0].record
     manifest = origin.dataset.manifest if origin.dataset else None
-    found = {
+    facts = {
         "dataset": record.dataset.url,
         "content fingerprint": record.dataset.content or "none: plain Parquet",
         "layout fingerprint": record.dataset.layout,
@@ -83,10 +83,10 @@ def _sources(group: Group, origin: Origin) -> list[tuple[str, str, str]]:
         "started": ", ".join(run.record.started for run in group.runs),
     }
     if manifest is not None:
-        found |= {"dataset written by": manifest.written_by, "dataset created": manifest.created}
-        found |= {
+        facts |= {"dataset written by": manifest.written_by, "dataset created": manifest.created}
+        facts |= {
             f"preparation: {name}": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
             for name, value in manifest.provenance.items()
             if name != "joins"
         }
-    return [(group.name, name, value) for name, value in found.items()]
+    return [(group.name, name, value) for name, value in facts.items()]

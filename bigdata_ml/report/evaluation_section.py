@@ -47,7 +47,7 @@ def evaluation_section(group: Group) -> Section:
         for metric, why in group.undefined.items()
     ]
     if group.task == "binary":
-        curves = [one for one in evaluated if one["roc_curve"] is not None]
+        curves = [evaluation for evaluation in evaluated if evaluation["roc_curve"] is not None]
         blocks += [*([_roc(curves, group)] if curves else []), _calibration(first, group)]
     blocks += _confusion(evaluated, group)
     return Section(title, lead, blocks)
@@ -100,8 +100,8 @@ def _score(value: float | None) -> str:
 
 def _roc(evaluated: Sequence[dict[str, Any]], group: Group) -> Figure:
     lines = [
-        Series(name=f"run {number}", x=one["roc_curve"]["fpr"], y=one["roc_curve"]["tpr"])
-        for number, one in enumerate(evaluated[:5], start=1)
+        Series(name=f"run {number}", x=evaluation["roc_curve"]["fpr"], y=evaluation["roc_curve"]["tpr"])
+        for number, evaluation in enumerate(evaluated[:5], start=1)
     ]
     title = f"{group.name}: ROC curve"
     svg = curve(lines, title=title, x_label="share of negatives called positive", y_label="share of positives found")
@@ -109,8 +109,8 @@ def _roc(evaluated: Sequence[dict[str, Any]], group: Group) -> Figure:
 
 
 def _calibration(evaluation: dict[str, Any], group: Group) -> Figure:
-    found = evaluation["calibration"]
-    line = Series(name="first run", x=found["predicted"], y=found["observed"])
+    calibration = evaluation["calibration"]
+    line = Series(name="first run", x=calibration["predicted"], y=calibration["observed"])
     title = f"{group.name}: calibration"
     svg = curve([line], title=title, x_label="predicted probability", y_label="share that came true")
     return Figure(svg, "Calibration of the first run; on the dotted diagonal, predictions mean what they say")
@@ -118,7 +118,7 @@ def _calibration(evaluation: dict[str, Any], group: Group) -> Figure:
 
 def _confusion(evaluated: Sequence[dict[str, Any]], group: Group) -> list[Block]:
     classes = evaluated[0]["classes"]
-    alike = [one["confusion"] for one in evaluated if one["classes"] == classes]
+    alike = [evaluation["confusion"] for evaluation in evaluated if evaluation["classes"] == classes]
     total = [[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*alike, strict=True)]
     which = f"the sum of {len(alike)} runs" if len(alike) > 1 else "one run"
     figure = Figure(confusion_matrix(total, classes, title=f"{group.name}: confusion matrix"), f"Confusion matrix, {which}")
@@ -133,5 +133,5 @@ def _worst(total: Sequence[Sequence[int]], classes: Sequence[str]) -> Table:
         for predicted, count in zip(classes, row, strict=True)
         if true != predicted and count
     ]
-    rows = [(true, predicted, count) for count, true, predicted in sorted(errors, key=lambda one: -one[0])[:8]]
+    rows = [(true, predicted, count) for count, true, predicted in sorted(errors, key=lambda error: -error[0])[:8]]
     return Table(("true", "taken for", "rows"), rows, "The most frequent errors")

@@ -68,14 +68,14 @@ class Group:
 
     def values(self, metric: str) -> list[float]:
         """Return a metric of each run that has it in its evaluation, and a number for it."""
-        found = [run.evaluation.get(metric) for run in self.runs if run.evaluation is not None]
-        return [float(one) for one in found if one is not None and math.isfinite(one)]
+        scores = [run.evaluation.get(metric) for run in self.runs if run.evaluation is not None]
+        return [float(score) for score in scores if score is not None and math.isfinite(score)]
 
     @property
     def undefined(self) -> dict[str, str]:
         """Why metrics are not defined, by name, of the first run that says so."""
         said = [run.evaluation.get("undefined", {}) for run in self.runs if run.evaluation is not None]
-        return {metric: str(why) for one in reversed(said) for metric, why in one.items()}
+        return {metric: str(why) for reasons in reversed(said) for metric, why in reasons.items()}
 
     def mean(self, metric: str) -> float | None:
         """Return the mean of a metric over the runs, None if no run has it."""

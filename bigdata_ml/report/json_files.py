@@ -43,12 +43,12 @@ def read_json(path: Path) -> dict[str, Any]:
         MetadataUnreadable: a file that cannot be read or holds no JSON object, naming it.
     """
     try:
-        found = parse_json(read_regular(path))
+        content = parse_json(read_regular(path))
     except (OSError, ValueError) as error:
         raise MetadataUnreadable(f"{path}: cannot be read as JSON ({error}); delete it or write it again") from error
-    if not isinstance(found, dict):
-        raise MetadataUnreadable(f"{path}: must hold a JSON object, it holds {type(found).__name__}; write it again")
-    return found
+    if not isinstance(content, dict):
+        raise MetadataUnreadable(f"{path}: must hold a JSON object, it holds {type(content).__name__}; write it again")
+    return content
 
 
 def append_line(path: Path, written: Mapping[str, Any]) -> None:
@@ -95,7 +95,7 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: _finite(element) for key, element in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
+        return [_finite(element) for element in value]
     return value

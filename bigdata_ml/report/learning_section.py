@@ -46,6 +46,6 @@ def _series(group: Group, name: str, figure: Callable[[EpochRecord], float | Non
         return []
     epochs = sorted(by_epoch)
     several = len(group.runs) > 1
-    low, high = ([one(by_epoch[epoch], default=math.nan) for epoch in epochs] for one in (min, max))
+    low, high = ([bound(by_epoch[epoch], default=math.nan) for epoch in epochs] for bound in (min, max))
     mean = [statistics.fmean(by_epoch[epoch]) if by_epoch[epoch] else math.nan for epoch in epochs]
     return [Series(name=name, x=epochs, y=mean, low=low if several else None, high=high if several else None)]

@@ -61,15 +61,15 @@ def _group(group: Group, origin: Origin) -> dict[str, Any]:
 
 
 def _cleaning(origin: Origin) -> dict[str, Any]:
-    found = origin.cleaning
-    if found is None:
+    cleaning = origin.cleaning
+    if cleaning is None:
         return {"found": None, "kept": None, "refused": None, "warned": None, "adds_up": None}
     return {
-        "found": found.found,
-        "kept": found.kept,
-        "refused": dict(found.refused),
-        "warned": dict(found.warned),
-        "adds_up": found.kept + sum(found.refused.values()) == found.found,
+        "found": cleaning.found,
+        "kept": cleaning.kept,
+        "refused": dict(cleaning.refused),
+        "warned": dict(cleaning.warned),
+        "adds_up": cleaning.kept + sum(cleaning.refused.values()) == cleaning.found,
     }
 
 

@@ -80,7 +80,7 @@ class RunDirectory:
         """
         lines = read_lines(self.path / _METRICS)
         try:
-            return Epochs(tuple(EpochRecord.from_json(one) for one in lines.objects), lines.torn)
+            return Epochs(tuple(EpochRecord.from_json(line) for line in lines.objects), lines.torn)
         except TypeError as error:
             raise _unreadable(self.path / _METRICS, error) from error
 
@@ -88,7 +88,7 @@ class RunDirectory:
         """Drop the figures of `epoch` and later ones, which a resumed run measures again; return how many were dropped."""
         records = self.read_epochs().records
         kept = [record for record in records if record.epoch < epoch]
-        write_lines(self.path / _METRICS, [one.to_json() for one in kept])
+        write_lines(self.path / _METRICS, [epoch_record.to_json() for epoch_record in kept])
         return len(records) - len(kept)
 
     def write_evaluation(self, evaluation: Mapping[str, Any]) -> None:

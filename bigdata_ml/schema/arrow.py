@@ -68,21 +68,21 @@ def type_from_text(text: str) -> pa.DataType:
     """
     if text in _ALIASES:
         return _ALIASES[text]
-    if found := _TENSOR.fullmatch(text):
-        return pa.fixed_shape_tensor(type_from_text(found[1]), [int(size) for size in found[2].split(",")])
-    if found := _DECIMAL.fullmatch(text):
-        return _DECIMALS[found[1]](int(found[2]), int(found[3]))
-    if found := _TIMESTAMP.fullmatch(text):
-        return pa.timestamp(found[1], tz=found[2])
-    if found := _LIST.fullmatch(text):
-        values = type_from_text(found[2])
-        if found[3]:
-            return pa.list_(values, int(found[3]))
-        return pa.large_list(values) if found[1] else pa.list_(values)
-    if found := _FIXED_BINARY.fullmatch(text):
-        return pa.binary(int(found[1]))
-    if found := _DICTIONARY.fullmatch(text):
-        return pa.dictionary(pa.int32(), type_from_text(found[1]))
+    if match := _TENSOR.fullmatch(text):
+        return pa.fixed_shape_tensor(type_from_text(match[1]), [int(size) for size in match[2].split(",")])
+    if match := _DECIMAL.fullmatch(text):
+        return _DECIMALS[match[1]](int(match[2]), int(match[3]))
+    if match := _TIMESTAMP.fullmatch(text):
+        return pa.timestamp(match[1], tz=match[2])
+    if match := _LIST.fullmatch(text):
+        values = type_from_text(match[2])
+        if match[3]:
+            return pa.list_(values, int(match[3]))
+        return pa.large_list(values) if match[1] else pa.list_(values)
+    if match := _FIXED_BINARY.fullmatch(text):
+        return pa.binary(int(match[1]))
+    if match := _DICTIONARY.fullmatch(text):
+        return pa.dictionary(pa.int32(), type_from_text(match[1]))
     raise ValueError(f"{text!r} names no type this version knows")
 
 

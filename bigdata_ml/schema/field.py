@@ -220,7 +220,7 @@ _DTYPES = {
 
 def _check_dtype(field: Field) -> None:
     if field.dtype not in _DTYPES[field.codec]:
-        known = ", ".join(str(one) for one in _DTYPES[field.codec])
+        known = ", ".join(str(dtype) for dtype in _DTYPES[field.codec])
         raise ValueError(f"field {field.name!r}: the dtype of codec {field.codec.value} is one of {known}, got {field.dtype!r}")
     if field.vocabulary and field.dtype is not None:
         raise ValueError(f"field {field.name!r}: a vocabulary makes int64 ids, so no dtype goes with it")

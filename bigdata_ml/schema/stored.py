@@ -58,16 +58,16 @@ def from_stored(table: pa.Table, schema: Schema, where: str, on_bad_value: BadVa
     """
     for field in schema:
         place = table.schema.get_field_index(field.name)
-        if place < 0 or (found := table.schema.field(place)).type == field.type:
+        if place < 0 or (stored_field := table.schema.field(place)).type == field.type:
             continue
-        if stored_type(field) != field.type and found.type == stored_type(field):
+        if stored_type(field) != field.type and stored_field.type == stored_type(field):
             chunks = [_pixels(chunk, field, where) for chunk in table.column(place).chunks]
-        elif is_held_as(found.type, field.type):
+        elif is_held_as(stored_field.type, field.type):
             chunks = _converted(table.column(place), field, where, on_bad_value)
         else:
             continue
         column = pa.chunked_array(chunks, field.type)
-        table = table.set_column(place, pa.field(field.name, field.type, nullable=found.nullable), column)
+        table = table.set_column(place, pa.field(field.name, field.type, nullable=stored_field.nullable), column)
     return table
 
 
@@ -93,8 +93,8 @@ def _converted_without(column: pa.Array, rows: np.ndarray, kind: pa.DataType) ->
     others = np.delete(np.arange(len(column)), rows)
     indices = np.full(len(column), len(others))
     indices[others] = np.arange(len(others))
-    found = pa.concat_arrays([converted(column.take(pa.array(others)), kind), pa.array([_zero(kind)], kind)])
-    return found.take(pa.array(indices))
+    values = pa.concat_arrays([converted(column.take(pa.array(others)), kind), pa.array([_zero(kind)], kind)])
+    return values.take(pa.array(indices))
 
 
 def _zero(kind: pa.DataType) -> int | list[int]:
@@ -121,9 +121,11 @@ def _pixels(column: pa.BinaryArray, field: Field, where: str) -> pa.FixedShapeTe
     data = pa.py_buffer(b"")
     if len(known):
         ends = np.frombuffer(known.buffers()[1], np.int32)[known.offset : known.offset + len(known) + 1]
-        for found in np.diff(ends)[np.diff(ends) != size][:1].tolist():
+        for size_there in np.diff(ends)[np.diff(ends) != size][:1].tolist():
             shape = field.type.shape
-            raise SchemaMismatch(f"{where} field {field.name!r}: a value of {found} bytes, the schema's shape {shape} has {size}")
+            raise SchemaMismatch(
+                f"{where} field {field.name!r}: a value of {size_there} bytes, the schema's shape {shape} has {size}"
+            )
         data = known.buffers()[2].slice(int(ends[0]), len(known) * size)
     if not there.all():
         values = np.zeros((len(column), size), np.uint8)

@@ -65,7 +65,7 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     if _is_list(kind):
         return _as_list(kind, plain_type(kind.value_type))
     if pa.types.is_struct(kind):
-        return pa.struct([one.with_type(plain_type(one.type)) for one in kind])
+        return pa.struct([child.with_type(plain_type(child.type)) for child in kind])
     if pa.types.is_map(kind):
         return pa.map_(plain_type(kind.key_type), plain_type(kind.item_type))
     return kind
@@ -77,38 +77,38 @@ def common_type(*kinds: pa.DataType) -> pa.DataType | None:
     >>> common_type(pa.int32(), pa.int64()), common_type(pa.int32(), pa.string())
     (DataType(int64), None)
     """
-    return reduce(lambda one, other: None if one is None else _common(one, other), map(plain_type, kinds))
+    return reduce(lambda first, other: None if first is None else _common(first, other), map(plain_type, kinds))
 
 
-def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    if one == other:
-        return one
-    if pa.types.is_null(one) or pa.types.is_null(other):
-        return other if pa.types.is_null(one) else one
-    if pa.types.is_dictionary(one) or pa.types.is_dictionary(other):
-        return _common(*(kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (one, other)))
+def _common(first: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    if first == other:
+        return first
+    if pa.types.is_null(first) or pa.types.is_null(other):
+        return other if pa.types.is_null(first) else first
+    if pa.types.is_dictionary(first) or pa.types.is_dictionary(other):
+        return _common(*(kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (first, other)))
     for common in (_text, _number, _time, _nested):
-        found = common(one, other)
-        if found is not None:
-            return found
+        common_kind = common(first, other)
+        if common_kind is not None:
+            return common_kind
     return None
 
 
-def _text(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    if all(pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in (one, other)):
+def _text(first: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    if all(pa.types.is_string(kind) or pa.types.is_large_string(kind) for kind in (first, other)):
         return pa.large_string()
-    if all(map(_is_binary, (one, other))):
-        return pa.large_binary() if pa.large_binary() in (one, other) else pa.binary()
+    if all(map(_is_binary, (first, other))):
+        return pa.large_binary() if pa.large_binary() in (first, other) else pa.binary()
     return None
 
 
-def _number(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    kinds = (one, other)
+def _number(first: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    kinds = (first, other)
     whole = [kind for kind in kinds if pa.types.is_integer(kind)]
     floating = [kind for kind in kinds if pa.types.is_floating(kind)]
     decimal = [kind for kind in kinds if pa.types.is_decimal(kind)]
     if len(whole) == 2:
-        return _integer(one, other)
+        return _integer(first, other)
     if len(floating) == 2:
         return max(floating, key=lambda kind: int(kind.bit_width))
     if whole and floating:
@@ -118,69 +118,69 @@ def _number(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     if decimal and floating:
         return pa.float64()
     if len(decimal) + len(whole) == 2:
-        return _decimal(one, other)
+        return _decimal(first, other)
     return None
 
 
-def _integer(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    signed = [kind for kind in (one, other) if pa.types.is_signed_integer(kind)]
+def _integer(first: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    signed = [kind for kind in (first, other) if pa.types.is_signed_integer(kind)]
     if len(signed) != 1:
-        return max((one, other), key=lambda kind: int(kind.bit_width))
-    unsigned = one if signed[0] == other else other
+        return max((first, other), key=lambda kind: int(kind.bit_width))
+    unsigned = first if signed[0] == other else other
     bits = max(signed[0].bit_width, 2 * unsigned.bit_width)
     return {8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}.get(bits)
 
 
-def _decimal(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+def _decimal(first: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     digits = [
         (_DIGITS[kind.bit_width] - (kind == pa.int64()), 0)
         if pa.types.is_integer(kind)
         else (kind.precision - kind.scale, kind.scale)
-        for kind in (one, other)
+        for kind in (first, other)
     ]
     before, after = (max(part) for part in zip(*digits, strict=True))
     if before + after > 76:
         return None
-    wide = before + after > 38 or any(pa.types.is_decimal256(kind) for kind in (one, other))
+    wide = before + after > 38 or any(pa.types.is_decimal256(kind) for kind in (first, other))
     return (pa.decimal256 if wide else pa.decimal128)(before + after, after)
 
 
-def _time(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    if all(pa.types.is_timestamp(kind) for kind in (one, other)):
-        if (one.tz is None) != (other.tz is None):
+def _time(first: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    if all(pa.types.is_timestamp(kind) for kind in (first, other)):
+        if (first.tz is None) != (other.tz is None):
             return None
-        return pa.timestamp(_finer(one, other), tz=one.tz if one.tz == other.tz else "UTC")
-    if all(pa.types.is_time(kind) for kind in (one, other)):
-        unit = _finer(one, other)
+        return pa.timestamp(_finer(first, other), tz=first.tz if first.tz == other.tz else "UTC")
+    if all(pa.types.is_time(kind) for kind in (first, other)):
+        unit = _finer(first, other)
         return pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit)
-    if all(pa.types.is_duration(kind) for kind in (one, other)):
-        return pa.duration(_finer(one, other))
-    if all(pa.types.is_date(kind) for kind in (one, other)):
+    if all(pa.types.is_duration(kind) for kind in (first, other)):
+        return pa.duration(_finer(first, other))
+    if all(pa.types.is_date(kind) for kind in (first, other)):
         return pa.date32()
     return None
 
 
-def _finer(one: pa.DataType, other: pa.DataType) -> str:
-    return _UNITS[max(_UNITS.index(one.unit), _UNITS.index(other.unit))]
+def _finer(first: pa.DataType, other: pa.DataType) -> str:
+    return _UNITS[max(_UNITS.index(first.unit), _UNITS.index(other.unit))]
 
 
-def _nested(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    one, other = (kind.storage_type if isinstance(kind, pa.FixedShapeTensorType) else kind for kind in (one, other))
-    if _is_list(one) and _is_list(other):
-        values = _common(one.value_type, other.value_type)
+def _nested(first: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    first, other = (kind.storage_type if isinstance(kind, pa.FixedShapeTensorType) else kind for kind in (first, other))
+    if _is_list(first) and _is_list(other):
+        values = _common(first.value_type, other.value_type)
         if values is None:
             return None
-        if pa.types.is_fixed_size_list(one) and pa.types.is_fixed_size_list(other) and one.list_size == other.list_size:
-            return pa.list_(values, one.list_size)
-        return pa.large_list(values) if any(map(pa.types.is_large_list, (one, other))) else pa.list_(values)
-    if pa.types.is_map(one) and pa.types.is_map(other):
-        key, item = _common(one.key_type, other.key_type), _common(one.item_type, other.item_type)
+        if pa.types.is_fixed_size_list(first) and pa.types.is_fixed_size_list(other) and first.list_size == other.list_size:
+            return pa.list_(values, first.list_size)
+        return pa.large_list(values) if any(map(pa.types.is_large_list, (first, other))) else pa.list_(values)
+    if pa.types.is_map(first) and pa.types.is_map(other):
+        key, item = _common(first.key_type, other.key_type), _common(first.item_type, other.item_type)
         return None if key is None or item is None else pa.map_(key, item)
-    if pa.types.is_struct(one) and pa.types.is_struct(other):
-        theirs = {field.name: field.type for field in other}
-        if {field.name for field in one} != set(theirs) or one.num_fields != other.num_fields:
+    if pa.types.is_struct(first) and pa.types.is_struct(other):
+        other_fields = {field.name: field.type for field in other}
+        if {field.name for field in first} != set(other_fields) or first.num_fields != other.num_fields:
             return None
-        common = [(field.name, _common(field.type, theirs[field.name])) for field in one]
+        common = [(field.name, _common(field.type, other_fields[field.name])) for field in first]
         return None if any(kind is None for _, kind in common) else pa.struct(common)
     return None
 

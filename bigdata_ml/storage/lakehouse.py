@@ -37,9 +37,9 @@ def lakehouse_above(place: Location) -> str | None:
         for kind, mark in (("Delta", _DELTA), ("Hudi", _HUDI)):
             if (place / mark).exists():
                 return _words(place, kind, mark)
-        found = next((path for path in _names(place / "metadata") if _ICEBERG.fullmatch(f"metadata/{path}")), None)
-        if found is not None:
-            return _words(place, "Iceberg", f"metadata/{found}")
+        metadata_file = next((path for path in _names(place / "metadata") if _ICEBERG.fullmatch(f"metadata/{path}")), None)
+        if metadata_file is not None:
+            return _words(place, "Iceberg", f"metadata/{metadata_file}")
         if "=" not in name:
             return None
     return None

@@ -74,11 +74,13 @@ def list_tree(place: Location, *, follow: bool = True) -> Tree:
         StorageUnavailable: the filesystem does not answer, or this user may not list a directory.
     """
     try:
-        found = _Walk(place.path, follow=follow).tree() if place.is_local else _remote(place)
+        walked = _Walk(place.path, follow=follow).tree() if place.is_local else _remote(place)
     except OSError as error:
         raise StorageUnavailable(f"{place.url} cannot be listed: {error}{way_out(error)}") from error
     return Tree(
-        tuple(sorted(found.files, key=lambda one: one.path)), tuple(sorted(found.folders)), tuple(sorted(found.linked_again))
+        tuple(sorted(walked.files, key=lambda entry: entry.path)),
+        tuple(sorted(walked.folders)),
+        tuple(sorted(walked.linked_again)),
     )
 
 
@@ -144,35 +146,35 @@ class _Walk:
                     continue
                 listed[identity] = printable(relative)
                 self._folders.append(printable(relative))
-            for one in sorted(os.scandir(full), key=lambda one: one.name):
-                path = f"{relative}/{one.name}" if relative else one.name
-                if one.is_dir(follow_symlinks=False):
+            for child in sorted(os.scandir(full), key=lambda child: child.name):
+                path = f"{relative}/{child.name}" if relative else child.name
+                if child.is_dir(follow_symlinks=False):
                     if not is_hidden(path):
-                        listed.setdefault(_identity(one.stat(follow_symlinks=False)), printable(path))
+                        listed.setdefault(_identity(child.stat(follow_symlinks=False)), printable(path))
                     self._folders.append(printable(path))
-                    folders.append((path, one.path))
-                elif _leads_to_directory(one):
+                    folders.append((path, child.path))
+                elif _leads_to_directory(child):
                     if self._follow and not is_hidden(path):
-                        links.append((path, one.path))
+                        links.append((path, child.path))
                     elif self._follow:
                         self._add(Entry(printable(path)), (0, 0))
                 else:
-                    self._add_file(path, one)
+                    self._add_file(path, child)
         return Tree(tuple(self._named_once()), tuple(self._folders), tuple(self._again))
 
-    def _add_file(self, path: str, found: "os.DirEntry[str]") -> None:
+    def _add_file(self, path: str, child: "os.DirEntry[str]") -> None:
         try:
-            status = found.stat()
+            status = child.stat()
         except OSError as error:
-            if found.is_symlink():
-                self._add(Entry(printable(path), obstacle=_why_not(found.path, error)), (0, 0))
+            if child.is_symlink():
+                self._add(Entry(printable(path), obstacle=_why_not(child.path, error)), (0, 0))
             elif not isinstance(error, FileNotFoundError):
                 raise
             # Else it was deleted just now.
             return
         special, shown = kind_of_special(status.st_mode), printable(path)
         obstacle = f"is {special}, no regular file" if special else "" if _is_utf8(path) else _NOT_UTF8
-        self._several |= found.is_symlink() or status.st_nlink > 1
+        self._several |= child.is_symlink() or status.st_nlink > 1
         size = status.st_size if not obstacle else 0
         self._add(Entry(shown, size, status.st_mtime_ns, obstacle), (0, 0) if obstacle else _identity(status))
 
@@ -204,14 +206,14 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 def _identities_above(path: str) -> Iterator[tuple[int, int]]:
     # By `..`, which the kernel follows. A path's text names another place behind a link of /proc that leads to another namespace.
     here, above = _identity(os.stat(path)), os.path.join(path, "..")
-    while (found := _identity(os.stat(above))) != here:
-        yield found
-        here, above = found, os.path.join(above, "..")
+    while (identity := _identity(os.stat(above))) != here:
+        yield identity
+        here, above = identity, os.path.join(above, "..")
 
 
-def _leads_to_directory(found: "os.DirEntry[str]") -> bool:
+def _leads_to_directory(child: "os.DirEntry[str]") -> bool:
     try:
-        return found.is_symlink() and stat.S_ISDIR(found.stat().st_mode)
+        return child.is_symlink() and stat.S_ISDIR(child.stat().st_mode)
     except OSError:
         return False
 

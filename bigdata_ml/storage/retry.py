@@ -70,7 +70,7 @@ def is_store_failure(error: BaseException | None) -> bool:
     if isinstance(error, StorageUnavailable):
         return is_store_failure(error.__cause__)
     if isinstance(error, ConnectionError | TimeoutError) or any(
-        (one.__module__.partition(".")[0], one.__name__) in _CLASSES for one in type(error).__mro__
+        (error_class.__module__.partition(".")[0], error_class.__name__) in _CLASSES for error_class in type(error).__mro__
     ):
         return True
     if not isinstance(error, OSError):
@@ -109,11 +109,11 @@ class Retry:
             except Exception as error:
                 if not is_store_failure(error):
                     raise
-                found = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {error}"
                 if attempt == self.attempts:
-                    text = f"{what} failed {attempt} times, at last with {found}; the data may be whole: run it again"
+                    text = f"{what} failed {attempt} times, at last with {reason}; the data may be whole: run it again"
                     raise StorageUnavailable(text) from error
-            _log.warning("%s failed, it is asked again: %s", shown(what), shown(found))
+            _log.warning("%s failed, it is asked again: %s", shown(what), shown(reason))
             self._wait(self.first_wait * 2 ** (attempt - 1) * _jitter.uniform(0.5, 1), check)
             attempt += 1
 

@@ -77,9 +77,9 @@ class S3Handler(PerProcess):
     def delete_dir(self, path: str) -> None:
         """Delete all objects below a path, and the empty one by which others mark a directory."""
         with _s3_errors():
-            found = self.client.get_file_info(pafs.FileSelector(path, recursive=True, allow_not_found=True))
-        folders = [path, *(one.path for one in found if one.type == pafs.FileType.Directory)]
-        delete_objects([*(one.path for one in found if one.is_file), *(f"{folder}/" for folder in folders)])
+            infos = self.client.get_file_info(pafs.FileSelector(path, recursive=True, allow_not_found=True))
+        folders = [path, *(info.path for info in infos if info.type == pafs.FileType.Directory)]
+        delete_objects([*(info.path for info in infos if info.is_file), *(f"{folder}/" for folder in folders)])
 
     def delete_file(self, path: str) -> None:
         """Delete an object."""

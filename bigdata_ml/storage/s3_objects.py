@@ -40,8 +40,8 @@ def create_object(path: str, data: bytes) -> None:
     except FileExistsError:
         # Where an answer is lost botocore asks again, and finds what it has put itself.
         with _botocore_errors(path):
-            found = client.head_object(Bucket=bucket, Key=key)
-        if found["Metadata"].get(_TOKEN) != token:
+            head = client.head_object(Bucket=bucket, Key=key)
+        if head["Metadata"].get(_TOKEN) != token:
             raise
 
 
@@ -92,8 +92,8 @@ def _botocore_errors(path: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        found = error.response.get("Error", {})
-        raise _os_error(str(found.get("Code")), f"{path}: {error}") from error
+        details = error.response.get("Error", {})
+        raise _os_error(str(details.get("Code")), f"{path}: {error}") from error
     except BotoCoreError as error:
         raise ConnectionError(f"{path}: {error}") from error
 

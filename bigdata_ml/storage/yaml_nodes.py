@@ -46,6 +46,6 @@ def _size(node: Any, known: dict[int, int], depth: int) -> int:
     if depth == 0:
         raise ValueError(f"its values are nested more than {_DEPTH} deep, or in a circle; write them flatter")
     below = node.value if isinstance(node.value, list) else []
-    children = [one for item in below for one in (item if isinstance(item, tuple) else (item,))]
-    known[id(node)] = 1 + sum(_size(one, known, depth - 1) for one in children)
+    children = [child for item in below for child in (item if isinstance(item, tuple) else (item,))]
+    known[id(node)] = 1 + sum(_size(child, known, depth - 1) for child in children)
     return known[id(node)]

@@ -202,9 +202,9 @@ def unischema_of_arrow(schema: pa.Schema, *, keys: Mapping[str, Any] | None = No
     fields = [UnischemaField(name, kind, (), None, False) for name, kind in (keys or {}).items()]
     left_out = []
     for column in schema:
-        found = _numpy_of(column.type)
-        if found is not None:
-            fields.append(UnischemaField(column.name, *found, None, bool(column.nullable)))
+        dtype = _numpy_of(column.type)
+        if dtype is not None:
+            fields.append(UnischemaField(column.name, *dtype, None, bool(column.nullable)))
         else:
             left_out.append(f"{column.name!r} ({column.type})")
     if left_out:

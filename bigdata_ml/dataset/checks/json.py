@@ -88,7 +88,11 @@ def parse_json(data: bytes) -> Any:
         depth += 1
         if depth > _DEPTH:
             raise ValueError(f"it is nested more than {_DEPTH} deep")
-        nested = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list))]
+        nested = [
+            container.values() if isinstance(container, dict) else container
+            for container in level
+            if isinstance(container, (dict, list))
+        ]
         level = [value for values in nested for value in values if isinstance(value, (dict, list))]
     return found
 
@@ -148,9 +152,9 @@ def _no_constant(text: str) -> None:
 
 
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
+        twice = next(name for name in members if names.count(name) > 1)
         raise ValueError(f"the name {twice[:_SHOWN]!r} stands twice in an object")
-    return found
+    return members

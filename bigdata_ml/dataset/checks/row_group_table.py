@@ -22,8 +22,8 @@ def table_problems(table: pa.Table, columns: pa.Schema) -> Iterator[str]:
     """Yield what is wrong with a table by itself, whose first columns must be `columns`: types, ranges, doubles."""
     wrong = [field for field in columns if table.schema.field(field.name).type != field.type]
     if wrong:
-        found = ((field, table.schema.field(field.name).type) for field in wrong)
-        yield from (f"column {field.name!r} is {kind}, not {field.type}" for field, kind in found)
+        wrong_types = ((field, table.schema.field(field.name).type) for field in wrong)
+        yield from (f"column {field.name!r} is {kind}, not {field.type}" for field, kind in wrong_types)
         return
     empty = [field.name for field in columns if not field.nullable and table[field.name].null_count]
     if empty:
@@ -44,7 +44,14 @@ def table_problems(table: pa.Table, columns: pa.Schema) -> Iterator[str]:
     for row in first[counts > 1][:1].tolist():
         yield f"{_row(table, row)} is listed twice"
     for name in ("checksum", "file_checksum"):
-        text = next((one for one in pc.unique(table[name]).to_pylist() if one is not None and not _CHECKSUM.fullmatch(one)), None)
+        text = next(
+            (
+                checksum
+                for checksum in pc.unique(table[name]).to_pylist()
+                if checksum is not None and not _CHECKSUM.fullmatch(checksum)
+            ),
+            None,
+        )
         if text is not None:
             yield f"column {name!r} holds {text[:40]!r}, which is no checksum"
 
@@ -74,12 +81,12 @@ def contract_problems(table: pa.Table, manifest: Manifest) -> Iterator[tuple[str
     for name in sorted(found & set(manifest.splits)):
         groups, summary = table.filter(pc.equal(splits, name)), manifest.splits[name]
         counts = (int(np.asarray(groups["rows"]).sum()), groups.num_rows, len(pc.unique(groups["path"])))
-        for what, there, said in zip(
+        for quantity, there, said in zip(
             ("rows", "row groups", "files"), counts, (summary.rows, summary.row_groups, summary.files), strict=True
         ):
             if there != said:
-                code = "row_count" if what == "rows" else "inconsistent_manifest"
-                yield code, f"the manifest says {said} {what} of split {name!r}, its row groups {there}"
+                code = "row_count" if quantity == "rows" else "inconsistent_manifest"
+                yield code, f"the manifest says {said} {quantity} of split {name!r}, its row groups {there}"
     for text in _extreme_problems(table, manifest):
         yield "inconsistent_manifest", text
 

@@ -40,15 +40,15 @@ def common_columns(root: Location, footers: Sequence[Footer], *, missing_as_null
     known: dict[str, tuple[pa.DataType, Footer]] = {}
     missing: set[str] = set()
     for footer in by_schema.values():
-        found = {field.name: field.type for field in footer.schema}
-        if len(found) < len(footer.schema):
-            twice = sorted({one for one in footer.schema.names if footer.schema.names.count(one) > 1})
+        types_there = {field.name: field.type for field in footer.schema}
+        if len(types_there) < len(footer.schema):
+            twice = sorted({name_there for name_there in footer.schema.names if footer.schema.names.count(name_there) > 1})
             raise SchemaMismatch(f"{(root / footer.path).url}: there are several columns {', '.join(map(repr, twice))}")
-        if known and (lacking := known.keys() ^ found.keys()):
+        if known and (lacking := known.keys() ^ types_there.keys()):
             missing |= lacking
             if not missing_as_null:
                 raise _missing(root, sorted(lacking)[0], footer, next(iter(by_schema.values())))
-        for name, kind in found.items():
+        for name, kind in types_there.items():
             before, other = known.get(name, (kind, footer))
             widened = common_type(before, kind)
             if widened is None:
@@ -84,16 +84,18 @@ def _first_apart(footers: Iterable[Footer], name: str, kind: pa.DataType) -> Foo
 
 
 def _apart(root: Location, name: str, footer: Footer, other: Footer) -> SchemaMismatch:
-    one, two = (plain_type(each.schema.field(name).type) for each in (footer, other))
+    first, second = (plain_type(each.schema.field(name).type) for each in (footer, other))
     return SchemaMismatch(
-        f"{(root / footer.path).url}: column {name!r} is {one} there and {two} in {other.path}; no type holds the values of "
+        f"{(root / footer.path).url}: column {name!r} is {first} there and {second} in {other.path}; no type holds the values of "
         "both: write the files with one type, or read them apart"
     )
 
 
 def _missing(root: Location, name: str, footer: Footer, first: Footer) -> SchemaMismatch:
-    one, two = (plain_type(each.schema.field(name).type) if name in each.schema.names else "missing" for each in (footer, first))
+    one, second = (
+        plain_type(each.schema.field(name).type) if name in each.schema.names else "missing" for each in (footer, first)
+    )
     return SchemaMismatch(
-        f"{(root / footer.path).url}: column {name!r} is {one} there and {two} in {first.path}; write the files with the same "
+        f"{(root / footer.path).url}: column {name!r} is {one} there and {second} in {first.path}; write the files with the same "
         "columns, or open them with missing_as_null=True (bigdata-ml adopt --missing-as-null)"
     )

@@ -57,16 +57,16 @@ def parquet_files(root: Location) -> ParquetFiles:
     tree = list_tree(root)
     refuse_lakehouse(root, tree)
     visible = tree.visible
-    for one in visible:
-        if one.obstacle:
-            raise DatasetInvalid(f"{(root / one.path).url}: it {_sentence(one)}; delete it, or put the file there")
-    again = [*((one.path, one.same_as) for one in visible if one.same_as), *tree.linked_again]
-    named = [one for one in visible if not one.same_as]
+    for entry in visible:
+        if entry.obstacle:
+            raise DatasetInvalid(f"{(root / entry.path).url}: it {_sentence(entry)}; delete it, or put the file there")
+    again = [*((entry.path, entry.same_as) for entry in visible if entry.same_as), *tree.linked_again]
+    named = [entry for entry in visible if not entry.same_as]
     with ThreadPoolExecutor(_THREADS) as pool:
-        answers = pool.map(lambda one: is_parquet(root / one.path, one.path, one.size), named)
-        found = {one.path for one, answer in zip(named, answers, strict=True) if answer}
-    others = [one.path for one in named if one.path not in found]
-    if not found:
+        answers = pool.map(lambda entry: is_parquet(root / entry.path, entry.path, entry.size), named)
+        parquet_paths = {entry.path for entry, answer in zip(named, answers, strict=True) if answer}
+    others = [entry.path for entry in named if entry.path not in parquet_paths]
+    if not parquet_paths:
         there = f"; there are {_some(others)}" if others else ""
         raise DatasetNotFound(f"{root.url}: no Parquet files there{there}; a dataset is a directory with Parquet files")
     if others:
@@ -76,18 +76,18 @@ def parquet_files(root: Location) -> ParquetFiles:
         links = _some(f"{path} is {other}" for path, other in again)
         warnings.warn(shown(f"{root.url}: what links lead to again is read once: {links}"), stacklevel=4)
     counts = {"hidden": len(tree.files) - len(visible), "not_parquet": len(others), "linked_again": len(again)}
-    return ParquetFiles(natural_order(found), {why: count for why, count in counts.items() if count})
+    return ParquetFiles(natural_order(parquet_paths), {why: count for why, count in counts.items() if count})
 
 
 def refuse_lakehouse(root: Location, tree: Tree) -> None:
     """Raise DatasetInvalid if a directory is, holds or is part of a table of Iceberg, Delta or Hudi."""
-    found = lakehouse_below(root, tree) or lakehouse_above(root)
-    if found is not None:
-        raise DatasetInvalid(found)
+    lakehouse = lakehouse_below(root, tree) or lakehouse_above(root)
+    if lakehouse is not None:
+        raise DatasetInvalid(lakehouse)
 
 
-def _sentence(one: Entry) -> str:
-    return one.obstacle if not one.obstacle.startswith("its ") else f"cannot be read: {one.obstacle}"
+def _sentence(entry: Entry) -> str:
+    return entry.obstacle if not entry.obstacle.startswith("its ") else f"cannot be read: {entry.obstacle}"
 
 
 def is_parquet(place: Location, name: str, size: int) -> bool:

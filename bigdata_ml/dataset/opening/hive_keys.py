@@ -71,10 +71,10 @@ def hive_keys(
     columns: dict[str, dict[str, Any]] = {}
     fields = []
     for name in names:
-        column = {path: one.get(name) for path, one in values.items()}
-        found = _typed(list(column.values()), types.get(name))
-        columns[name] = dict(zip(column, found.to_pylist(), strict=True))
-        fields.append((pa.field(name, found.type), found.null_count > 0))
+        column = {path: keys_of_file.get(name) for path, keys_of_file in values.items()}
+        typed = _typed(list(column.values()), types.get(name))
+        columns[name] = dict(zip(column, typed.to_pylist(), strict=True))
+        fields.append((pa.field(name, typed.type), typed.null_count > 0))
     with_nulls = {field.name for field, nullable in fields if nullable}
     schema = Schema.from_arrow(pa.schema([field for field, _ in fields]), with_nulls=with_nulls)
     return schema.fields, {path: {name: columns[name][path] for name in columns} for path in paths} if columns else {}

@@ -42,17 +42,17 @@ def split_in_path(path: str) -> str | None:
     ('train', 'test')
     """
     *folders, file = path.split("/")
-    named = {found for folder in folders if (found := split_called(folder.removeprefix("split="))) is not None}
+    named = {split for folder in folders if (split := split_called(folder.removeprefix("split="))) is not None}
     match = _FILE.fullmatch(file)
-    if not named and match is not None and (found := split_called(match["name"])) is not None:
-        named = {found}
+    if not named and match is not None and (split := split_called(match["name"])) is not None:
+        named = {split}
     return named.pop() if len(named) == 1 else None
 
 
 def splits_in_paths(paths: Sequence[str]) -> dict[str, str]:
     """Return the split by path of those that name one."""
-    found = {path: split_in_path(path) for path in paths}
-    return {path: split for path, split in found.items() if split is not None}
+    split_of_path = {path: split_in_path(path) for path in paths}
+    return {path: split for path, split in split_of_path.items() if split is not None}
 
 
 def splits_of(root: Location, paths: list[str]) -> dict[str, str | None]:
@@ -60,13 +60,13 @@ def splits_of(root: Location, paths: list[str]) -> dict[str, str | None]:
     ours = {path: split_of(path) for path in paths}
     if any(split is not None for split in ours.values()):
         return ours
-    theirs = splits_in_paths(paths)
-    if theirs and len(theirs) < len(paths):
-        other = next(path for path in paths if path not in theirs)
+    given = splits_in_paths(paths)
+    if given and len(given) < len(paths):
+        other = next(path for path in paths if path not in given)
         text = (
-            f"{root.url}: {next(iter(theirs))} is named as a split, {other} is not, so all rows are one dataset without splits; "
+            f"{root.url}: {next(iter(given))} is named as a split, {other} is not, so all rows are one dataset without splits; "
             "move the others away, or open the splits' directories by themselves"
         )
         warnings.warn(shown(text), stacklevel=5)
         return ours
-    return {path: theirs.get(path) for path in paths}
+    return {path: given.get(path) for path in paths}

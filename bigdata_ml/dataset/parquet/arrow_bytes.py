@@ -69,8 +69,8 @@ def arrow_bytes(group: pq.RowGroupMetaData, leaves: Sequence[Leaf], unencoded: S
 
 def _chunk_bytes(chunk: pq.ColumnChunkMetaData, leaf: Leaf, unencoded: int | None, rows: int) -> int | None:
     values, stored, kind = int(chunk.num_values), int(chunk.total_uncompressed_size), leaf.kind
-    found = chunk.statistics
-    bits = 0 if found is not None and found.has_null_count and not found.null_count else -(-values // 8)
+    statistics = chunk.statistics
+    bits = 0 if statistics is not None and statistics.has_null_count and not statistics.null_count else -(-values // 8)
     bits += leaf.offsets * rows
     if kind is not None and pa.types.is_dictionary(kind):
         # Its dictionary stays one.

@@ -196,10 +196,10 @@ def _wrong_sizes(sizes: Fields, leaf: _Leaf) -> str | None:
     return None
 
 
-def _check_lists(found: Fields, lists: dict[int, int]) -> None:
-    for one in found:
-        if one & 15 == LIST and lists.get(one >> 8, one) != one:
-            raise ValueError(f"it has a list of the type {one >> 4 & 15} in the field {one >> 8}")
+def _check_lists(fields: Fields, lists: dict[int, int]) -> None:
+    for field in fields:
+        if field & 15 == LIST and lists.get(field >> 8, field) != field:
+            raise ValueError(f"it has a list of the type {field >> 4 & 15} in the field {field >> 8}")
 
 
 def _is_count(value: Any) -> bool:

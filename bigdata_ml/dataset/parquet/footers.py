@@ -209,15 +209,15 @@ def _bounds(group: pq.RowGroupMetaData, names: Set[str]) -> tuple[dict[str, Any]
     for index in range(group.num_columns):
         chunk = group.column(index)
         name = _column_of(chunk.path_in_schema, names)
-        found = chunk.statistics
-        if group.num_rows and (found is None or not found.has_null_count or found.null_count):
+        statistics = chunk.statistics
+        if group.num_rows and (statistics is None or not statistics.has_null_count or statistics.null_count):
             nulls.add(name)
-            if found is not None and found.has_null_count:
+            if statistics is not None and statistics.has_null_count:
                 counted.add(name)
-        if found is not None and found.has_min_max and name == chunk.path_in_schema:
+        if statistics is not None and statistics.has_min_max and name == chunk.path_in_schema:
             # Dates beyond Python's, nanoseconds without pandas: such extremes rule nothing out.
             with suppress(OverflowError, ValueError, pa.ArrowException):
-                least[name], most[name] = found.min, found.max
+                least[name], most[name] = statistics.min, statistics.max
     return least, most, nulls, counted
 
 

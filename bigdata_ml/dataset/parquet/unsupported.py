@@ -35,8 +35,8 @@ def unsupported_columns(footer: bytes) -> str:
     """
     # Without the hint Arrow reads the columns as Parquet calls them.
     metadata = pq.read_metadata(pa.BufferReader(footer.replace(_KEY, _SET_ASIDE)))
-    found = _hinted((metadata.metadata or {}).get(_SET_ASIDE, b""))
-    return ", ".join(found or [f"one of {', '.join(map(repr, metadata.schema.names[:8]))}"])
+    hinted = _hinted((metadata.metadata or {}).get(_SET_ASIDE, b""))
+    return ", ".join(hinted or [f"one of {', '.join(map(repr, metadata.schema.names[:8]))}"])
 
 
 def _hinted(hint: bytes) -> list[str]:
@@ -61,8 +61,8 @@ class _Table:
         offsets = self.place - struct.unpack_from("<i", self.data, self.place)[0]
         if offsets < 0 or 4 + 2 * field >= struct.unpack_from("<H", self.data, offsets)[0]:
             return 0
-        found = int(struct.unpack_from("<H", self.data, offsets + 4 + 2 * field)[0])
-        return self.place + found if found else 0
+        offset = int(struct.unpack_from("<H", self.data, offsets + 4 + 2 * field)[0])
+        return self.place + offset if offset else 0
 
     def _target(self, field: int) -> int:
         place = self._offset(field)
@@ -83,8 +83,8 @@ class _Table:
     def tables(self, field: int) -> Iterator["_Table"]:
         place = self._target(field)
         count = struct.unpack_from("<I", self.data, place)[0] if place else 0
-        for one in range(place + 4, place + 4 + 4 * count, 4):
-            yield _Table(self.data, one + struct.unpack_from("<I", self.data, one)[0])
+        for entry in range(place + 4, place + 4 + 4 * count, 4):
+            yield _Table(self.data, entry + struct.unpack_from("<I", self.data, entry)[0])
 
 
 def _unknown(field: _Table, depth: int) -> str | None:

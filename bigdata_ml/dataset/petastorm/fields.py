@@ -28,8 +28,8 @@ def fields_from_petastorm(bare: Schema, unischema: PetastormSchema, *, with_null
     Raises:
         ValueError: a field whose codec cannot lie in its column.
     """
-    known = {one.name: one for one in unischema}
-    return tuple(_field(one, known[one.name], one.name in with_nulls) if one.name in known else one for one in bare)
+    known = {field.name: field for field in unischema}
+    return tuple(_field(field, known[field.name], field.name in with_nulls) if field.name in known else field for field in bare)
 
 
 def fields_to_petastorm(schema: Schema, *, with_split: bool) -> tuple[list[PetastormField], list[str]]:

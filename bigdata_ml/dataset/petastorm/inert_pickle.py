@@ -137,10 +137,10 @@ class _Machine:
     def name(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise PickleRefused("it is broken (a name that is no text)")
-        found = Name(module, name)
+        global_name = Name(module, name)
         if (module, name) not in self._allowed:
-            raise NameRefused(found)
-        self.push(found)
+            raise NameRefused(global_name)
+        self.push(global_name)
 
     def call(self, name: Any, arguments: Any) -> None:
         if not isinstance(name, Name) or not isinstance(arguments, tuple):

@@ -101,7 +101,7 @@ def _codec(codec: PetastormCodec | None) -> bytes:
 
 def _spark_type(name: str) -> bytes:
     if name.startswith("decimal(") and name.endswith(")"):
-        precision, scale = (int(one) for one in name[len("decimal(") : -1].split(","))
+        precision, scale = (int(number) for number in name[len("decimal(") : -1].split(","))
         known = {"precision": precision, "scale": scale, "hasPrecisionInfo": True}
         return _object("pyspark.sql.types", "DecimalType", [(_plain(key), _plain(value)) for key, value in known.items()])
     if name not in _SPARK_TYPES:

@@ -85,9 +85,9 @@ def adopt(
     again = open_plain(root, use_unischema=use_unischema, missing_as_null=missing_as_null)
     if again.fingerprint != dataset.fingerprint:
         raise DatasetInvalid(f"{root.url}: files changed while they were read; run adopt when no job writes there")
-    table = dataset.row_groups.with_column("checksum", [one.checksum for one in read])
-    table = table.with_column("memory_bytes", [one.memory for one in read])
-    manifest = _manifest(dataset, table, combine([one.content for one in read]), beside=before > 0)
+    table = dataset.row_groups.with_column("checksum", [group_read.checksum for group_read in read])
+    table = table.with_column("memory_bytes", [group_read.memory for group_read in read])
+    manifest = _manifest(dataset, table, combine([group_read.content for group_read in read]), beside=before > 0)
     try:
         (root / manifest.row_groups.path).write_bytes(table.to_bytes())
     except OSError as error:
@@ -120,16 +120,16 @@ def _version_before(root: Location, *, replace: bool) -> int:
 
 def _files_read(dataset: Dataset, threads: int, on_file: Callable[[int, int], None] | None) -> list[_Read]:
     """Return what every row group holds, in order."""
-    found: list[_Read] = []
+    groups_read: list[_Read] = []
     records: dict[str, list[dict[str, Any]]] = {}
     for record in dataset.row_groups.table.to_pylist():
         records.setdefault(record["path"], []).append(record)
     with ThreadPoolExecutor(threads_within(dataset.row_groups, threads, limit=dataset.group_bytes)) as pool:
-        for done, read in enumerate(pool.map(lambda one: _read_file(dataset, one), records.values()), start=1):
-            found += read
+        for done, read in enumerate(pool.map(lambda file_records: _read_file(dataset, file_records), records.values()), start=1):
+            groups_read += read
             if on_file is not None:
                 on_file(done, len(records))
-    return found
+    return groups_read
 
 
 def _read_file(dataset: Dataset, records: list[dict[str, Any]]) -> list[_Read]:

@@ -31,8 +31,8 @@ def generations(root: Location) -> list[int]:
     place = root / MANIFESTS
     if not place.exists():
         return []
-    found = (_NAME.fullmatch(path) for path, _ in _files(place))
-    return sorted(int(one[1]) for one in found if one)
+    matches = (_NAME.fullmatch(path) for path, _ in _files(place))
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def newest(root: Location) -> int:
@@ -82,8 +82,8 @@ def files_of(root: Location, manifest: Manifest) -> set[str]:
 
 def has_publication(path: str) -> str | None:
     """Return the id of the publication that a file's name carries, or None."""
-    found = _PUBLICATION.search(path)
-    return found[1] if found else None
+    match = _PUBLICATION.search(path)
+    return match[1] if match else None
 
 
 def left_behind(root: Location, own: set[str]) -> set[str]:
@@ -103,12 +103,12 @@ def sweep(root: Location, *, oldest: int, find_live: Callable[[], set[str]]) -> 
         find_live: returns the ids of publications that are under way, whose files are kept.
     """
     # In this order: the publisher of a file is running or, after that, among the versions.
-    found = dict(_files(root))
+    entries = dict(_files(root))
     live = find_live()
     numbers = generations(root)
     kept: set[str] = set()
-    for number in (one for one in numbers if one >= oldest):
-        known = found.get(_path(number))
+    for number in (number_kept for number_kept in numbers if number_kept >= oldest):
+        known = entries.get(_path(number))
         if known is not None and not known.size:
             # A deleted version has no files.
             continue
@@ -120,13 +120,13 @@ def sweep(root: Location, *, oldest: int, find_live: Callable[[], set[str]]) -> 
             return []
         live = live | {manifest.publication}
     dropped = {path for number in numbers if number < oldest for path in _files_left(root, number)}
-    doomed = [path for path in found if path not in kept and (path in dropped or _is_stray(path, live))]
+    doomed = [path for path in entries if path not in kept and (path in dropped or _is_stray(path, live))]
     # Data first, then row-group tables, then manifests: if the job dies, every remaining file is still listed.
     doomed.sort(key=lambda path: (path.startswith(f"{METADATA}/"), path))
-    for path in [*doomed, *(path for path, info in found.items() if _is_left_aside(path, info))]:
+    for path in [*doomed, *(path for path, info in entries.items() if _is_left_aside(path, info))]:
         (root / path).delete()
     for number in numbers:
-        known = found.get(_path(number))
+        known = entries.get(_path(number))
         if number < oldest and known is not None and known.size:
             put_over(root / _path(number), b"")
     return doomed
@@ -150,12 +150,12 @@ def _path(number: int) -> str:
 
 def _is_stray(path: str, live: set[str]) -> bool:
     publication = has_publication(path)
-    mine = path.endswith(".parquet") or path.startswith((f"{QUARANTINE}/", f"{METADATA}/"))
-    return publication is not None and publication not in live and mine
+    is_ours = path.endswith(".parquet") or path.startswith((f"{QUARANTINE}/", f"{METADATA}/"))
+    return publication is not None and publication not in live and is_ours
 
 
-def _is_left_aside(path: str, found: Entry) -> bool:
-    return bool(_ASIDE.search(path)) and found.modified is not None and time.time() - found.modified / 1e9 > _ASIDE_SECONDS
+def _is_left_aside(path: str, entry: Entry) -> bool:
+    return bool(_ASIDE.search(path)) and entry.modified is not None and time.time() - entry.modified / 1e9 > _ASIDE_SECONDS
 
 
 def _files_left(root: Location, number: int) -> set[str]:

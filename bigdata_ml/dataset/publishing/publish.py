@@ -193,8 +193,8 @@ def _side_file(root: Location, path: str) -> SideFile:
 
 def _delete_failed_attempts(staging: Staging, wanted: set[str]) -> None:
     for path in all_files(staging.root):
-        mine = staging.root != staging.destination or has_publication(path) == staging.publication
-        if mine and path not in wanted:
+        is_ours = staging.root != staging.destination or has_publication(path) == staging.publication
+        if is_ours and path not in wanted:
             (staging.root / path).delete()
 
 
@@ -205,9 +205,12 @@ def _verify(root: Location, files: Sequence[PartFile], footers: Sequence[Footer]
         if file.path == other.path:
             raise DatasetInvalid(f"{(root / file.path).url}: returned by two tasks; nothing was published")
     for file, footer in zip(files, footers, strict=True):
-        found = [(record["rows"], record["offset"], record["length"], record["file_bytes"]) for record in footer.records]
-        meant = [(one["rows"], one["offset"], one["length"], one["file_bytes"]) for one in file.records]
-        if found != meant or not footer.schema.equals(wanted):
+        in_footers = [(record["rows"], record["offset"], record["length"], record["file_bytes"]) for record in footer.records]
+        meant = [
+            (record_written["rows"], record_written["offset"], record_written["length"], record_written["file_bytes"])
+            for record_written in file.records
+        ]
+        if in_footers != meant or not footer.schema.equals(wanted):
             raise DatasetInvalid(f"{(root / file.path).url}: the footer differs from what was written; nothing was published")
     rows = sum(file.rows for file in files)
     if rows != contract.cleaning.kept:
@@ -221,11 +224,11 @@ def _verify_quarantine(root: Location, quarantine: Sequence[str], contract: Cont
 
 
 def _verify_ledger(root: Location, ledger: Sequence[str], contract: Contract) -> None:
-    found, named = contract.cleaning.found, count_ledger(root, ledger)
-    if ledger and named != found:
-        raise DatasetInvalid(f"{found} files were found, {named} stand in the ledger; nothing was published")
+    files_found, named = contract.cleaning.found, count_ledger(root, ledger)
+    if ledger and named != files_found:
+        raise DatasetInvalid(f"{files_found} files were found, {named} stand in the ledger; nothing was published")
 
 
 def _with_bounds(file: PartFile, footer: Footer) -> Iterator[dict[str, Any]]:
-    for meant, found in zip(file.records, footer.records, strict=True):
-        yield {**meant, "min": found["min"], "max": found["max"]}
+    for meant, in_footer in zip(file.records, footer.records, strict=True):
+        yield {**meant, "min": in_footer["min"], "max": in_footer["max"]}

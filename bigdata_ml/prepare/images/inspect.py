@@ -160,13 +160,13 @@ def _inspect(
     image = decoded.image
     grey = image if image.mode == "L" else image.convert("L")
     checks = inspection.checks
-    found = [
+    notices = [
         *((name, _NOTES[name]) for name in decoded.notes),
         *_extension(path, decoded.kind),
         *checks.found(looks_of(image, grey)),
     ]
-    found = [(name, detail) for name, detail in found if name not in checks.ignore]
-    refusal = next((one for one in found if one[0] in checks.refuse), None)
+    notices = [(name, detail) for name, detail in notices if name not in checks.ignore]
+    refusal = next((notice for notice in notices if notice[0] in checks.refuse), None)
     if refusal is not None:
         seen = {"height": image.height, "width": image.width, "source_pixels": image.height * image.width, **_histogram(image)}
         return {**row, **seen, **_refusal(ImageRefused(*refusal), image)}
@@ -179,7 +179,7 @@ def _inspect(
         "width": kept.width,
         "source_pixels": image.height * image.width,
         "looks_like": perceptual_hash(grey) if min(image.size) >= LEAST_SIDE else None,
-        "warnings": [name for name, _ in found],
+        "warnings": [name for name, _ in notices],
     }
 
 

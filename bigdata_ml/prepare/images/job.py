@@ -110,8 +110,8 @@ def _process(spark: SparkSession, job: ImageJob, work: Work, known_bounds: Bound
             say(f"deleted what a killed job left: {place}")
         with stage_progress(spark.sparkContext, "decode, judge", rows=work.files.files):
             classes = F.count_distinct(F.when(F.col("reason").isNull(), F.col("label")))
-            missing, found = facts.agg(F.count_if("missing"), classes).collect()[0]
-        refuse_many_classes(job.source, "label", found, most=job.max_classes, way_out=_FEWER_CLASSES)
+            missing, class_count = facts.agg(F.count_if("missing"), classes).collect()[0]
+        refuse_many_classes(job.source, "label", class_count, most=job.max_classes, way_out=_FEWER_CLASSES)
         if missing:
             raise JobRefused(
                 f"{job.dataset}: of {missing} files its ledger says that their content is stored, and "

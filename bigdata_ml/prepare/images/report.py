@@ -143,21 +143,21 @@ def shown_of(facts: DataFrame, near_groups: Sequence[Sequence[str]]) -> Shown:
     chosen, rows = _chosen(facts)
     alike = sorted({path for path, _ in _first_of(near_groups)} - rows.keys())
     if alike:
-        found = facts.where(F.col("path").isin(alike)).select(*_SAID).collect()
-        rows |= {row["path"]: row.asDict() for row in found}
+        alike_rows = facts.where(F.col("path").isin(alike)).select(*_SAID).collect()
+        rows |= {row["path"]: row.asDict() for row in alike_rows}
     return Shown(chosen=chosen, near_groups=near_groups, rows=rows)
 
 
 def pictures_of(batch: pa.RecordBatch, *, paths: frozenset[str], raw: bool) -> dict[str, bytes]:
     """Return PNGs of at most 64 × 64 pixels of those rows of an inspection that have these paths, where one can be had."""
-    found = {}
+    pictures = {}
     for row, path in enumerate(batch.column("path").to_pylist()):
         if path in paths:
             # Row by row: a content can be 50 MB.
             picture = thumbnail_of(batch.slice(row, 1).select(_CONTENT).to_pylist()[0], raw=raw)
             if picture is not None:
-                found[path] = picture
-    return found
+                pictures[path] = picture
+    return pictures
 
 
 def image_quality(
@@ -182,9 +182,9 @@ def image_quality(
     """
     rows = {path: {**row, "thumbnail": pictures.get(path)} for path, row in shown.rows.items()}
     warned = [
-        (path, f"{what.removeprefix('warned ')}: ")
-        for what, paths in shown.chosen.items()
-        if what.startswith("warned ")
+        (path, f"{heading.removeprefix('warned ')}: ")
+        for heading, paths in shown.chosen.items()
+        if heading.startswith("warned ")
         for path in paths
     ]
     alike = list(_first_of(shown.near_groups))
@@ -205,7 +205,7 @@ def image_quality(
         statistics=contract.statistics,
         joins=(),
         refused_samples=_quarantined(
-            [rows[path] for what, paths in shown.chosen.items() if what.startswith("refused ") for path in paths]
+            [rows[path] for heading, paths in shown.chosen.items() if heading.startswith("refused ") for path in paths]
         ),
         kept_samples=_pictures(rows, [(path, "") for path in shown.chosen.get("kept", [])]),
         galleries=galleries,
@@ -230,10 +230,10 @@ def _first_of(near_groups: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]
 def _chosen(facts: DataFrame) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
     """Return paths of some rows by what became of them: `kept`, `refused REASON`, `warned NAME`; and by path what is said."""
     refused = F.col("reason").isNotNull()
-    what = F.when(refused, F.array(F.concat(F.lit("refused "), "reason"))).otherwise(
+    headings = F.when(refused, F.array(F.concat(F.lit("refused "), "reason"))).otherwise(
         F.concat(F.array(F.lit("kept")), F.transform("warnings", lambda name: F.concat(F.lit("warned "), name)))
     )
-    named = facts.select(*_SAID, "sha256", F.explode(what).alias("what"))
+    named = facts.select(*_SAID, "sha256", F.explode(headings).alias("what"))
     place = F.row_number().over(Window.partitionBy("what").orderBy("sha256", "path"))
     # The first condition is one that Spark can apply before it sorts.
     first = named.withColumn("place", place).where(F.col("place") <= _SAMPLES)
@@ -246,12 +246,14 @@ def _chosen(facts: DataFrame) -> tuple[dict[str, list[str]], dict[str, dict[str,
 
 def _quarantined(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     columns = {"source": "path", "reason": "reason", "detail": "detail", "thumbnail": "thumbnail"}
-    return pa.Table.from_pylist([{name: row[one] for name, one in columns.items()} for row in rows], QUARANTINE_SCHEMA)
+    return pa.Table.from_pylist(
+        [{name: row[source_column] for name, source_column in columns.items()} for row in rows], QUARANTINE_SCHEMA
+    )
 
 
 def _pictures(rows: Mapping[str, Mapping[str, Any]], captions: Sequence[tuple[str, str]]) -> list[Picture]:
-    found = [(rows[path]["thumbnail"], f"{text}{_named(rows[path]['label'], path)}") for path, text in captions]
-    return [Picture(png=bytes(png), caption=caption) for png, caption in found if png is not None]
+    captioned = [(rows[path]["thumbnail"], f"{text}{_named(rows[path]['label'], path)}") for path, text in captions]
+    return [Picture(png=bytes(png), caption=caption) for png, caption in captioned if png is not None]
 
 
 def _named(label: str | None, path: str) -> str:

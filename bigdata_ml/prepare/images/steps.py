@@ -163,7 +163,7 @@ def _number() -> Column:
 def sum_up(divided: DataFrame) -> Judgement:
     """Return the counts, `not_compared` among the warnings being those kept without a perceptual hash; runs Spark jobs."""
     size = F.struct("height", "width")
-    found = divided.groupBy("reason").agg(
+    totals = divided.groupBy("reason").agg(
         F.count(F.lit(1)).alias("rows"),
         # Not counted: Spark would send every row on once for each such number.
         (F.min("label") != F.max("label")).alias("several_classes"),
@@ -173,7 +173,7 @@ def sum_up(divided: DataFrame) -> Judgement:
         F.count_if(F.col("looks_like").isNull()).alias("not_compared"),
         F.max("number").alias("number"),
     )
-    by_reason = {row["reason"]: row for row in sorted(found.collect(), key=lambda row: row["reason"] or "")}
+    by_reason = {row["reason"]: row for row in sorted(totals.collect(), key=lambda row: row["reason"] or "")}
     tally = {reason: row["rows"] for reason, row in by_reason.items()}
     repeated = any(row["number"] > 1 for row in by_reason.values())
     kept = by_reason.get(None)

@@ -69,7 +69,7 @@ def compare_columns(before: Mapping[str, Sequence[Any]], after: Mapping[str, Seq
         for name in after
         if name in before
     ]
-    return sorted(changes, key=lambda one: (-one.moved, one.column))
+    return sorted(changes, key=lambda change: (-change.moved, change.column))
 
 
 def table_changes(cleaned: DataFrame, *, found: int) -> list[Change]:
@@ -101,7 +101,7 @@ def image_changes(facts: DataFrame, *, found: int, labels: bool) -> list[Change]
         found: how many there are.
         labels: whether they have labels.
     """
-    levels = F.aggregate("sums", F.lit(0).cast("long"), lambda total, one: total + one)
+    levels = F.aggregate("sums", F.lit(0).cast("long"), lambda total, level: total + level)
     values: dict[str, Column] = {
         **({"label": F.col("label")} if labels else {}),
         "pixels": F.col("source_pixels"),
@@ -157,10 +157,10 @@ def _are_numbers(values: Iterable[Any]) -> bool:
 
 
 def _of_numbers(name: str, before: Sequence[Any], after: Sequence[Any]) -> Change:
-    old, new = np.array([_number(one) for one in before], float), np.array([_number(one) for one in after], float)
-    edges = _edges(np.concatenate([one[np.isfinite(one)] for one in (old, new)]))
-    counts = [np.histogram(np.clip(one[~np.isnan(one)], edges[0], edges[-1]), edges)[0].tolist() for one in (old, new)]
-    unread = sum(isinstance(one, str) and one.lower() != "nan" and math.isnan(_number(one)) for one in before)
+    old, new = np.array([_number(item) for item in before], float), np.array([_number(item) for item in after], float)
+    edges = _edges(np.concatenate([item[np.isfinite(item)] for item in (old, new)]))
+    counts = [np.histogram(np.clip(item[~np.isnan(item)], edges[0], edges[-1]), edges)[0].tolist() for item in (old, new)]
+    unread = sum(isinstance(item, str) and item.lower() != "nan" and math.isnan(_number(item)) for item in before)
     return Change(
         column=name,
         kind="numbers",
@@ -190,7 +190,9 @@ def _of_values(name: str, before: Sequence[Any], after: Sequence[Any]) -> Change
     old, new = (Counter(_text(value) for value in values if value is not None) for values in (before, after))
     ordered = sorted({*old, *new}, key=lambda one: (-max(old[one], new[one]), one))
     shown, rest = ordered[:_VALUES], ordered[_VALUES:]
-    counts = [(*(found[one] for one in shown), *((sum(found[one] for one in rest),) if rest else ())) for found in (old, new)]
+    counts = [
+        (*(counter[one] for one in shown), *((sum(counter[one] for one in rest),) if rest else ())) for counter in (old, new)
+    ]
     return Change(
         column=name,
         kind="values",

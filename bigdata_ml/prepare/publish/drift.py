@@ -50,7 +50,7 @@ def manifest_before(destination: Location) -> Manifest | None:
 def find_shifts(before: Manifest, now: Contract) -> list[Shift]:
     """Return what differs by more than a little, largest first: means by 0.2 deviations, shares of rows by 1 %, values by 0.1."""
     names = [*dict.fromkeys([*before.schema.names, *now.schema.names])]
-    found = [
+    shifts = [
         *(Shift(name, "field", "there", "not there", 1.0) for name in before.schema.names if name not in now.schema),
         *(Shift(name, "field", "not there", "there", 1.0) for name in now.schema.names if name not in before.schema),
         *(number for name in names for number in _of_numbers(name, before.statistics.get(name), now.statistics.get(name))),
@@ -59,9 +59,9 @@ def find_shifts(before: Manifest, now: Contract) -> list[Shift]:
     if before.cleaning is not None:
         old, new = before.cleaning, now.cleaning
         for reason in sorted({*old.refused, *new.refused}):
-            shares = [one.refused.get(reason, 0) / max(1, one.found) for one in (old, new)]
-            found += _of_shares(reason, "refused", *shares)
-    return sorted(found, key=lambda one: (-one.size, one.what))
+            shares = [item.refused.get(reason, 0) / max(1, item.found) for item in (old, new)]
+            shifts += _of_shares(reason, "refused", *shares)
+    return sorted(shifts, key=lambda item: (-item.size, item.what))
 
 
 def drift_section(before: Manifest, shifts: list[Shift]) -> Section:
@@ -89,7 +89,7 @@ def history_with(destination: Location, contract: Contract, splits: Mapping[str,
         "refused": dict(cleaning.refused),
         "warned": dict(cleaning.warned),
         "splits": dict(splits),
-        "means": {name: list(one.mean) for name, one in contract.statistics.items()},
+        "means": {name: list(statistics.mean) for name, statistics in contract.statistics.items()},
         "source": contract.provenance.get("source"),
     }
     return {HISTORY: (json.dumps([*known, entry], indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()}
@@ -103,17 +103,19 @@ def as_numbers(shifts: list[Shift]) -> list[dict[str, Any]]:
 def _of_numbers(name: str, before: Statistics | None, now: Statistics | None) -> list[Shift]:
     if before is None or now is None or len(before.mean) != len(now.mean):
         return []
-    rows = [one.count + one.nulls for one in (before, now)]
-    found = _of_shares(name, "nulls", before.nulls / max(1, rows[0]), now.nulls / max(1, rows[1]))
+    rows = [item.count + item.nulls for item in (before, now)]
+    shifts = _of_shares(name, "nulls", before.nulls / max(1, rows[0]), now.nulls / max(1, rows[1]))
     pairs = zip(before.mean, now.mean, before.std, strict=True)
     size, old, new = max((abs(new - old) / std if std else float(new != old), old, new) for old, new, std in pairs)
-    return [*found, Shift(name, "mean", f"{old:.6g}", f"{new:.6g}", size)] if size > _MEANS else found
+    return [*shifts, Shift(name, "mean", f"{old:.6g}", f"{new:.6g}", size)] if size > _MEANS else shifts
 
 
 def _of_values(name: str, before: Vocabulary | None, now: Vocabulary | None) -> list[Shift]:
     if before is None or now is None or not sum(before.counts) or not sum(now.counts):
         return []
-    old, new = (dict(zip(one.values, (count / sum(one.counts) for count in one.counts), strict=True)) for one in (before, now))
+    old, new = (
+        dict(zip(item.values, (count / sum(item.counts) for count in item.counts), strict=True)) for item in (before, now)
+    )
     size = sum(abs(old.get(value, 0.0) - new.get(value, 0.0)) for value in {*old, *new}) / 2
     if size <= _CLASSES:
         return []
@@ -121,5 +123,5 @@ def _of_values(name: str, before: Vocabulary | None, now: Vocabulary | None) -> 
     return [Shift(name, "values", f"{most}: {old.get(most, 0.0):.1%}", f"{most}: {new.get(most, 0.0):.1%}", size)]
 
 
-def _of_shares(what: str, kind: str, before: float, now: float) -> list[Shift]:
-    return [Shift(what, kind, f"{before:.2%}", f"{now:.2%}", abs(now - before))] if abs(now - before) > _SHARES else []
+def _of_shares(subject: str, kind: str, before: float, now: float) -> list[Shift]:
+    return [Shift(subject, kind, f"{before:.2%}", f"{now:.2%}", abs(now - before))] if abs(now - before) > _SHARES else []

@@ -35,24 +35,24 @@ class Limit:
         >>> Limit.parse("duplicate=2.5%")
         Limit(reason='duplicate', most=0.025, is_share=True)
         """
-        found = _FORM.fullmatch(text.strip())
-        if found is None or (not found["percent"] and "." in found["number"]):
+        match = _FORM.fullmatch(text.strip())
+        if match is None or (not match["percent"] and "." in match["number"]):
             raise ValueError(f"max_refused is [REASON=]NUMBER[%], such as 1%, 200 or duplicate=5%, got {text!r}")
-        number = float(found["number"])
-        if found["percent"] and number > 100:
+        number = float(match["number"])
+        if match["percent"] and number > 100:
             raise ValueError(f"max_refused must be 100 % or less, got {text!r}")
-        return cls(found["reason"], number / 100 if found["percent"] else number, bool(found["percent"]))
+        return cls(match["reason"], number / 100 if match["percent"] else number, bool(match["percent"]))
 
     def excess(self, refused: Mapping[str, int], noticed: Mapping[str, int], found: int) -> str | None:
         """Return what is to be said where more than that are refused, or noticed, of the rows found, else None."""
-        count, what = sum(refused.values()), "rows were refused"
+        count, clause = sum(refused.values()), "rows were refused"
         if self.reason is not None:
             count, more = refused.get(self.reason, 0), noticed.get(self.reason, 0)
-            count, what = count + more, f"rows were {'noticed' if more else 'refused'} as {self.reason}"
+            count, clause = count + more, f"rows were {'noticed' if more else 'refused'} as {self.reason}"
         if count <= (self.most * found if self.is_share else self.most):
             return None
         allowed = f"{self.most:.4%}".rstrip("0%").rstrip(".") + " %" if self.is_share else f"{self.most:.0f}"
-        return f"{count} of {found} {what} ({count / found:.2%}), and {allowed} may be"
+        return f"{count} of {found} {clause} ({count / found:.2%}), and {allowed} may be"
 
 
 def check_reasons(limits: Sequence[Limit], reasons: Collection[str]) -> None:

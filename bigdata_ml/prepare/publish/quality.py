@@ -105,8 +105,8 @@ def quality_page(
         "splits": dict(splits),
         "label": label,
         "joins": [dict(join) for join in joins],
-        "vocabularies": {name: _vocabulary_numbers(one) for name, one in vocabularies.items()},
-        "statistics": {name: one.to_json() for name, one in statistics.items()},
+        "vocabularies": {name: _vocabulary_numbers(item) for name, item in vocabularies.items()},
+        "statistics": {name: item.to_json() for name, item in statistics.items()},
         **({"near_duplicates": [list(group) for group in near_groups]} if near_groups else {}),
         "provenance": dict(provenance),
         **more_numbers,
@@ -152,8 +152,13 @@ def _splits(splits: Mapping[str, int], label: str | None, vocabularies: Mapping[
 
 def _vocabularies(vocabularies: Mapping[str, Vocabulary]) -> Section:
     rows = [
-        (name, one.size, one.rare, ", ".join(f"{value} ({count:,})" for value, count in _most_frequent(one, _MOST_VALUES)))
-        for name, one in vocabularies.items()
+        (
+            name,
+            vocabulary.size,
+            vocabulary.rare,
+            ", ".join(f"{value} ({count:,})" for value, count in _most_frequent(vocabulary, _MOST_VALUES)),
+        )
+        for name, vocabulary in vocabularies.items()
     ]
     table = Table(("field", "ids", "rare values left out", "most frequent in the train split"), rows)
     return Section("Vocabularies", "The values of each field, which the reader turns into ids.", [table])
@@ -161,8 +166,17 @@ def _vocabularies(vocabularies: Mapping[str, Vocabulary]) -> Section:
 
 def _statistics(statistics: Mapping[str, Statistics]) -> Section:
     rows = [
-        (name, one.count, one.nulls, _numbers(one.mean), _numbers(one.std), one.least, *_shares(one), one.greatest)
-        for name, one in statistics.items()
+        (
+            name,
+            field_statistics.count,
+            field_statistics.nulls,
+            _numbers(field_statistics.mean),
+            _numbers(field_statistics.std),
+            field_statistics.least,
+            *_shares(field_statistics),
+            field_statistics.greatest,
+        )
+        for name, field_statistics in statistics.items()
     ]
     table = Table(("field", "known", "nulls", "mean", "standard deviation", "least", *_SHARES, "greatest"), rows)
     return Section("Statistics", "Over the train split only, so that nothing of the other splits is learned.", [table])
@@ -184,8 +198,8 @@ def _most_frequent(vocabulary: Vocabulary, most: int) -> list[tuple[str, int]]:
     return pairs if len(pairs) <= most else sorted(pairs, key=lambda pair: -pair[1])[:most]
 
 
-def _shares(one: Statistics) -> tuple[float | None, ...]:
-    return tuple(one.quantiles.get(share) for share in _SHARES.values())
+def _shares(field_statistics: Statistics) -> tuple[float | None, ...]:
+    return tuple(field_statistics.quantiles.get(share) for share in _SHARES.values())
 
 
 def _numbers(values: Sequence[float]) -> str:

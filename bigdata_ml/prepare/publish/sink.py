@@ -58,7 +58,7 @@ class _TaskReport:
         return cls(
             files=[PartFile(**{**file, "records": tuple(file["records"])}) for file in written["files"]],
             quarantine=written["quarantine"],
-            moments={name: Moments(**one) for name, one in written["moments"].items()},
+            moments={name: Moments(**item) for name, item in written["moments"].items()},
             samples=written["samples"],
         )
 
@@ -94,15 +94,15 @@ class Sink:
         """
         task = _Task(self, staging.root.url, staging.suffix, tuple(rows.columns))
         # Columns go to Python by number: mapInArrow itself cannot pass on one with a dot in its name.
-        found = rows.toDF(*map(str, range(len(rows.columns)))).mapInArrow(task, _REPORT).collect()
-        reports = [_TaskReport.from_json(json.loads(row["report"])) for row in found]
+        collected = rows.toDF(*map(str, range(len(rows.columns)))).mapInArrow(task, _REPORT).collect()
+        reports = [_TaskReport.from_json(json.loads(row["report"])) for row in collected]
         reports = sorted(reports, key=lambda report: [file.path for file in report.files] + report.quarantine)
         names = dict.fromkeys(name for report in reports for name in report.moments)
         return Written(
             files=tuple(file for report in reports for file in report.files),
             quarantine=tuple(path for report in reports for path in report.quarantine),
-            moments={name: merged([one.moments[name] for one in reports if name in one.moments]) for name in names},
-            samples={name: base64.b64decode(one) for report in reports for name, one in report.samples.items()},
+            moments={name: merged([item.moments[name] for item in reports if name in item.moments]) for name in names},
+            samples={name: base64.b64decode(item) for report in reports for name, item in report.samples.items()},
         )
 
 
@@ -150,7 +150,9 @@ class _Task:
                     if quarantine is None:
                         quarantine = undo.enter_context(QuarantineWriter(root, f"{name}.arrow"))
                     quarantine.write(self.sink.refuse(refused))
-                report.samples.update((name, base64.b64encode(one).decode()) for name, one in self.sink.sample(batch).items())
+                report.samples.update(
+                    (name, base64.b64encode(sample).decode()) for name, sample in self.sink.sample(batch).items()
+                )
             report.files.extend(writers[split].close() for split in sorted(writers))
             if quarantine is not None:
                 quarantine.close()
@@ -167,8 +169,8 @@ def _by_split(batch: pa.RecordBatch, kept: pa.BooleanArray) -> Iterator[tuple[st
     """Yield the kept rows of each split; a batch that is all of one is not copied."""
     column = batch.column("split")
     for split in sorted(pc.unique(column.filter(kept)).to_pylist()):
-        mine = pc.and_(kept, pc.equal(column, split))
-        yield split, batch if mine.true_count == batch.num_rows else batch.filter(mine)
+        in_split = pc.and_(kept, pc.equal(column, split))
+        yield split, batch if in_split.true_count == batch.num_rows else batch.filter(in_split)
 
 
 def quarantine_batch(

@@ -48,8 +48,8 @@ def refused_by_spark(place: str) -> Iterator[None]:
 
 
 def _kind_of(name: str) -> type[BigDataMLError]:
-    found = getattr(bigdata_ml.errors, name, JobRefused)
-    return found if isinstance(found, type) and issubclass(found, BigDataMLError) else JobRefused
+    error_class = getattr(bigdata_ml.errors, name, JobRefused)
+    return error_class if isinstance(error_class, type) and issubclass(error_class, BigDataMLError) else JobRefused
 
 
 def _local_directory() -> str:

@@ -51,7 +51,7 @@ def _prepare_s3a(spark: SparkSession, url: str) -> None:
 def _check_webhdfs(spark: SparkSession, url: str) -> None:
     # Of the jars that Hadoop 3.5.0 packs for clients, and pyspark brings, half of what WebHDFS needs was left out.
     needed = (f"{_SHADED}.javax.ws.rs.ext.RuntimeDelegate", f"{_SHADED}.org.glassfish.jersey.internal.RuntimeDelegateImpl")
-    if [_has(spark, one) for one in needed] == [True, False]:
+    if [_has(spark, class_name) for class_name in needed] == [True, False]:
         raise JobRefused(
             f"{url}: Spark reads this by its own Hadoop, {_version(spark)}, which cannot read WebHDFS (it has no {needed[1]}); "
             "give the place as hdfs://NAMENODE:PORT/…"

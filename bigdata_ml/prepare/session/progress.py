@@ -66,7 +66,7 @@ def _watch(context: SparkContext, text: str, rows: int | None, stopped: threadin
                 info = tracker.getStageInfo(stage)
                 if info is not None:
                     seen[stage] = (info.numCompletedTasks, info.numTasks)
-            done = max(sum(one for one, _ in seen.values()), done_before)
+            done = max(sum(tasks_done for tasks_done, _ in seen.values()), done_before)
             total = sum(total for _, total in seen.values())
             reckoned = _reckoned(rows, done / total, time.perf_counter() - begin) if rows and total else ""
             progress.update(bar, completed=done, total=total or None, rows=reckoned)

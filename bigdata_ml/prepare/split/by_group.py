@@ -82,11 +82,11 @@ def class_bounds(rows: DataFrame, rule: SplitRule, *, label: str, known: Bounds 
         {"place": F.row_number().over(by_hash) - 1, "rows": F.count(F.lit(1)).over(Window.partitionBy("label"))}
     )
     ends = F.array(*(F.rint(F.col("rows") * end / _PARTS).cast("long") for end in rule.bounds(_PARTS)))
-    found = numbered.where(F.array_contains(ends, F.col("place").cast("long")) | (F.col("place") == 0))
+    bound_rows = numbered.where(F.array_contains(ends, F.col("place").cast("long")) | (F.col("place") == 0))
     bounds: dict[str, tuple[int, ...]] = {name: tuple(ends) for name, ends in (known or {}).items()}
     by_class: dict[str, dict[int, int]] = {}
     sizes = {}
-    for row in found.select("label", "place", "share", "rows").collect():
+    for row in bound_rows.select("label", "place", "share", "rows").collect():
         by_class.setdefault(row["label"], {})[row["place"]] = row["share"]
         sizes[row["label"]] = row["rows"]
     for name in sorted(by_class.keys() - bounds.keys()):

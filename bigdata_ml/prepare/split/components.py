@@ -36,8 +36,8 @@ def connected_components(edges: DataFrame, *, few: int = _FEW_EDGES) -> DataFram
 
 
 def _on_the_driver(edges: DataFrame) -> DataFrame:
-    found = edges.toArrow()
-    ends = np.stack([found.column(name).to_numpy() for name in ("a", "b")])
+    edge_table = edges.toArrow()
+    ends = np.stack([edge_table.column(name).to_numpy() for name in ("a", "b")])
     # Numbered in their order, so that the smallest number is the smallest vertex.
     vertices, numbers = np.unique(ends, return_inverse=True)
     left, right = numbers.reshape(ends.shape)

@@ -51,8 +51,8 @@ class SplitFrom:
         """
         if self.text == "folder":
             return split_in_path(path)
-        found = re.search(self.text.removeprefix(_PATH), path)
-        return split_called(found[1]) if found is not None and found[1] is not None else None
+        match = re.search(self.text.removeprefix(_PATH), path)
+        return split_called(match[1]) if match is not None and match[1] is not None else None
 
     def of(self, path: Column, *, below: str = "") -> Column:
         """Return the split of each path, or of what of an URL comes after the directory `below`; null where it names none."""
@@ -61,17 +61,17 @@ class SplitFrom:
 
 def _finder(find: Callable[[str], str | None], below: str) -> Callable[[Column], Column]:
     def relative(path: str) -> str:
-        _, found, rest = path.partition(f"{below.rstrip('/')}/")
+        _, below_root, rest = path.partition(f"{below.rstrip('/')}/")
         # A file that is the source itself has its name alone.
-        return path if not below else rest if found else path.rpartition("/")[2]
+        return path if not below else rest if below_root else path.rpartition("/")[2]
 
-    def found(paths: pa.Array) -> pa.Array:
+    def splits(paths: pa.Array) -> pa.Array:
         encoded = paths.dictionary_encode()
         texts = encoded.dictionary.to_pylist()
         known = pa.array([None if path is None else find(relative(path)) for path in texts], pa.string())
         return known.take(encoded.indices)
 
-    return arrow_udf(found, "string")  # type: ignore[no-any-return, call-overload]
+    return arrow_udf(splits, "string")  # type: ignore[no-any-return, call-overload]
 
 
 def refuse_no_split(rows: DataFrame, given: Column, *, path: str, reason: str = "reason", detail: str = "detail") -> DataFrame:
@@ -88,9 +88,9 @@ def refuse_no_split(rows: DataFrame, given: Column, *, path: str, reason: str = 
 
 def warn_of_given_splits(source: str, paths: Iterable[str]) -> None:
     """Say that the source's paths name splits, if several are named, and that a job makes its own nevertheless."""
-    found = splits_in_paths(list(paths))
-    if len(set(found.values())) > 1:
-        path, split = next(iter(found.items()))
+    split_of_path = splits_in_paths(list(paths))
+    if len(set(split_of_path.values())) > 1:
+        path, split = next(iter(split_of_path.items()))
         say(
             f"warning: paths of {source} name splits, such as {path} ({split}), and all rows are divided anew; "
             "--split-from folder takes the splits that are there"

@@ -50,8 +50,10 @@ class OpenBatches:
             types = [pa.field(field.name, sequence_type(field, sequence), nullable=False) for field in schema]
             self._schema = pa.schema(types)
         # By column: its parts' names in the slots.
-        self._names = [{name: f"{number} {name}" for name in one.parts} for number, one in enumerate(self._columns)]
-        parts = {names[name]: one.parts[name] for one, names in zip(self._columns, self._names, strict=True) for name in names}
+        self._names = [{name: f"{number} {name}" for name in column.parts} for number, column in enumerate(self._columns)]
+        parts = {
+            names[name]: column.parts[name] for column, names in zip(self._columns, self._names, strict=True) for name in names
+        }
         self._slots = Slots({**_MARKS, **parts})
         # By token: rows that were not handed out, and which group it is.
         self._pending: dict[int, int] = {}
@@ -131,9 +133,9 @@ class OpenBatches:
         """
         size = len(next(iter(columns.values())))
         done, left = {}, {}
-        for number, (one, name) in enumerate(zip(self._columns, self._schema.names, strict=True)):
-            if one.is_alone:
-                done[number] = one.split(0, columns[name])
+        for number, (column, name) in enumerate(zip(self._columns, self._schema.names, strict=True)):
+            if column.is_alone:
+                done[number] = column.split(0, columns[name])
             else:
                 left[number] = columns[name]
         marks = {"row": np.arange(size) if numbers is None else numbers}
@@ -143,7 +145,7 @@ class OpenBatches:
         """Return the group, and the places of the rows in it; of one of which few are wanted, these alone are held."""
         if 2 * len(rows) >= len(next(iter(columns.values()))) or self._sequence is not None:
             return self.pack(columns), rows
-        return self.pack({name: one.take(pa.array(rows)) for name, one in columns.items()}, rows), np.arange(len(rows))
+        return self.pack({name: values.take(pa.array(rows)) for name, values in columns.items()}, rows), np.arange(len(rows))
 
     def take(self, repeats: np.ndarray | None = None) -> StepBatch:
         """Return the next batch, whose rows must all be there, and release the row groups that no later batch needs.
@@ -164,7 +166,7 @@ class OpenBatches:
         arrays: dict[str, pa.Array | Callable[[], pa.Array]] = {}
         try:
             for column, name, own_names in zip(self._columns, self._schema.names, self._names, strict=True):
-                own = {one: parts[its] for one, its in own_names.items()}
+                own = {part_name: parts[slot_name] for part_name, slot_name in own_names.items()}
                 if not column.is_alone:
                     own = {"token": readable, "row": parts["row"], **own}
                 found = column.numbers(own)
@@ -214,7 +216,7 @@ class OpenBatches:
         capacity = wanted + self._capacity // 8
         kept = range(self._next, self._next + self._capacity)
         self._slots.resize(
-            capacity * self._rows, [(self._slice(one, self._capacity), self._slice(one, capacity)) for one in kept]
+            capacity * self._rows, [(self._slice(buffer, self._capacity), self._slice(buffer, capacity)) for buffer in kept]
         )
         self._capacity = capacity
 

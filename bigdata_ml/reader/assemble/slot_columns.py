@@ -171,9 +171,11 @@ class _Held(SlotColumn):
         tokens, rows = parts["token"], parts["row"]
         pieces, places = [], []
         for token in np.unique(tokens).tolist():
-            mine = np.flatnonzero(tokens == token)
-            pieces.append(self._nothing(len(mine)) if token < 0 else self._columns[token].take(pa.array(rows[mine])))
-            places.append(mine)
+            places_of_token = np.flatnonzero(tokens == token)
+            pieces.append(
+                self._nothing(len(places_of_token)) if token < 0 else self._columns[token].take(pa.array(rows[places_of_token]))
+            )
+            places.append(places_of_token)
         whole = pa.concat_arrays(pieces)
         return whole if len(pieces) == 1 else whole.take(pa.array(np.argsort(np.concatenate(places), kind="stable")))
 

@@ -43,7 +43,9 @@ class Slots:
     """
 
     def __init__(self, parts: Mapping[str, np.dtype[Any]]) -> None:
-        narrow = sorted((item for item in parts.items() if item[1].itemsize <= _NARROW), key=lambda one: -one[1].itemsize)
+        narrow = sorted(
+            (item for item in parts.items() if item[1].itemsize <= _NARROW), key=lambda item_of_parts: -item_of_parts[1].itemsize
+        )
         self._record = np.dtype([(name, part) for name, part in narrow], align=True)
         self._whole = np.dtype((np.void, self._record.itemsize))
         self._records = np.empty(0, self._whole)
@@ -127,9 +129,9 @@ def _by_row(rows: np.ndarray, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray
     begin, end = int(rows.min()), int(rows.max()) + 1
     slot_of = np.full(end - begin, -1, np.int64)
     slot_of[rows - begin] = slots
-    found = np.flatnonzero(slot_of >= 0)
-    if len(found) == len(rows):
-        return found + begin, slot_of[found]
+    filled = np.flatnonzero(slot_of >= 0)
+    if len(filled) == len(rows):
+        return filled + begin, slot_of[filled]
     # A row that goes into several slots.
     order = np.argsort(rows, kind="stable")
     return rows[order], slots[order]

@@ -39,8 +39,8 @@ def _read_npy(view: memoryview) -> np.ndarray:
     shape, fortran, dtype = _header(bytes(view[6:end]))
     # One division of exact integers, so that sizes whose product does not fit any number are refused as well.
     count = 1
-    for one in shape:
-        count *= one
+    for length in shape:
+        count *= length
     if count * dtype.itemsize != len(view) - end:
         raise ValueError(f"its npy header promises {shape} of {dtype}, {len(view) - end} bytes are there")
     if not dtype.itemsize:
@@ -69,11 +69,11 @@ def read_npz(data: bytes | memoryview, *, limit: int | None) -> np.ndarray:
 
 def fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     """Whether an array's shape is the schema's, of which None is any size."""
-    return len(shape) == len(wanted) and all(size in (None, found) for found, size in zip(shape, wanted, strict=True))
+    return len(shape) == len(wanted) and all(size in (None, length) for length, size in zip(shape, wanted, strict=True))
 
 
 @contextmanager
-def _refusing(what: str) -> Iterator[None]:
+def _refusing(subject: str) -> Iterator[None]:
     """Raise ValueError for whatever numpy or a decompressor raises about bytes in memory: it is about these bytes.
 
     Only the want of memory says nothing about them.
@@ -83,7 +83,7 @@ def _refusing(what: str) -> Iterator[None]:
     except (ValueError, MemoryError):
         raise
     except Exception as error:
-        raise ValueError(f"{what} ({str(error) or type(error).__name__})") from error
+        raise ValueError(f"{subject} ({str(error) or type(error).__name__})") from error
 
 
 @lru_cache(maxsize=1024)

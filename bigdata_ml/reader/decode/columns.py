@@ -118,13 +118,13 @@ def _ids(column: pa.Array, vocabulary: Vocabulary, name: str, place: Callable[[i
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if kind not in vocabulary.lookups:
         vocabulary.lookups[kind] = ValuePlaces(vocabulary.values, kind)
-    found: np.ndarray = vocabulary.lookups[kind].of(column)
+    ids: np.ndarray = vocabulary.lookups[kind].of(column)
     if vocabulary.unknown:
-        return found + vocabulary.first_id
-    for row in np.flatnonzero(found < 0).tolist():
+        return ids + vocabulary.first_id
+    for row in np.flatnonzero(ids < 0).tolist():
         text = f"{place(row)} field {name!r}: {column[row].as_py()!r} is not in the vocabulary"
         on_bad_row(row, SchemaMismatch(text))
-    return np.asarray(np.maximum(found, 0))
+    return np.asarray(np.maximum(ids, 0))
 
 
 def _values(column: pa.Array, field: Field, images: "_Images", place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:
@@ -188,19 +188,19 @@ def rows_that_change(values: np.ndarray, wanted: np.dtype) -> np.ndarray:
 
 
 def _lists(column: pa.Array, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow) -> Any:
-    found = _ragged(column, field, place, on_bad_row)
+    ragged = _ragged(column, field, place, on_bad_row)
     if field.shape is None:
-        return found
-    size = prod(one or 0 for one in field.shape)
+        return ragged
+    size = prod(length or 0 for length in field.shape)
     dtype = field.dtype or field.type.value_type.to_pandas_dtype()
-    filled = np.zeros((len(found), size), dtype)
-    for row, values in enumerate(found):
+    filled = np.zeros((len(ragged), size), dtype)
+    for row, values in enumerate(ragged):
         if len(values) == size:
             filled[row] = values
         elif column[row].is_valid:
             text = f"{place(row)} field {field.name!r}: {len(values)} values, the schema's shape {field.shape} has {size}"
             on_bad_row(row, DecodeFailed(text))
-    return filled.reshape(len(found), *field.shape)
+    return filled.reshape(len(ragged), *field.shape)
 
 
 def _ragged(column: pa.Array, field: Field, place: Callable[[int], str], on_bad_row: OnBadRow) -> list[np.ndarray]:
@@ -243,8 +243,8 @@ def _text_numbers(values: np.ndarray, field: Field, place: Callable[[int], str],
     try:
         return values.astype(wanted)
     except (ValueError, TypeError, ArithmeticError):
-        found = enumerate(values.tolist())
-        return np.array([_number(row, value, wanted, field, place, on_bad_row) for row, value in found], wanted)
+        numbered = enumerate(values.tolist())
+        return np.array([_number(row, value, wanted, field, place, on_bad_row) for row, value in numbered], wanted)
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -37,5 +37,5 @@ class ValuePlaces:
         plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
         coded = plain.dictionary_encode()
         places = [self._places.get(value, -1) for value in coded.dictionary.to_pylist()]
-        found = np.array([*places, -1], np.int64)
-        return np.asarray(found[pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)])
+        row_of_value = np.array([*places, -1], np.int64)
+        return np.asarray(row_of_value[pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)])

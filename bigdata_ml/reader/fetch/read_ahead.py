@@ -54,9 +54,9 @@ class ReadAhead(Generic[_Use, _Read]):
         """Yield what a step needs and none before it did; calling the second returns the columns, or raises as `read` does."""
         self._fill()
         while self._waiting and self._waiting[0][0].step <= step:
-            found = self._waiting.popleft()
+            pending = self._waiting.popleft()
             self._fill()
-            yield found
+            yield pending
 
     def stop(self) -> None:
         """Have the threads end by themselves, without waiting for them nor for any lock: a finaliser may call it."""

@@ -174,9 +174,9 @@ class GroupSource:
     def _check(self, table: pa.Table, where: str) -> None:
         types = dict(zip(table.column_names, table.schema.types, strict=True))
         for field in self.schema:
-            found = types.get(field.name, "missing")
-            if found != field.type:
-                raise SchemaMismatch(f"{where} field {field.name!r}: is {found}, the schema says {field.type}")
+            kind = types.get(field.name, "missing")
+            if kind != field.type:
+                raise SchemaMismatch(f"{where} field {field.name!r}: is {kind}, the schema says {field.type}")
             if not field.nullable and table[field.name].null_count:
                 raise SchemaMismatch(f"{where} field {field.name!r}: holds nulls, and the schema allows none there")
 

@@ -130,10 +130,10 @@ class SpannedRows:
     def entries(self, span: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Return a span's selected rows, counted from its first, and the number of each one's copy; see `EpochRows.entries`."""
         begin, end = self.spans.borders[span : span + 2].tolist()
-        found = [self.base.entries(group) for group in range(begin, end) if self.base.counts[group]]
+        entries = [self.base.entries(group) for group in range(begin, end) if self.base.counts[group]]
         before = (self.spans.ends[begin:end] - self.spans.ends[begin])[self.base.counts[begin:end] > 0]
-        rows = np.concatenate([one[0] + start for one, start in zip(found, before.tolist(), strict=True)]).astype(np.int32)
-        copies = [one[1] for one in found if one[1] is not None]
+        rows = np.concatenate([entry[0] + start for entry, start in zip(entries, before.tolist(), strict=True)]).astype(np.int32)
+        copies = [entry[1] for entry in entries if entry[1] is not None]
         return rows, np.concatenate(copies) if copies else None
 
 

@@ -125,9 +125,9 @@ class MixedPlan:
 
     def step_rows(self, step: int, streams: range) -> StepRows:
         """Return the rows that `streams` give to global batch `step`, stream by stream; groups are counted over all datasets."""
-        found = [self._row(rank, index) for index in streams for rank in self._ranks(step)]
-        groups, rows, copies = (np.array(part, np.int64) for part in zip(*found, strict=True))
-        return StepRows(groups, rows, copies, np.zeros(len(found), np.int64))
+        entries = [self._row(rank, index) for index in streams for rank in self._ranks(step)]
+        groups, rows, copies = (np.array(part, np.int64) for part in zip(*entries, strict=True))
+        return StepRows(groups, rows, copies, np.zeros(len(entries), np.int64))
 
     def _shift(self, index: int) -> int:
         """Return the rank of the pattern that a stream begins at: all over it, so that a global batch has each member's share."""
@@ -147,7 +147,11 @@ class MixedPlan:
     def _row(self, rank: int, index: int) -> tuple[int, int, int]:
         """Return the group, the place in it and the copy of the row that leaves at a rank of a stream."""
         shift = self._shift(index)
-        (member,) = (one for one, places in enumerate(self.pattern.places) if (rank + shift) % self.pattern.period in places)
+        (member,) = (
+            number_of_member
+            for number_of_member, places in enumerate(self.pattern.places)
+            if (rank + shift) % self.pattern.period in places
+        )
         taken = self.pattern.taken(member, rank + shift) - self.pattern.taken(member, shift)
         number, own = divmod(taken, self._length(member, index))
         plan = self.pass_plan(member, number)

@@ -199,11 +199,11 @@ class EpochPlan:
         order = np.argsort(which, kind="stable")
         borders = np.searchsorted(which[order], np.arange(len(used) + 1)).tolist()
         for number, group in enumerate(used.tolist()):
-            mine = order[borders[number] : borders[number + 1]]
+            places_in_group = order[borders[number] : borders[number + 1]]
             ordered, numbers = self.group_rows(group)
-            rows[mine] = ordered[inside[mine]]
+            rows[places_in_group] = ordered[inside[places_in_group]]
             if numbers is not None:
-                copies[mine] = numbers[inside[mine]]
+                copies[places_in_group] = numbers[inside[places_in_group]]
         return StepRows(groups, rows, copies, repeats)
 
     def _leaving(self, step: int, index: int) -> tuple[np.ndarray, np.ndarray]:

@@ -169,23 +169,24 @@ def check_budget(settings: OrderSettings, dataset: Dataset, counts: np.ndarray, 
         ValueError: naming what would be held, and the streams and window that would fit.
     """
     largest, each, world = int(counts.max(initial=0)), row_bytes(dataset) + MARKS, rank.world_size
-    found = held_bound(settings, counts, world) * each
-    if found <= budget:
+    needed = held_bound(settings, counts, world) * each
+    if needed <= budget:
         return
     fewer = [divisor for divisor in divisors(settings.streams) if divisor % world == 0]
-    fitting = [one for one in fewer if held_bound(replace(settings, streams=one), counts, world) * each <= budget]
+    fitting = [streams for streams in fewer if held_bound(replace(settings, streams=streams), counts, world) * each <= budget]
     # The window for which so many streams would fit, 0 or less if none does.
-    room = {one: budget // each * world - one * largest for one in fewer}
+    room = {streams: budget // each * world - streams * largest for streams in fewer}
     ways = [f"streams={max(fitting)}"] if fitting else []
     if room[settings.streams] > 0:
         ways.append(f"window={room[settings.streams]}")
-    both = [one for one in fewer if room[one] > 0]
+    both = [streams for streams in fewer if room[streams] > 0]
     if not ways and both:
         ways.append(f"streams={max(both)} and window={room[max(both)]}")
-    ways.append(f"memory_budget={found}" if ways else f"row groups smaller than {largest} rows, or memory_budget={found}")
+    ways.append(f"memory_budget={needed}" if ways else f"row groups smaller than {largest} rows, or memory_budget={needed}")
     raise ValueError(
         f"{dataset.url}: with {settings.streams} streams and a window of {settings.window} rows each of {world} ranks would hold "
-        f"{found / 2**20:.0f} MiB of rows, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take {', or '.join(ways)}"
+        f"{needed / 2**20:.0f} MiB of rows, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); "
+        f"take {', or '.join(ways)}"
     )
 
 
@@ -195,14 +196,14 @@ def refuse_beyond(url: str, settings: OrderSettings, held: Callable[[OrderSettin
     Raises:
         ValueError: naming what would be held, and streams that would fit.
     """
-    found, world = held(settings), rank.world_size
-    if found <= budget:
+    needed, world = held(settings), rank.world_size
+    if needed <= budget:
         return
     fewer = (replace(settings, streams=divisor) for divisor in divisors(settings.streams) if divisor % world == 0)
-    fitting = [one.streams for one in fewer if held(one) <= budget]
+    fitting = [candidate.streams for candidate in fewer if held(candidate) <= budget]
     way = f"streams={max(fitting)}" if fitting else "fewer streams, a smaller window"
     raise ValueError(
         f"{url}: with {settings.streams} streams and a window of {settings.window} rows each of {world} ranks would hold "
-        f"{found / 2**20:.0f} MiB of rows, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take {way}, or "
-        f"memory_budget={found}"
+        f"{needed / 2**20:.0f} MiB of rows, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take {way}, or "
+        f"memory_budget={needed}"
     )

@@ -48,9 +48,9 @@ class Lane:
         while self._next is not None and self._next.pace.step(0) <= step:
             self._readers.append(StreamReader(self._next, self._index, self._share))
             self._next = next(self._courses, None)
-        found = [(reader.course, group, entries) for reader in self._readers for group, entries in reader.needed(step)]
-        self._readers = [one for one in self._readers if not one.is_done]
-        return found
+        needed_groups = [(reader.course, group, entries) for reader in self._readers for group, entries in reader.needed(step)]
+        self._readers = [reader_left for reader_left in self._readers if not reader_left.is_done]
+        return needed_groups
 
 
 class StreamReader:
@@ -86,14 +86,14 @@ class StreamReader:
         if self._stream.rows == 0:
             self._due = self._pace.steps
             return self._borrowed()
-        found = []
+        groups = []
         while self._due <= step:
             entries = self._entries(self._next)
             if len(entries.ranks):
-                found.append((int(self._plan.layout.groups[self._next]), entries))
+                groups.append((int(self._plan.layout.groups[self._next]), entries))
             self._next += 1
             self._due = self._due_step()
-        return found
+        return groups
 
     def _due_step(self) -> int:
         """Return the step for which the next group must be there; past the last one if there is none."""
@@ -142,9 +142,9 @@ class StreamReader:
 
     def _mine(self, places: np.ndarray, ranks: np.ndarray) -> Entries:
         """Keep the rows of this share's steps; under `drop` the last ones belong to none."""
-        mine = (ranks >= self._first) & (ranks < self._last)
-        places, ranks = places[mine], self._pace.ranks(ranks[mine])
+        in_share = (ranks >= self._first) & (ranks < self._last)
+        places, ranks = places[in_share], self._pace.ranks(ranks[in_share])
         if self._share.stride > 1:
-            mine = (ranks // self._pace.size - self._share.first) % self._share.stride == 0
-            places, ranks = places[mine], ranks[mine]
+            in_share = (ranks // self._pace.size - self._share.first) % self._share.stride == 0
+            places, ranks = places[in_share], ranks[in_share]
         return Entries(self._index, places, ranks)

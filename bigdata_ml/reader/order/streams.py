@@ -99,10 +99,10 @@ class StreamWalk:
         Positions must not fall from call to call.
         """
         while True:
-            found = self._reached.base + int(np.searchsorted(self._reached.values, position))
-            if found < self._planned or self._planned == self._stream.rows:
-                self._reached.forget(min(found, self._planned - 1))
-                return found
+            rank = self._reached.base + int(np.searchsorted(self._reached.values, position))
+            if rank < self._planned or self._planned == self._stream.rows:
+                self._reached.forget(min(rank, self._planned - 1))
+                return rank
             self._plan()
 
     def ranks(self, begin: int, end: int) -> np.ndarray:

@@ -55,12 +55,12 @@ class ShardContents(DatasetContents):
         """Refuse row groups of which more than `budget` bytes would be in memory: read ahead, and in the open batches."""
         rows, groups = self.part.sizes, GROUPS_A_THREAD * max(1, self.threads) + 1
         largest = int(rows[self.part.selection.most > 0].max(initial=0))
-        found = min(groups * largest, int(rows.sum())) * self.part.row_bytes
-        if found > budget:
+        needed = min(groups * largest, int(rows.sum())) * self.part.row_bytes
+        if needed > budget:
             raise ValueError(
                 f"{self.url}: Petastorm with {self.threads} threads would hold {groups} row groups of up to {largest} rows, "
-                f"{found / 2**20:.0f} MiB, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take fewer num_workers, "
-                f"smaller row groups, or memory_budget={found}"
+                f"{needed / 2**20:.0f} MiB, more than memory_budget={budget} ({budget / 2**20:.0f} MiB); take fewer num_workers, "
+                f"smaller row groups, or memory_budget={needed}"
             )
 
 

@@ -74,20 +74,20 @@ class PetastormFiles:
         place = self._dataset.location / stored
         stream = place.filesystem.open_input_file(place.path)
         if stream.size() != size:
-            found = stream.size()
+            actual = stream.size()
             stream.close()
             raise ChecksumMismatch(
-                f"{place.url}: the file has {found} bytes, {size} were published; it was replaced or cut short under the reader, "
-                "or is damaged: run bigdata-ml validate"
+                f"{place.url}: the file has {actual} bytes, {size} were published; it was replaced or cut short under the "
+                "reader, or is damaged: run bigdata-ml validate"
             )
         if name not in self._checked:
             # Petastorm hands the file to pyarrow, which ends the interpreter on some broken footers.
-            found = read_end(stream).checksum
-            if self._checksums[stored] not in (None, found):
+            actual = read_end(stream).checksum
+            if self._checksums[stored] not in (None, actual):
                 stream.close()
                 wanted = self._checksums[stored]
                 raise ChecksumMismatch(
-                    f"{place.url}: its footer has the checksum {found}, {wanted} was published: run bigdata-ml validate"
+                    f"{place.url}: its footer has the checksum {actual}, {wanted} was published: run bigdata-ml validate"
                 )
             self._checked.add(name)
             stream.seek(0)

@@ -70,13 +70,13 @@ def read_values(
 def _together(dataset: Dataset, groups: Sequence[int]) -> list[list[int]]:
     """Return the groups in lists of the same file."""
     paths = dataset.row_groups.paths
-    found: list[list[int]] = []
+    batches: list[list[int]] = []
     for group in groups:
-        if found and len(found[-1]) < _TOGETHER and paths[found[-1][0]] == paths[group]:
-            found[-1].append(group)
+        if batches and len(batches[-1]) < _TOGETHER and paths[batches[-1][0]] == paths[group]:
+            batches[-1].append(group)
         else:
-            found.append([group])
-    return found
+            batches.append([group])
+    return batches
 
 
 class _Files:
@@ -133,9 +133,9 @@ def _tables(files: _Files, groups: list[int], expressions: Mapping[str, pc.Expre
         if len(groups) > 1:
             # One by one, to say which.
             return [_tables(files, [group], expressions)[0] for group in groups]
-        what = " and ".join(f"the {name} {one}" for name, one in expressions.items())
+        subject = " and ".join(f"the {name} {expression}" for name, expression in expressions.items())
         raise DatasetInvalid(
-            f"{place.url} row group {numbers[0]}: cannot be read, or {what} fails on its rows: {error}"
+            f"{place.url} row group {numbers[0]}: cannot be read, or {subject} fails on its rows: {error}"
         ) from error
     if len(found) != sum(record["rows"] for record in records):
         raise DatasetInvalid(

@@ -92,11 +92,11 @@ def surviving(dataset: Dataset, predicate: pc.Expression) -> np.ndarray:
         return groups
 
     def known(block: np.ndarray) -> pc.Expression:
-        found = keys[file_of[block[0]]] if keys and len(block) == 1 else pc.scalar(True)
+        condition = keys[file_of[block[0]]] if keys and len(block) == 1 else pc.scalar(True)
         for bound in bounds:
             within = bound.within(block)
-            found = found if within is None else found & within
-        return found
+            condition = condition if within is None else condition & within
+        return condition
 
     # In the order of a column, neighbours have a narrow range of its values together.
     blocks: Iterable[np.ndarray] = [groups[pc.sort_indices(bounds[0].least.take(pa.array(groups))).to_numpy()]]
@@ -126,7 +126,9 @@ def _possible(schema: pa.Schema, predicate: pc.Expression, known: list[pc.Expres
     """Return the numbers of those of `known`, ascending, that do not exclude the predicate."""
     files, nowhere = ds.ParquetFileFormat(), pafs.LocalFileSystem()
     # Never opened: Arrow looks only at what is known of them. The path says which one it is.
-    fragments = [files.make_fragment(str(number), nowhere, partition_expression=one) for number, one in enumerate(known)]
+    fragments = [
+        files.make_fragment(str(number), nowhere, partition_expression=partition) for number, partition in enumerate(known)
+    ]
     whole = ds.FileSystemDataset(fragments, schema, files, filesystem=nowhere)
     return sorted(int(fragment.path) for fragment in whole.get_fragments(filter=predicate))
 

@@ -169,11 +169,11 @@ def _find(dataset: Dataset, predicate: pc.Expression, threads: int) -> Selection
         counts[~by_keys] = 0
         return _selection(dataset, counts, {})
     left = surviving(dataset, predicate).tolist()
-    found = dict(zip(left, read_values(dataset, left, {"predicate": predicate}, _mask, threads=threads), strict=True))
+    masks = dict(zip(left, read_values(dataset, left, {"predicate": predicate}, _mask, threads=threads), strict=True))
     counts[:] = 0
-    for group, mask in found.items():
+    for group, mask in masks.items():
         counts[group] = np.count_nonzero(mask)
-    return _selection(dataset, counts, found)
+    return _selection(dataset, counts, masks)
 
 
 def _filtered(dataset: Dataset, condition: RowFilter, *, threads: int, cache: str | os.PathLike[str] | None) -> Selection:
@@ -192,13 +192,13 @@ def _filtered(dataset: Dataset, condition: RowFilter, *, threads: int, cache: st
         def look(group: int) -> np.ndarray:
             batch = pa.RecordBatch.from_arrays(list(source.read(group).values()), schema=source.schema)
             try:
-                found = np.asarray(keep(batch))
+                kept = np.asarray(keep(batch))
             except DecodeFailed as error:
                 raise DecodeFailed(f"{source.place(group, 0)} and on, by the condition: {error}") from error
-            if found.dtype != np.bool_ or found.shape != (batch.num_rows,):
-                gave = f"it gave {found.dtype} {list(found.shape)}"
+            if kept.dtype != np.bool_ or kept.shape != (batch.num_rows,):
+                gave = f"it gave {kept.dtype} {list(kept.shape)}"
                 raise ValueError(f"{source.place(group, 0)}: the condition must give bool [{batch.num_rows}], {gave}")
-            return found & masks[group] if group in masks else found
+            return kept & masks[group] if group in masks else kept
 
         with ThreadPoolExecutor(threads) as pool:
             masks = dict(zip(left, pool.map(look, left), strict=True))
@@ -227,7 +227,7 @@ def _by_keys(dataset: Dataset, predicate: pc.Expression) -> np.ndarray | None:
         kept = _evaluated(pa.Table.from_arrays(columns, names=names), predicate)
     except pa.ArrowInvalid:
         return None
-    chosen = {path for path, one in zip(paths, kept.to_pylist(), strict=True) if one}
+    chosen = {path for path, is_kept in zip(paths, kept.to_pylist(), strict=True) if is_kept}
     return np.array([path in chosen for path in dataset.row_groups.paths], bool)
 
 
@@ -266,5 +266,5 @@ def kept_selection(place: Path, groups: int) -> Selection | None:
         return None
     counts = table["count"].to_numpy().astype(np.int64)
     bits = table["mask"].to_pylist()
-    masks = {group: np.frombuffer(one, np.uint8) for group, one in enumerate(bits) if one is not None}
+    masks = {group: np.frombuffer(mask, np.uint8) for group, mask in enumerate(bits) if mask is not None}
     return Selection(counts, masks, _digest(counts, masks))

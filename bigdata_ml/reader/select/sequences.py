@@ -65,18 +65,18 @@ def select_starts(
     expression = None if isinstance(predicate, RowFilter) else predicate
     if expression is not None:
         check_predicate(dataset, expression)
-    told = (sequence.length, sequence.order, sequence.entity, gap, sequence.stride, sequence.overlap, sequence.restarts)
+    identity = (sequence.length, sequence.order, sequence.entity, gap, sequence.stride, sequence.overlap, sequence.restarts)
     condition = text_of(expression) if filtered is None else f"filtered {filtered.digest}".encode()
-    text = f"sequences {_RULES} {dataset.fingerprint} {told!r} ".encode() + condition
+    text = f"sequences {_RULES} {dataset.fingerprint} {identity!r} ".encode() + condition
     name = str(xxhash.xxh3_128_hexdigest(text))
     if name not in dataset.selections:
         place = place_of(dataset, name, cache)
-        found = kept_selection(place, len(dataset.row_groups)) if place is not None else None
-        if found is None:
-            found = selection_of(_starts(dataset, sequence, _runs(dataset, expression, filtered, sequence, gap, threads)))
+        kept = kept_selection(place, len(dataset.row_groups)) if place is not None else None
+        if kept is None:
+            kept = selection_of(_starts(dataset, sequence, _runs(dataset, expression, filtered, sequence, gap, threads)))
             if place is not None:
-                keep_selection(found, place)
-        dataset.selections[name] = found
+                keep_selection(kept, place)
+        dataset.selections[name] = kept
     selection: Selection = dataset.selections[name]
     return selection
 
@@ -177,19 +177,19 @@ def _look(dataset: Dataset, sequence: Sequence, gap: float | None, group: int, v
     return _Looked(group, rows, begins, kept[begins], ties, *ends)
 
 
-def _joins(dataset: Dataset, sequence: Sequence, gap: float | None, last: _Looked | None, one: _Looked) -> tuple[bool, bool]:
+def _joins(dataset: Dataset, sequence: Sequence, gap: float | None, last: _Looked | None, current: _Looked) -> tuple[bool, bool]:
     """Return whether a group's first row goes on with the run of the group before it, and whether their order is the same."""
     if last is None:
         return False, False
-    (before, its, was_kept), (number, entity, kept) = last.last, one.first
+    (before, entity_before, was_kept), (number, entity, kept) = last.last, current.first
     if not (kept and was_kept):
         return kept == was_kept, False
-    if entity != its:
+    if entity != entity_before:
         return False, False
     if number < before and sequence.restarts:
         return False, False
     if number < before:
-        raise _falling(dataset, sequence, one.group, 0, number, before)
+        raise _falling(dataset, sequence, current.group, 0, number, before)
     return gap is None or number - before <= gap, number == before
 
 
@@ -238,7 +238,7 @@ def _gap(dataset: Dataset, sequence: Sequence) -> float | None:
     kind = dataset.schema[sequence.order].type
     name = f"{dataset.url}: field {sequence.order!r} is {kind}"
     fitting = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_temporal)
-    if kind == pa.uint64() or not any(one(kind) for one in fitting):
+    if kind == pa.uint64() or not any(is_type(kind) for is_type in fitting):
         raise ValueError(f"{name}, and sequences need numbers of at most 63 bits, dates or times to be ordered by")
     if not isinstance(sequence.max_gap, timedelta):
         return sequence.max_gap
@@ -252,12 +252,12 @@ def _falling(dataset: Dataset, sequence: Sequence, group: int, row: int, value: 
     return _wrong(dataset, sequence, group, row, f"is {value} after {before} in the row before")
 
 
-def _wrong(dataset: Dataset, sequence: Sequence, group: int, row: int, what: str) -> DatasetInvalid:
+def _wrong(dataset: Dataset, sequence: Sequence, group: int, row: int, problem: str) -> DatasetInvalid:
     record = dataset.row_groups.record(group)
     within = (
         f"within each {sequence.entity!r}" if sequence.entity else "over the whole dataset, unless entity= says whose they are"
     )
     return DatasetInvalid(
-        f"{dataset.url}/{record['path']} row group {record['row_group']} row {row} field {sequence.order!r}: {what}; sequences "
-        f"need it to ascend {within}: write the dataset in that order, or leave such rows out by predicate="
+        f"{dataset.url}/{record['path']} row group {record['row_group']} row {row} field {sequence.order!r}: {problem}; "
+        f"sequences need it to ascend {within}: write the dataset in that order, or leave such rows out by predicate="
     )

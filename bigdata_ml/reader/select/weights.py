@@ -67,10 +67,10 @@ class WeightedSelection:
         self.base, self.weights, self.digest = base, weights, digest
         self.most = np.zeros_like(base.counts)
         total = 0
-        for group, one in weights.items():
+        for group, group_weights in weights.items():
             rows = int(base.counts[group])
-            self.most[group] = _summed((one.of_rows + np.uint64(_ONE - 1)) >> _BITS, rows)
-            total += _summed(one.of_rows, rows)
+            self.most[group] = _summed((group_weights.of_rows + np.uint64(_ONE - 1)) >> _BITS, rows)
+            total += _summed(group_weights.of_rows, rows)
         self.usual = -(-total // _ONE)
 
     def of_epoch(self, seed: int, epoch: int, /) -> "DrawnSelection":
@@ -138,12 +138,12 @@ def weigh(
     name = _name_of(dataset, selection, weights)
     if name not in dataset.selections:
         place = place_of(dataset, name, cache)
-        found = _load(place, selection) if place is not None else None
-        if found is None:
-            found = _find(dataset, selection, weights, classes, threads)
+        weights_by_group = _load(place, selection) if place is not None else None
+        if weights_by_group is None:
+            weights_by_group = _find(dataset, selection, weights, classes, threads)
             if place is not None:
-                _save(found, place)
-        dataset.selections[name] = WeightedSelection(selection, found, name)
+                _save(weights_by_group, place)
+        dataset.selections[name] = WeightedSelection(selection, weights_by_group, name)
     weighted: WeightedSelection = dataset.selections[name]
     return weighted
 
@@ -155,8 +155,8 @@ def _summed(values: np.ndarray, rows: int) -> int:
 
 def _name_of(dataset: Dataset, selection: Selection, weights: RowWeights) -> str:
     classes = weights.classes
-    told = sorted(map(repr, classes.items())) if isinstance(classes, Mapping) else classes
-    text = repr((_RULES, dataset.fingerprint, selection.digest, weights.column, told, weights.default))
+    class_text = sorted(map(repr, classes.items())) if isinstance(classes, Mapping) else classes
+    text = repr((_RULES, dataset.fingerprint, selection.digest, weights.column, class_text, weights.default))
     return str(xxhash.xxh3_128_hexdigest(f"weights {text}".encode()))
 
 
@@ -223,20 +223,23 @@ def _find(
     expressions = {"weight's column": pc.field(weights.column)}
     values = read_values(dataset, groups, expressions, distinct, threads=threads)
     if weights.classes is None:
-        return {one.group: _packed(one, _numbers(dataset, selection, one, weights.column)) for one in values}
+        return {
+            group_values.group: _packed(group_values, _numbers(dataset, selection, group_values, weights.column))
+            for group_values in values
+        }
     if classes is None:
         known = list(values)
         return dict(_balanced(dataset, selection, known, weights.column))
     named, fixed = classes
-    found = {}
+    by_group = {}
     used = np.zeros(len(named) + 1, bool)
     table = np.append(fixed, np.uint64(_fixed(weights.default)))
     for value in values:
         places = pc.fill_null(pc.index_in(value.distinct, named), len(named)).to_numpy()
         used[places] = True
-        found[value.group] = _packed(value, table[places])
+        by_group[value.group] = _packed(value, table[places])
     _say_unused(dataset, weights, named.to_pylist(), used)
-    return found
+    return by_group
 
 
 def _say_unused(dataset: Dataset, weights: RowWeights, named: list[Any], used: np.ndarray) -> None:
@@ -257,14 +260,14 @@ def _numbers(dataset: Dataset, selection: Selection, values: _Values, column: st
     bad = ~((numbers >= 0) & (numbers <= MOST_WEIGHT))
     if bad.any():
         row = int(np.flatnonzero(bad[values.codes])[0])
-        what = f"is {values.distinct[int(values.codes[row])].as_py()}, a weight must be a number in [0, {MOST_WEIGHT}]"
-        raise _bad_row(dataset, selection, values.group, row, column, what)
+        problem = f"is {values.distinct[int(values.codes[row])].as_py()}, a weight must be a number in [0, {MOST_WEIGHT}]"
+        raise _bad_row(dataset, selection, values.group, row, column, problem)
     return np.asarray(np.rint(numbers * _ONE).astype(np.uint64))
 
 
 def _balanced(dataset: Dataset, selection: Selection, known: list[_Values], column: str) -> Iterable[tuple[int, GroupWeights]]:
     rows: dict[Any, int] = {}
-    named = [one.distinct.to_pylist() for one in known]
+    named = [group_values.distinct.to_pylist() for group_values in known]
     for values, names in zip(known, named, strict=True):
         for code, (name, count) in enumerate(zip(names, np.bincount(values.codes, minlength=len(names)).tolist(), strict=True)):
             if name is None or name != name:
@@ -277,10 +280,10 @@ def _balanced(dataset: Dataset, selection: Selection, known: list[_Values], colu
         yield values.group, _packed(values, np.array([fixed[name] for name in names], np.uint64))
 
 
-def _bad_row(dataset: Dataset, selection: Selection, group: int, row: int, column: str, what: str) -> DatasetInvalid:
+def _bad_row(dataset: Dataset, selection: Selection, group: int, row: int, column: str, problem: str) -> DatasetInvalid:
     record = dataset.row_groups.record(group)
     place = f"{dataset.url}/{record['path']} row group {record['row_group']} row {int(selection.rows(group)[row])}"
-    return DatasetInvalid(f"{place} field {column!r}: {what}; leave such rows out by predicate=, or mend the dataset")
+    return DatasetInvalid(f"{place} field {column!r}: {problem}; leave such rows out by predicate=, or mend the dataset")
 
 
 def _packed(values: _Values, weights: np.ndarray) -> GroupWeights:
@@ -293,11 +296,17 @@ def _packed(values: _Values, weights: np.ndarray) -> GroupWeights:
     return GroupWeights(distinct, places.astype(np.uint8 if len(distinct) <= 1 << 8 else np.uint16)[values.codes])
 
 
-def _save(found: Mapping[int, GroupWeights], place: Path) -> None:
+def _save(weights_by_group: Mapping[int, GroupWeights], place: Path) -> None:
     columns = {
-        "group": pa.array(list(found), pa.int64()),
-        "values": pa.array([one.values.tobytes() for one in found.values()], pa.large_binary()),
-        "codes": pa.array([None if one.codes is None else one.codes.tobytes() for one in found.values()], pa.large_binary()),
+        "group": pa.array(list(weights_by_group), pa.int64()),
+        "values": pa.array([group_weights.values.tobytes() for group_weights in weights_by_group.values()], pa.large_binary()),
+        "codes": pa.array(
+            [
+                None if group_weights.codes is None else group_weights.codes.tobytes()
+                for group_weights in weights_by_group.values()
+            ],
+            pa.large_binary(),
+        ),
     }
     save_table(pa.table(columns), place)
 
@@ -307,9 +316,9 @@ def _load(place: Path, selection: Selection) -> dict[int, GroupWeights] | None:
     table = load_table(place, ("group", "values", "codes"))
     if table is None or table["group"].to_pylist() != np.flatnonzero(selection.counts).tolist():
         return None
-    found = {}
+    by_group = {}
     for group, values, codes in zip(*(table[name].to_pylist() for name in ("group", "values", "codes")), strict=True):
         numbers = np.frombuffer(values, np.uint64)
         width = np.uint8 if len(numbers) <= 1 << 8 else np.uint16
-        found[group] = GroupWeights(numbers, None if codes is None else np.frombuffer(codes, width))
-    return found
+        by_group[group] = GroupWeights(numbers, None if codes is None else np.frombuffer(codes, width))
+    return by_group

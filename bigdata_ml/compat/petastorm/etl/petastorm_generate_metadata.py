@@ -51,10 +51,10 @@ def generate_petastorm_metadata(
 
 def _schema(dataset_url: str, unischema_class: str | None) -> Unischema:
     if unischema_class is not None:
-        found = find_object(unischema_class)
-        if not isinstance(found, Unischema):
+        schema = find_object(unischema_class)
+        if not isinstance(schema, Unischema):
             raise ValueError(f"{unischema_class} is no Unischema of bigdata_ml.compat.petastorm; name one as module.name")
-        return found
+        return schema
     try:
         return get_schema(open_dataset(dataset_url))
     except PetastormMetadataError as error:

@@ -80,8 +80,8 @@ class SingleFieldIndexer(RowGroupIndexerBase):
         for row in decoded_rows:
             value = row[self._column_name]
             if value is not None:
-                for one in np.ravel(value).tolist() if isinstance(value, np.ndarray) else [value]:
-                    self._index_data[self._key(one)].add(piece_index)
+                for element in np.ravel(value).tolist() if isinstance(value, np.ndarray) else [value]:
+                    self._index_data[self._key(element)].add(piece_index)
         return self._index_data
 
     def _key(self, value: Any) -> Any:
@@ -134,8 +134,8 @@ class FieldNotNullIndexer(RowGroupIndexerBase):
         return self._index_data
 
 
-def _check_alike(one: Any, other: Any) -> None:
-    if type(other) is not type(one):
-        raise TypeError(f"a {type(one).__name__} adds up with its own kind, got {type(other).__name__}")
-    if other._column_name != one._column_name:
-        raise ValueError(f"indexes of two fields do not add up: {one._column_name!r} and {other._column_name!r}")
+def _check_alike(first: Any, other: Any) -> None:
+    if type(other) is not type(first):
+        raise TypeError(f"a {type(first).__name__} adds up with its own kind, got {type(other).__name__}")
+    if other._column_name != first._column_name:
+        raise ValueError(f"indexes of two fields do not add up: {first._column_name!r} and {other._column_name!r}")

@@ -44,15 +44,15 @@ def build_rowgroup_index(
     dataset = open_dataset(dataset_url)
     schema = get_schema(dataset)
     _check(indexers, schema)
-    names = dict.fromkeys(name for one in indexers for name in one.column_names)
+    names = dict.fromkeys(name for indexer_of_field in indexers for name in indexer_of_field.column_names)
     view = schema.create_schema_view([schema.fields[name] for name in names])
     groups = row_groups_of(dataset)
     tasks = spark_context.parallelize(groups, max(1, min(len(groups), _MOST_TASKS)))
     empty = [copy.deepcopy(indexer) for indexer in indexers]
     total = copy.deepcopy(empty)
-    for found in tasks.mapPartitions(lambda part: _indexed(part, view, empty)).toLocalIterator():
-        total = [one + other for one, other in zip(total, found, strict=True)]
-    pickled = pickle_petastorm_indexes({one.index_name: _stored(one) for one in total})
+    for task_indexers in tasks.mapPartitions(lambda part: _indexed(part, view, empty)).toLocalIterator():
+        total = [indexer_of_field + other for indexer_of_field, other in zip(total, task_indexers, strict=True)]
+    pickled = pickle_petastorm_indexes({indexer_of_field.index_name: _stored(indexer_of_field) for indexer_of_field in total})
     write_keys(dataset.location, {ROWGROUPS_INDEX_KEY: pickled}, files=parquet_files(dataset.location))
 
 
@@ -65,10 +65,10 @@ def get_row_group_indexes(dataset: Dataset | str) -> dict[str, RowGroupIndexerBa
     """
     if isinstance(dataset, str):
         dataset = open_dataset(dataset)
-    found = read_petastorm_indexes(dataset.location)
-    if not found:
+    indexes = read_petastorm_indexes(dataset.location)
+    if not indexes:
         raise ValueError(f"{dataset.url} has no row-group indexes; build them with build_rowgroup_index")
-    return {name: _indexer(name, index) for name, index in found.items()}
+    return {name: _indexer(name, index) for name, index in indexes.items()}
 
 
 def _check(indexers: _Indexers, schema: Unischema) -> None:
@@ -105,8 +105,8 @@ def _stored(indexer: Any) -> PetastormIndex:
             kind="field_not_null", field=field, values={}, row_groups=tuple(sorted(indexer.get_row_group_indexes()))
         )
     values = {value: tuple(sorted(indexer.get_row_group_indexes(value))) for value in indexer.indexed_values}
-    found = tuple(sorted({group for groups in values.values() for group in groups}))
-    return PetastormIndex(kind="single_field", field=field, values=values, row_groups=found)
+    all_groups = tuple(sorted({group for groups in values.values() for group in groups}))
+    return PetastormIndex(kind="single_field", field=field, values=values, row_groups=all_groups)
 
 
 def _indexer(name: str, index: PetastormIndex) -> RowGroupIndexerBase:

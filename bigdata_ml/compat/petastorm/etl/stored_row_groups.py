@@ -55,8 +55,8 @@ class StoredRowGroup:
 def row_groups_of(dataset: Dataset) -> Sequence[StoredRowGroup]:
     """Return a dataset's row groups, by their numbers."""
     table = dataset.row_groups.table
-    found = sorted(zip(table["path"].to_pylist(), table["row_group"].to_pylist(), strict=True))
+    places = sorted(zip(table["path"].to_pylist(), table["row_group"].to_pylist(), strict=True))
     keys = dataset.partitions or {}
     return [
-        StoredRowGroup(number, dataset.location / path, group, keys.get(path, {})) for number, (path, group) in enumerate(found)
+        StoredRowGroup(number, dataset.location / path, group, keys.get(path, {})) for number, (path, group) in enumerate(places)
     ]

@@ -23,7 +23,7 @@ def stored_unischema(schema: Unischema) -> PetastormSchema:
         raise TypeError(
             f"schema must be a Unischema of bigdata_ml.compat.petastorm, got {type(schema).__module__}.{type(schema).__name__}"
         )
-    return PetastormSchema(schema._name, tuple(_field(one) for one in schema))
+    return PetastormSchema(schema._name, tuple(_field(unischema_field) for unischema_field in schema))
 
 
 def _field(field: UnischemaField) -> PetastormField:

@@ -54,26 +54,26 @@ class Cache:
             _log.info("the DataFrame's data may change unseen, so it is written anew whenever a converter is made of it")
         while True:
             with self._lock:
-                found = next((entry for entry in self._entries if entry.is_same(wanted)), None)
-                if found is None:
+                known = next((entry for entry in self._entries if entry.is_same(wanted)), None)
+                if known is None:
                     self._entries.append(wanted)
-            if found is None:
+            if known is None:
                 return self._written(wanted, rows, write)
-            url = found.url.result()
+            url = known.url.result()
             if locate(reader_url(url)).exists():
                 return url
             # Somebody else deleted it.
-            self._forget(found)
+            self._forget(known)
 
     def forget(self, url: str) -> bool:
         """Drop what lies at `url`, and return whether it was known."""
         with self._lock:
-            found = [
+            to_delete = [
                 entry for entry in self._entries if entry.url.done() and not entry.url.exception() and entry.url.result() == url
             ]
-        for one in found:
-            self._forget(one)
-        return bool(found)
+        for entry_to_delete in to_delete:
+            self._forget(entry_to_delete)
+        return bool(to_delete)
 
     def delete_all(self) -> None:
         """Delete everything, as far as that can be done; what cannot is logged."""
@@ -101,7 +101,7 @@ class Cache:
     def _forget(self, entry: _Entry) -> None:
         with self._lock:
             # By identity: entries hold objects of the JVM.
-            self._entries[:] = [one for one in self._entries if one is not entry]
+            self._entries[:] = [other for other in self._entries if other is not entry]
 
 
 def delete_directory(url: str) -> None:

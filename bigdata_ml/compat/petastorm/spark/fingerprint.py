@@ -34,12 +34,12 @@ def data_fingerprint(rows: "DataFrame") -> str | None:
     """
     plan = analyzed_plan(rows)
     inner = list(_scala(plan.subqueriesAll()))
-    if not all(_is_known(leaf) for one in [plan, *inner] for leaf in _scala(one.collectLeaves())):
+    if not all(_is_known(leaf) for subplan in [plan, *inner] for leaf in _scala(subplan.collectLeaves())):
         return None
     # What the optimizer leaves of the files; it does not look into subqueries.
     files = set(rows.inputFiles())
-    for one in inner:
-        for leaf in _scala(one.collectLeaves()):
+    for subplan in inner:
+        for leaf in _scala(subplan.collectLeaves()):
             files.update(_files_of(leaf))
     return _digest_of(files)
 
@@ -56,8 +56,8 @@ def _digest_of(files: set[str]) -> str | None:
         stores[known:] = stores[known:] or [place.filesystem]
         by_store[known].append(place)
     digest = xxhash.xxh3_128()
-    for number, found in by_store.items():
-        for info in _infos(stores[number], [place.path for place in found]):
+    for number, paths_there in by_store.items():
+        for info in _infos(stores[number], [place.path for place in paths_there]):
             digest.update(repr((info.path, info.type.name, info.size, info.mtime_ns)).encode())
     return digest.hexdigest()
 
@@ -99,7 +99,7 @@ def _is_collection(rdd: Any) -> bool:
     before = list(_scala(rdd.dependencies()))
     if not before:
         return bool(rdd.getClass().getSimpleName() == "ParallelCollectionRDD")
-    return all(_is_collection(one.rdd()) for one in before)
+    return all(_is_collection(dependency.rdd()) for dependency in before)
 
 
 def _scala(sequence: Any) -> Iterator[Any]:

@@ -148,7 +148,7 @@ def check_rows_seen(place: Location, rows: int) -> None:
 def _parquet_files(place: Location) -> list[str]:
     if not place.is_directory():
         return []
-    return [one.path for one in list_tree(place).visible if one.path.endswith(".parquet")]
+    return [entry.path for entry in list_tree(place).visible if entry.path.endswith(".parquet")]
 
 
 def _log_small(root: Location, sizes: list[int]) -> None:

@@ -94,10 +94,10 @@ def largest_near_groups(images: DataFrame, *, groups: int, members: int) -> list
     largest = sizes.orderBy(F.desc("size"), "first").limit(groups)
     place = F.row_number().over(Window.partitionBy("near").orderBy("path"))
     shown = alike.join(F.broadcast(largest), on="near", how="inner").withColumn("place", place).where(F.col("place") <= members)
-    found: dict[tuple[int, str], list[str]] = {}
+    paths_by_group: dict[tuple[int, str], list[str]] = {}
     for row in shown.select("size", "first", "path").collect():
-        found.setdefault((-row["size"], row["first"]), []).append(row["path"])
-    return [sorted(found[group]) for group in sorted(found)]
+        paths_by_group.setdefault((-row["size"], row["first"]), []).append(row["path"])
+    return [sorted(paths_by_group[group]) for group in sorted(paths_by_group)]
 
 
 def _has_looks() -> Column:

@@ -131,8 +131,8 @@ def _earlier(destination: Location, about: Mapping[str, Any]) -> tuple[Dataset, 
 
 def _jsonable(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _jsonable(one) for name, one in value.items()}
-    return [_jsonable(one) for one in value] if isinstance(value, (list, tuple)) else value
+        return {name: _jsonable(element) for name, element in value.items()}
+    return [_jsonable(element) for element in value] if isinstance(value, (list, tuple)) else value
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> str | None:
@@ -140,8 +140,8 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = 
     for name in sorted({*before, *now} - ({"listed"} if not prefix else set())):
         old, new = before.get(name), now.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            if found := _differing(old, new, f"{prefix}{name}."):
-                return found
+            if difference := _differing(old, new, f"{prefix}{name}."):
+                return difference
         elif old != new:
             return f"{prefix}{name} is {new!r}, it was {old!r}"
     return None
@@ -156,8 +156,8 @@ def _counts(ledger: DataFrame, now: DataFrame) -> dict[str, int]:
         .when(same, "unchanged")
         .otherwise("changed")
     )
-    found = now.join(old, on="path", how="full_outer").groupBy(state.alias("state")).count().collect()
-    return {**dict.fromkeys(("unchanged", "new", "changed", "gone"), 0), **{row["state"]: row["count"] for row in found}}
+    states = now.join(old, on="path", how="full_outer").groupBy(state.alias("state")).count().collect()
+    return {**dict.fromkeys(("unchanged", "new", "changed", "gone"), 0), **{row["state"]: row["count"] for row in states}}
 
 
 def _facts(known: DataFrame, thumbnails: DataFrame) -> DataFrame:

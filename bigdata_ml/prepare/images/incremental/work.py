@@ -71,8 +71,8 @@ def incremental_work(
         if isinstance(known, str):
             yield known
             return
-        found = ", ".join(f"{known.counts[name]:,} {name}" for name in ("unchanged", "new", "changed", "gone"))
-        say(f"{files.files:,} files: {found}; {known.counts['read']:,} are read")
+        counts_text = ", ".join(f"{known.counts[name]:,} {name}" for name in ("unchanged", "new", "changed", "gone"))
+        say(f"{files.files:,} files: {counts_text}; {known.counts['read']:,} are read")
         read = _read_labelled(spark, packs_listed(spark, listing, known.to_read), inspection, files.label_from)
         facts = labelled(spark, known.facts, files.label_from)
         yield Work(
