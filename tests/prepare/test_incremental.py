@@ -225,7 +225,7 @@ def test_damage_does_not_creep_into_the_new_version(
         "quarantine": manifest.quarantine[0].path,
     }[what]
     change_bytes(dataset / damaged, 300)
-    with pytest.raises(JobRefused, match=rf"{damaged}.* differ.*; run without --incremental"):
+    with pytest.raises(JobRefused, match=rf"{damaged}.*run without --incremental"):
         incremental(spark, history, dataset)
     assert Dataset.open(dataset).manifest == manifest
 
