@@ -66,8 +66,10 @@ class DecodedBatches(Iterator[Ready[_Batch]]):
         self._stored.close()
 
     def __del__(self) -> None:
-        self._stop.is_said = True
-        self._stored.stop()
+        # Ctrl-C may interrupt the constructor before its first line.
+        if hasattr(self, "_stop"):
+            self._stop.is_said = True
+            self._stored.stop()
 
     def _submit(self, read: ThreadPoolExecutor, decode: ThreadPoolExecutor) -> None:
         """Submit the next step and those to read ahead."""

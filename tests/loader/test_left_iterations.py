@@ -1,5 +1,6 @@
 """Iterations that are left: their threads end, and whoever lets go of one waits for nothing."""
 
+import gc
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from tiny import write_plain
 from bigdata_ml.dataset import Dataset
 from bigdata_ml.loader import make_loader
 from bigdata_ml.reader import ReadOptions
+from bigdata_ml.reader.pipeline import DecodedBatches
 
 pytestmark = pytest.mark.processes
 
@@ -51,3 +53,9 @@ def test_one_that_is_let_go_of_soon_has_no_threads(numbers: Path) -> None:
     while set(threading.enumerate()) - before and time.monotonic() < until:
         time.sleep(0.01)
     assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_one_whose_constructor_was_interrupted_is_let_go_of_in_silence() -> None:
+    DecodedBatches.__new__(DecodedBatches)
+    gc.collect()
