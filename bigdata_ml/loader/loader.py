@@ -184,7 +184,7 @@ def make_loader(
         transform: `f(sample, rng) -> sample` on dicts of one row's numpy values; `rng` is the row's own
             numpy Generator. It must draw from nothing else.
         memory_budget: bytes of rows that this rank may hold; an order that needs more is refused.
-        selection_cache: a local directory in which what a predicate selects is kept, so that no other process finds it anew.
+        selection_cache: a local directory that caches what a predicate selects, for other processes.
 
     Raises:
         ValueError: not exactly one batch size, unknown columns, a predicate that does not fit, too few rows for a step, or

@@ -34,8 +34,8 @@ class ReadOptions:
             the seed's order, another one each epoch, the rows of each as they lie in the file, one group after the other.
             `rows`: row groups in the dataset's order, the rows of each, and of those in the window, in the seed's.
         seed: of that order, 0 … 2^63 − 1.
-        remainder: what becomes of the rows that do not fill a last global batch. `drop` leaves them out (others each
-            epoch), `pad` fills the batch with rows that are repeated and marked, `exact` is `pad` with `valid` 0 for
+        remainder: what becomes of the rows that do not fill a last global batch. `drop` drops them (different ones each epoch).
+            `pad` fills the batch with repeated, marked rows. `exact` is `pad` with `valid` 0 for
             repeated rows, so that metrics count each row once.
         streams: canonical sequences that the rows are dealt to; world sizes that divide it read the same global batches.
             It divides the global batch. None: the largest divisor of the global batch up to 16; 1 unless `shuffle` is True. Where
@@ -53,7 +53,7 @@ class ReadOptions:
         max_skipped: share of an epoch's rows, 0 … 1, that may be skipped; one more raises.
         engine: `arrow`, the native one, or `petastorm`: the same rows and values by the unmodified Petastorm's reader (extra
             `petastorm`). It deals whole row groups to the ranks and mixes rows within them, so it takes neither `streams` nor
-            `window`, needs a row group for each rank, and keeps a position at epoch starts only.
+            `window`. It needs a row group for each rank, and resumes at epoch starts only.
     """
 
     columns: tuple[str, ...] | None = None

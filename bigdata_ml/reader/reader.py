@@ -88,7 +88,7 @@ def open_reader(
         global_batch_size: rows of one step over all ranks, 1 or more.
         rank, world_size: which part of each global batch this process reads.
         memory_budget: bytes of rows that this rank may hold; an order that needs more is refused.
-        selection_cache: a local directory in which what a predicate selects is kept, so that no other process finds it anew.
+        selection_cache: a local directory that caches what a predicate selects, for other processes.
 
     Raises:
         ValueError: unknown columns, a predicate that does not fit, too few rows for one step, or more rows held than fit.

@@ -25,7 +25,7 @@ class Sequence:
         stride: rows from one sample's first to the next one's, counted from where the entity begins, or goes on after a gap.
         overlap: without it no two samples of an entity share a row, or a value of `order`: each begins at the first row that
             is above the one before. It goes with stride 1.
-        restarts: whether the order may begin anew at the border of a row group, as it does where each file is sorted by itself:
+        restarts: whether the order may start again at the border of a row group, as it does where each file is sorted by itself:
             no sample goes over such a border. Else a value below the one before is an error.
         span: row groups that are read together, and shuffled as one. The row groups that hold the last samples' further rows
             are read besides, so more of them are read the smaller it is. None: four times as many as those, fewer where the

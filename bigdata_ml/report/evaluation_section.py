@@ -54,7 +54,7 @@ def evaluation_section(group: Group) -> Section:
 
 
 def best_sentence(group: Group) -> str:
-    """Return the sentence that names the best of network, baselines and majority class, whoever it is."""
+    """Return the sentence that names the best of network, baselines and majority class."""
     metric = group.headline
     if metric in group.undefined and group.mean(metric) is None:
         return f"The {METRICS[metric]} is not defined: {group.undefined[metric]}."

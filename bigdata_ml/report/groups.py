@@ -92,8 +92,8 @@ def find_groups(directory: str | PathLike[str]) -> list[Group]:
     """Return the groups below a directory, by name.
 
     A group is named after the directory that holds its runs, relative to `directory`. Runs that lie directly in `directory`
-    make one group of its name if they have one recipe and dataset, else each makes a group of its own name, as does a
-    run that is `directory` itself.
+    make one group of its name if they share recipe and dataset. Otherwise each run is a group, and so is a run that is
+    `directory` itself.
 
     Raises:
         ValueError: no run below the directory, runs of different tasks in a group, or a group with a reserved name.

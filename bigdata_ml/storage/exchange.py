@@ -34,7 +34,7 @@ def put_over(place: Location, data: bytes) -> None:
 
 @contextmanager
 def put_later(place: Location, data: bytes) -> Iterator[Callable[[], None]]:
-    """Give a function that does what `put_over` does, for which there is room already: the bytes lie beside the place.
+    """Give a function that does what `put_over` does, for which there is room already: the bytes lie next to the destination.
 
     So what must follow a step that cannot be taken back does not fail for want of room. S3 has no rename: there all of it is
     done by the function.

@@ -21,7 +21,7 @@ def send_to_hdfs(authority: str, path: str, file: IO[bytes]) -> None:
     """Make the file at `path`, which is replaced if it is there.
 
     Inside a block the client goes on without a DataNode that is lost. But a block that the NameNode places on a lost one,
-    as it does until it has noticed, ends the write, which then begins anew.
+    as it does until it has noticed, ends the write, which then starts again.
 
     Args:
         authority: host:port of the NameNode, or a nameservice.

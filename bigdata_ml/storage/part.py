@@ -6,7 +6,7 @@ __all__ = ["FilePart"]
 
 
 class FilePart(io.RawIOBase):
-    """Bytes at their place in a file; whoever reads outside them gets an OSError.
+    """Bytes at their place in a file; reading outside them is an OSError.
 
     Args:
         data: the part.

@@ -83,7 +83,7 @@ class PerProcess(pafs.FileSystemHandler):  # type: ignore[misc]  # pyarrow has n
 
 
 class Rebuilt(PerProcess):
-    """A filesystem that the caller made, which another process makes anew from the same settings."""
+    """A filesystem that the caller made, which another process makes again from the same settings."""
 
     def __init__(self, filesystem: pafs.FileSystem) -> None:
         self._recipe = filesystem.__reduce__()

@@ -1,8 +1,8 @@
 """Reads a pickle as dead data: no name in it is imported, nothing in it is called.
 
 Not an `Unpickler` with a guarded `find_class`: that one still calls what it is given, sets attributes and hashes keys. Here the
-opcodes are read one by one, and a class, a call or an object becomes a record of what the pickle said. Whoever asks for a
-pickle says which names may stand in it; opcodes that no such pickle has are refused.
+opcodes are read one by one, and a class, a call or an object becomes a record of what the pickle said. The caller says which
+names a pickle may contain; opcodes that no such pickle has are refused.
 """
 
 import pickletools

@@ -32,7 +32,7 @@ def petastorm_is_installed() -> bool:
 
 
 def common_metadata(root: Location, schema: Schema, table: RowGroups) -> bytes:
-    """Return the file with Petastorm's unischema and number of row groups by file, which lies beside the data files at `root`.
+    """Return the file next to the data files at `root` that has Petastorm's unischema and the number of row groups by file.
 
     Fields that a unischema cannot say are left out of it, and named in the log.
 

@@ -1,4 +1,4 @@
-"""How an image is kept: as its file's bytes, written anew, or as pixels; resized where that is asked for."""
+"""How an image is kept: as its file's bytes, encoded again, or as pixels; resized where that is asked for."""
 
 import io
 import re
@@ -25,7 +25,7 @@ class PictureStorage:
     Attributes:
         encoding: `source` keeps the files' own bytes where they decode to the right pixels by themselves, and writes the
             others anew (JPEG as JPEG, what is small or of another format as PNG); `auto` does too, and keeps pixels where
-            all images have one size of at most 16 KiB; `raw` keeps pixels, `jpeg` and `png` write every image anew.
+            all images have one size of at most 16 KiB; `raw` keeps pixels, `jpeg` and `png` encode every image again.
         jpeg_quality: of the JPEGs that are written, 1 … 100.
         shorter_side: images whose shorter side has more pixels are reduced to it, the aspect being kept.
         size: HEIGHTxWIDTH in pixels that every image gets.

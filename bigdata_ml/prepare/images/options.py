@@ -50,7 +50,7 @@ class ImageJob:
             the most pixels, `ignore` does not look for them.
         near_distance: bits of 64 in which the perceptual hashes of near duplicates differ at most, 0 … 12.
         encoding: `raw` keeps pixels (all images must have one size), `source` the files' own bytes where they decode to the
-            right pixels, `jpeg` and `png` write every image anew; `auto` takes raw where all images have one size of at most
+            right pixels, `jpeg` and `png` encode every image again; `auto` takes raw where all images have one size of at most
             16 KiB, else source.
         jpeg_quality: of the JPEGs that are written, 1 … 100.
         shorter_side: images whose shorter side has more pixels are reduced to it.

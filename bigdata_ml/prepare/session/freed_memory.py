@@ -16,8 +16,8 @@ def keep_freed_memory() -> None:
     """Have glibc keep up to 64 MiB that this process freed for what it asks for next; other C libraries are left as they are.
 
     glibc gives the top of its heap back to the kernel once twice the largest block freed so far is free there. Where every
-    image takes some blocks of a few MB, that is after each image, and the next one's pages are all made anew: a quarter of the
-    time that a photograph takes. Blocks from 32 MiB on are still mappings of their own, given back when they are freed.
+    image takes some blocks of a few MB, that is after each image. The kernel then makes all pages of the next one again, a
+    quarter of the time that a photograph takes. Blocks from 32 MiB on are mappings of their own, returned when freed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -62,7 +62,7 @@ def spark_session(name: str, *, hive: bool = False) -> SparkSession:
 
 @contextmanager
 def _own_interrupt() -> Iterator[None]:
-    """Leave Ctrl-C to whoever took it before Spark does: Spark's handler calls Java while another call waits for an answer."""
+    """Leave Ctrl-C to its earlier handler, not to Spark: Spark's handler calls Java while another call waits for an answer."""
     in_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
     try:

@@ -1,4 +1,4 @@
-"""Splits that a source has already: taken from the paths of its files instead of being made anew."""
+"""Splits that a source has already: taken from the paths of its files instead of being assigned again."""
 
 import re
 from collections.abc import Callable, Iterable

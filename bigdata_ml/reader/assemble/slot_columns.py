@@ -1,7 +1,7 @@
 """Columns of Arrow as values of fixed width, and back: what a slot of an open batch holds of each.
 
-Numbers and tensors are held themselves, text and bytes as Arrow's views of 16 bytes (values up to 12 bytes lie in the view,
-longer ones stay in the row group's own buffer), everything else as its row group and row.
+Numbers and tensors are held themselves. Text and bytes are held as Arrow's views of 16 bytes (values up to 12 bytes lie in the
+view, longer ones stay in the row group's own buffer), everything else as its row group and row.
 """
 
 from abc import ABC, abstractmethod

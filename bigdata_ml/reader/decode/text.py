@@ -1,4 +1,4 @@
-"""Text that is no UTF-8: Parquet files may hold any bytes as text, and whoever reads them is to know which row."""
+"""Text that is no UTF-8: Parquet files may hold any bytes as text, and an error names the row."""
 
 from collections.abc import Callable
 from typing import Any

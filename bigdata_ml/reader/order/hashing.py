@@ -69,8 +69,8 @@ def delayed(key: int, size: int, delay: int, begin: int, end: int) -> np.ndarray
     """Return the positions of the rows that leave at ranks begin … end − 1 of a stream, int64 [end − begin].
 
     A stream's rows stand at positions 0 … size − 1. Row p gets the number (p + d) >> shift, d drawn from 0 … delay − 1 by
-    a hash of (key, p), and the rows leave by (number, p). So row p leaves at a rank above p − delay and below p + delay,
-    and any slice is one sort over the rows of positions [begin − delay, end + delay), whatever was asked before.
+    a hash of (key, p), and the rows leave by (number, p). So row p leaves at a rank above p − delay and below p + delay. Any
+    slice is one sort over the rows of positions [begin − delay, end + delay), whatever was asked before.
 
     Args:
         key: of the stream in this epoch.

@@ -67,7 +67,7 @@ class Plan(Protocol):
 
     @property
     def usual_reach(self) -> int:
-        """Ranks of a stream over which the rows of a row group leave, at most but for row groups that lie askew."""
+        """Ranks of a stream over which the rows of a row group leave at most, unless a cut goes through the row group."""
 
     def courses(self, index: int, step: int) -> "list[Iterator[Course]]":
         """Return, dataset by dataset, the courses of a stream that have rows to come at `step`."""

@@ -64,7 +64,7 @@ class _Bounds:
 
 
 def known_keys(dataset: Dataset, path: str) -> pc.Expression:
-    """Return what the Hive directories of a file say of its rows."""
+    """Return the condition that the Hive directories of a file fulfil."""
     known = pc.scalar(True)
     for name, value in (dataset.partitions or {}).get(path, {}).items():
         known = known & (ds.field(name).is_null() if value is None else ds.field(name) == value)

@@ -54,8 +54,8 @@ class GroupWeights:
 class WeightedSelection:
     """Selected rows and their weights: what is selected in each epoch follows from it.
 
-    It holds a byte for each row of the row groups with more than one weight (2 where a group has more than 256 of them, 8 with
-    more than 65,536), and nothing for the rows of the others.
+    It holds a byte for each row of the row groups with several weights. These are 2 bytes above 256 weights in a group, and 8
+    above 65,536.
 
     Args:
         base: the rows that may come.

@@ -114,8 +114,8 @@ def _is_vector(kind: "DataType") -> bool:
 def _utc(column: "Column") -> "Column":
     """Return a moment as UTC's date and time.
 
-    Spark would write a moment as INT96, whose nanoseconds end in 2262 and wrap around, and a cast that knows no time zone but the
-    session's has no answer for the hour that summer time skips.
+    Spark would write a moment as INT96, whose nanoseconds wrap around in 2262. A cast by the session's time zone has no answer
+    for the hour that summer time skips.
     """
     from pyspark.sql import functions as F
 

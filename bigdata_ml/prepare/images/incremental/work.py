@@ -25,7 +25,7 @@ class Work:
 
     Attributes:
         files: the source's.
-        inspected: all of them, `INSPECTED`; `content` is null where it is to be had of `stored`.
+        inspected: all of them, `INSPECTED`; `content` is null where `stored` has it.
         stored: columns `sha256` and `stored` of the version that is there; None if every file is inspected.
         only_pixels: whether `stored` is of pixels, so that the files' own bytes cannot be had of it.
         counts: of an incremental job, for people: files unchanged, new, changed, gone and read, or why all are read.
