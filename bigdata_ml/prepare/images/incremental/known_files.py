@@ -33,7 +33,7 @@ from bigdata_ml.prepare.images.incremental.stored_bytes import stored_bytes
 from bigdata_ml.prepare.images.inspect import Inspection
 from bigdata_ml.prepare.publish.ledger import listed_rows
 from bigdata_ml.prepare.sources.listing import Listing
-from bigdata_ml.schema import Codec
+from bigdata_ml.schema import Codec, picture_file
 from bigdata_ml.storage import Location, locate
 
 __all__ = ["KnownFiles", "about_inspection", "known_files"]
@@ -41,7 +41,7 @@ __all__ = ["KnownFiles", "about_inspection", "known_files"]
 # Stores tell the time of change to the second at worst (S3), and machines' clocks differ.
 _RACY_NS = 2_000_000_000
 _DECODERS = ("pillow", "simplejpeg", "numpy")
-_CODE = (image_checks, images, perceptual_hash, picture, stored_picture)
+_CODE = (image_checks, images, perceptual_hash, picture, picture_file, stored_picture)
 _WAY_OUT = "run without --incremental, which reads nothing of the version that is there"
 
 
